@@ -1,0 +1,117 @@
+/*
+ * tlsa.c - which TLSA records a mail client can use (RFC 6698 2.1, RFC 7671, RFC 7672 3.1).
+ *
+ * "Usable" is what OpenSSL's SSL_dane_tlsa_add() takes, less the PKIX usages 0 and 1, which it
+ * takes too but which SMTP must not use. A record that is kept is never refused later.
+ */
+#include "nexthop.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Writes the reason why *t is unusable. */
+static void unusable(struct nh_tlsa *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void unusable(struct nh_tlsa *t, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(t->reason, sizeof(t->reason), format, args);
+    va_end(args);
+}
+
+/*
+ * Parses the data as a certificate in DER. Returns how many bytes of it OpenSSL read, 0 when it
+ * is no certificate; *key says whether its key could be read. OpenSSL reads the key lazily and
+ * would refuse the record, and any handshake with that certificate, only later, so it is asked
+ * for here. (Go takes a certificate with a key of a kind unknown to it; nothing built on
+ * OpenSSL could verify with that.)
+ */
+static size_t read_certificate(const uint8_t *data, size_t len, bool *key)
+{
+    const unsigned char *end = data;
+    X509 *cert = d2i_X509(NULL, &end, (long)len);
+
+    *key = cert && X509_get0_pubkey(cert);
+    X509_free(cert);
+    return cert ? (size_t)(end - data) : 0;
+}
+
+/* The same for a SubjectPublicKeyInfo. */
+static size_t read_public_key(const uint8_t *data, size_t len)
+{
+    const unsigned char *end = data;
+    EVP_PKEY *key = d2i_PUBKEY(NULL, &end, (long)len);
+
+    EVP_PKEY_free(key);
+    return key ? (size_t)(end - data) : 0;
+}
+
+/*
+ * Judges match type 0: the data must be the thing itself to its very last byte. OpenSSL adds to
+ * its error queue what it cannot parse; the mark takes just that away again. (The queue is a
+ * ring of 16 entries: of a host that leaves more than a dozen in it, OpenSSL drops the oldest.)
+ */
+static void judge_full(struct nh_tlsa *t)
+{
+    const char *what = t->selector == 0 ? "certificate" : "public key";
+    const char *field = t->selector == 0 ? "Cert(0)" : "SPKI(1)";
+    bool key = true;
+    size_t used;
+
+    ERR_set_mark();
+    used = t->selector == 0 ? read_certificate(t->data, t->len, &key)
+                            : read_public_key(t->data, t->len);
+    ERR_pop_to_mark();
+    if (used == 0)
+        unusable(t, "%s Full(0): %u bytes that are no %s in DER", field, t->len, what);
+    else if (used != t->len)
+        unusable(t, "%s Full(0): %zu bytes after the %s", field, t->len - used, what);
+    else if (!key)
+        unusable(t, "%s Full(0): a certificate with an unreadable public key", field);
+}
+
+/* Judges a digest: its length is all that can be wrong with it. */
+static void judge_digest(struct nh_tlsa *t, const char *field, unsigned want)
+{
+    if (t->len != want)
+        unusable(t, "%s has %u bytes, not %u", field, t->len, want);
+}
+
+/* See nexthop.h. Never fails; t->data points into rdata. */
+void nh_tlsa_judge(struct nh_tlsa *t, const uint8_t *rdata, size_t len)
+{
+    *t = (struct nh_tlsa){.data = rdata};
+    t->usage = len > 0 ? rdata[0] : 0;
+    t->selector = len > 1 ? rdata[1] : 0;
+    t->match_type = len > 2 ? rdata[2] : 0;
+    if (len < 3 || len > UINT16_MAX) {
+        unusable(t, "a record of %zu bytes is no TLSA record (RFC 6698 2.1)", len);
+        return;
+    }
+    t->data = rdata + 3;
+    t->len = (uint16_t)(len - 3);
+
+    if (t->usage < 2)
+        unusable(t, "usage %s is not for SMTP (RFC 7672 3.1.3)",
+                 t->usage == 0 ? "PKIX-TA(0)" : "PKIX-EE(1)");
+    else if (t->usage > 3)
+        unusable(t, "usage %u is neither DANE-TA(2) nor DANE-EE(3)", t->usage);
+    else if (t->selector > 1)
+        unusable(t, "selector %u is neither Cert(0) nor SPKI(1)", t->selector);
+    else if (t->match_type > 2)
+        unusable(t, "match type %u is none of Full(0), SHA2-256(1), SHA2-512(2)", t->match_type);
+    else if (t->len == 0)
+        unusable(t, "a record without data");
+    else if (t->match_type == 1)
+        judge_digest(t, "SHA2-256(1)", 32);
+    else if (t->match_type == 2)
+        judge_digest(t, "SHA2-512(2)", 64);
+    else
+        judge_full(t);
+}
