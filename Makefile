@@ -117,19 +117,109 @@ demo: need-test
 build-for = $(foreach l,$(1),$(MAKE) --no-print-directory LUA=$(l) $(2) all test-modules &&) :
 
 .PHONY: test-modules
-test-modules: $(helpers) ; @:
+test-modules: $(helpers) $(if $(VARIANT),$(B)/keep.so) ; @:
 
 .PHONY: test
 test: need-test
 	@$(call build-for,$(LUAS))
 	@tests/run $(LUAS) $(SPEC)
 
-# ----------------------------------------------------------------- the rest
+# The same with the module built under ASan and UBSan, and under valgrind
+# (where LuaJIT's own machine code is all noise).
+.PHONY: asan valgrind
+asan: need-test
+	@$(call build-for,$(LUAS),VARIANT=-asan)
+	@UNDER=asan CC='$(CC)' tests/run $(LUAS) $(SPEC)
 
-.PHONY: need-build need-test need-lint need-rock need-all
-need-build need-test need-lint need-rock need-all:
+$(B)/keep.so: tests/asan/keep.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared -O2 $(warnings) -o $@ $<
+
+valgrind: need-valgrind
+	@$(call build-for,lua5.4)
+	@UNDER=valgrind tests/run lua5.4 $(SPEC)
+
+# The Luas that `make test` leaves out.
+.PHONY: test-luas
+test-luas:
+	@$(MAKE) --no-print-directory test LUAS='$(OTHER_LUAS)'
+
+# The rockspec builds, offline, and what it installs loads.
+.PHONY: rock
+rock: need-rock
+	@.ci/rock $(LUA)
+
+# All that `make test` leaves out: a new target has its line here.
+.PHONY: test-all
+test-all: test lint rock test-luas asan valgrind
+
+# ------------------------------------------------------------- other targets
+
+.PHONY: lint format
+lint: need-lint
+	@.ci/lint
+
+format: need-lint
+	clang-format -i $(shell .ci/lint --c-files)
+
+.PHONY: bench
+bench: need-test all
+	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
+	 exec tests/bench/run $(LUA)
+
+# Packages: see .ci/bootstrap for what is in each set.
+.PHONY: need-build need-test need-lint need-rock need-valgrind need-all
+need-build need-test need-lint need-rock need-valgrind need-all:
 	@.ci/bootstrap $(@:need-%=%) $(LUAS)
 
 .PHONY: clean
 clean:
 	rm -rf build
+
+# ------------------------------------------------------------------- install
+
+# Where this Lua looks, of the places under PREFIX. LuaJIT counts as 5.1.
+abi       := $(if $(filter luajit,$(LUA)),5.1,$(LUA:lua%=%))
+looks-for  = $(firstword $(filter $(PREFIX)/$(1)%/lua/$(abi),$(patsubst %/?.$(2),%,\
+               $(subst ;, ,$(shell env -u LUA_PATH -u LUA_CPATH $(LUA) -e 'print(package.$(3))')))) \
+               $(PREFIX)/$(1)/lua/$(abi))
+LUA_LMOD  ?= $(PREFIX)/share/lua/$(abi)
+LUA_CMOD  ?= $(call looks-for,lib,so,cpath)
+SYSCONFDIR ?= /etc
+DOCDIR    ?= $(PREFIX)/share/doc/nexthop
+# OpenSMTPD starts a filter without a path from here.
+FILTERDIR ?= $(PREFIX)/libexec/opensmtpd
+# Debian's zsh looks elsewhere than others below /usr.
+ZSHDIR    ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wildcard /etc/debian_version)),vendor-completions,site-functions)
+
+# Words of the form mode:from:to, each for one file: $(call put,mode,files,directory)
+put = $(foreach f,$(2),$(1):$(f):$(3)/$(notdir $(f)))
+# The same for a whole tree: $(call put-tree,mode,top,directory)
+put-tree = $(foreach f,$(shell find $(2) -type f 2>/dev/null | sort),$(1):$(f):$(3)$(f:$(2)%=%))
+
+installed = \
+  0644:$(core):$(LUA_CMOD)/nexthop/core.so \
+  $(call put-tree,0644,lua,$(LUA_LMOD)) \
+  $(call put,0755,$(filter-out %/filter-nexthop %/nexthop-server,$(programs)),$(PREFIX)/bin) \
+  $(call put,0755,$(filter %/nexthop-server,$(programs)),$(PREFIX)/sbin) \
+  $(call put,0755,$(filter %/filter-nexthop,$(programs)),$(FILTERDIR)) \
+  $(call put,0644,$(wildcard examples/rspamd/plugins.d/*.lua),$(SYSCONFDIR)/rspamd/plugins.d) \
+  $(call put,0644,$(wildcard examples/rspamd/modules.local.d/*.conf),$(SYSCONFDIR)/rspamd/modules.local.d) \
+  $(call put,0644,$(wildcard examples/systemd/*.service examples/systemd/*.socket),$(PREFIX)/lib/systemd/system) \
+  $(call put,0644,$(wildcard examples/systemd/sysusers.d/*.conf),$(PREFIX)/lib/sysusers.d) \
+  $(foreach n,1 3 5 8,$(call put,0644,$(wildcard man/*.$(n)),$(PREFIX)/share/man/man$(n))) \
+  $(foreach f,$(wildcard completions/*.bash),0644:$(f):$(PREFIX)/share/bash-completion/completions/$(notdir $(f:.bash=))) \
+  $(call put,0644,$(wildcard completions/_*),$(ZSHDIR)) \
+  $(call put,0644,$(wildcard README.md CHANGELOG.md LICENSE),$(DOCDIR)) \
+  $(call put-tree,0644,examples,$(DOCDIR)/examples)
+
+.PHONY: install uninstall
+install: all
+	@for word in $(installed); do \
+	     from=$${word#*:}; to=$${from#*:}; from=$${from%%:*}; \
+	     install -D -m "$${word%%:*}" "$$from" "$(DESTDIR)$$to" && echo "$(DESTDIR)$$to" || exit; \
+	 done
+
+uninstall:
+	@for word in $(installed); do echo "$(DESTDIR)$${word##*:}"; rm -f "$(DESTDIR)$${word##*:}"; done
+	@-rmdir "$(DESTDIR)$(LUA_CMOD)/nexthop" "$(DESTDIR)$(LUA_LMOD)/nexthop" 2>/dev/null
