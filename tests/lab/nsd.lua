@@ -1,0 +1,137 @@
+-- Runs NSD on a free high port of 127.0.0.1, as the current user, with everything in one folder.
+local uv = require "luv"
+local wire = require "tests.lab.wire"
+local build = require "tests.lab.build"
+
+local nsd = {}
+nsd.__index = nsd
+
+local config_head = [[
+server:
+    ip-address: 127.0.0.1@%d
+    do-ip6: no
+    server-count: 1
+    username: ""
+    chroot: ""
+    database: ""
+    zonesdir: "%s"
+    pidfile: "%s/nsd.pid"
+    logfile: "%s/nsd.log"
+    xfrdfile: ""
+    zonelistfile: "%s/nsd.zones"
+    xfrdir: "%s"
+    tcp-count: 1000
+    rrl-ratelimit: 0
+    # Resolvers must not learn name servers from answers: there is only this one.
+    minimal-responses: yes
+remote-control:
+    control-enable: no
+]]
+
+-- A port that is free for UDP and TCP now.
+local function free_port()
+    for _ = 1, 50 do
+        local udp, tcp = uv.new_udp(), uv.new_tcp()
+        assert(udp:bind("127.0.0.1", 0))
+        local port = udp:getsockname().port
+        local ok = tcp:bind("127.0.0.1", port) and tcp:listen(1, function() end)
+        udp:close()
+        tcp:close()
+        if ok then
+            return port
+        end
+    end
+    error("no free port on 127.0.0.1", 0)
+end
+
+function nsd.new(path, dir)
+    return setmetatable({ path = path, dir = dir, port = free_port() }, nsd)
+end
+
+local function write_config(self, zones)
+    local dir = self.dir
+    local parts = { config_head:format(self.port, dir, dir, dir, dir, dir) }
+    for _, zone in ipairs(zones) do
+        parts[#parts + 1] = ("zone:\n    name: \"%s\"\n    zonefile: \"%s\"\n"):format(zone.name, zone.file)
+    end
+    build.write(dir .. "/nsd.conf", table.concat(parts))
+end
+
+-- Calls done when NSD answers for the root, failed(text) when it ends before that.
+local function await(self, done, failed)
+    local question = "\18\52\0\0\0\1\0\0\0\0\0\0" .. wire.encode_name(".") .. "\0\6\0\1"
+    local socket, timer = uv.new_udp(), uv.new_timer()
+    local function stop()
+        socket:close()
+        timer:close()
+    end
+    assert(socket:bind("127.0.0.1", 0))
+    socket:recv_start(function(_, packet)
+        if packet and packet:byte(4) % 16 == 0 and not socket:is_closing() then
+            stop()
+            done()
+        end
+    end)
+    timer:start(0, 5, function()
+        if self.process then
+            socket:send(question, "127.0.0.1", self.port, function() end)
+        else
+            stop()
+            local _, log = pcall(build.read, self.dir .. "/nsd.log")
+            failed("nsd ended at its start: " .. log)
+        end
+    end)
+end
+
+-- Starts NSD for zones; done(nil) or done(why not).
+function nsd:start(zones, done)
+    if self.process then
+        return done(nil)
+    end
+    write_config(self, zones)
+    local arguments = { "-d", "-c", self.dir .. "/nsd.conf" }
+    local command = self.path
+    -- Should this process be killed, the kernel ends NSD too.
+    if uv.fs_stat("/usr/bin/setpriv") then
+        command = "/usr/bin/setpriv"
+        arguments = { "--pdeathsig", "TERM", self.path, "-d", "-c", self.dir .. "/nsd.conf" }
+    end
+    local process, err
+    process, err = uv.spawn(command, { args = arguments, stdio = { nil, 2, 2 } }, function()
+        process:close()
+        self.process = nil
+        if self.stopped then
+            local stopped = self.stopped
+            self.stopped = nil
+            stopped()
+        end
+    end)
+    if not process then
+        return done("cannot run " .. command .. ": " .. err)
+    end
+    self.process = process
+    await(self, function()
+        -- NSD serves on after what it could not read in a zone file: a lab with holes is no lab.
+        local complaint = build.read(self.dir .. "/nsd.log"):match("[^\n]*error:[^\n]*")
+        done(complaint)
+    end, done)
+end
+
+-- Ends NSD; done() when it is gone.
+function nsd:stop(done)
+    if not self.process then
+        return done()
+    end
+    local process = self.process
+    local timer = uv.new_timer()
+    self.stopped = function()
+        timer:close()
+        done()
+    end
+    process:kill("sigterm")
+    timer:start(3000, 0, function()
+        process:kill("sigkill")
+    end)
+end
+
+return nsd
