@@ -46,7 +46,6 @@ static const char *idn_reason(int rc)
     case IDN2_PUNYCODE_OVERFLOW:
         return label_too_long;
     case IDN2_PUNYCODE_BAD_INPUT:
-    case IDN2_ALABEL_ROUNDTRIP_FAILED:
     case IDN2_INVALID_ALABEL:
         return bad_alabel;
     case IDN2_2HYPHEN:
@@ -138,8 +137,8 @@ static bool is_numeric(const char *text, size_t len)
 }
 
 /*
- * Checks an ASCII name and writes it into out, lower-case and without the final dot. Returns
- * NULL or the reason; out is then the empty string.
+ * Checks an ASCII name and writes it into out (which may be text itself), lower-case and without
+ * the final dot. Returns NULL or the reason; out is then the empty string.
  */
 static const char *parse_ascii(const char *text, size_t len, bool lax, char out[NH_HOST_MAX])
 {
@@ -147,13 +146,10 @@ static const char *parse_ascii(const char *text, size_t len, bool lax, char out[
     bool underscore = false;
     size_t start = 0;
 
-    out[0] = '\0';
     if (len == 0)
-        return "an empty name";
-    if (text[len - 1] == '.')
-        len--;
-    if (len == 0)
-        return "the root, which is no host name";
+        reason = "an empty name";
+    else if (text[len - 1] == '.' && --len == 0)
+        reason = "the root, which is no host name";
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
 
@@ -195,24 +191,26 @@ static const char *parse_idna(const char *text, size_t len, char out[NH_HOST_MAX
 {
     uint8_t copy[INPUT_MAX + 1];
     uint8_t *ascii = NULL;
-    const char *reason;
+    const char *reason = len > INPUT_MAX ? too_long : NULL;
     int rc;
 
-    out[0] = '\0';
-    if (len > INPUT_MAX)
-        return too_long;
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; !reason && i < len; i++) {
         unsigned char c = (unsigned char)text[i];
 
         if (c == '_')
-            return "an underscore in an internationalised name";
-        if (c < 0x80 && c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') &&
-            (c < 'a' || c > 'z'))
-            return byte_reason(c);
+            reason = "an underscore in an internationalised name";
+        else if (c < 0x80 && c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') &&
+                 (c < 'a' || c > 'z'))
+            reason = byte_reason(c);
+    }
+    if (reason) {
+        out[0] = '\0';
+        return reason;
     }
     memcpy(copy, text, len);
     copy[len] = '\0';
     rc = idn2_lookup_u8(copy, &ascii, idn_flags);
+    out[0] = '\0';
     reason = rc == IDN2_OK ? parse_ascii((char *)ascii, strlen((char *)ascii), false, out)
                            : idn_reason(rc);
     idn2_free(ascii);
