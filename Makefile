@@ -5,8 +5,10 @@
 #   eval "$(make -s lua-env)"   use that build in place, the programs in bin/ too
 #   make demo [DOMAIN=...]      the main job on a signed lab, or on the real internet
 #   make test [LUA=] [SPEC=]    the suite, under lua5.4 and luajit
-#   make test-all               everything else there is: see `make help`
-#   make install DESTDIR= PREFIX=/usr [LUA=]
+#   make test-all               that, and all the rest: lint, the other Luas, asan ...
+#   make lint asan valgrind     one of the rest (rock, bench, test-luas, format, clean)
+#   make install DESTDIR= PREFIX=/usr [LUA=]       and uninstall
+#   make help                   this
 #
 # `make demo` and `make test` install the Debian packages they miss, and say so.
 
@@ -91,6 +93,10 @@ force:
 libraries:
 	@.ci/headers $(LUA) $(CC) $(LUA_CFLAGS) $(LIB_CFLAGS) $(CPPFLAGS)
 
+.PHONY: help
+help:
+	@sed -n 's/^#   //p' Makefile
+
 -include $(objects:.o=.d) $(helpers:.so=.d)
 
 # ------------------------------------------------------- using it in place
@@ -107,7 +113,7 @@ lua-env:
 
 .PHONY: demo
 demo: need-test
-	@$(MAKE) --no-print-directory -s LUA=$(LUA)
+	@$(MAKE) --no-print-directory LUA=$(LUA) >/dev/null
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec $(LUA) examples/demo.lua $(DOMAIN)
 
@@ -121,14 +127,14 @@ test-modules: $(helpers) $(if $(VARIANT),$(B)/keep.so) ; @:
 
 .PHONY: test
 test: need-test
-	@$(call build-for,$(LUAS))
+	+@$(call build-for,$(LUAS))
 	@tests/run $(LUAS) $(SPEC)
 
 # The same with the module built under ASan and UBSan, and under valgrind
 # (where LuaJIT's own machine code is all noise).
 .PHONY: asan valgrind
 asan: need-test
-	@$(call build-for,$(LUAS),VARIANT=-asan)
+	+@$(call build-for,$(LUAS),VARIANT=-asan)
 	@UNDER=asan CC='$(CC)' tests/run $(LUAS) $(SPEC)
 
 $(B)/keep.so: tests/asan/keep.c
@@ -136,7 +142,7 @@ $(B)/keep.so: tests/asan/keep.c
 	$(CC) -std=c11 -D_GNU_SOURCE -fPIC -shared -O2 $(warnings) -o $@ $<
 
 valgrind: need-valgrind
-	@$(call build-for,lua5.4)
+	+@$(call build-for,lua5.4)
 	@UNDER=valgrind tests/run lua5.4 $(SPEC)
 
 # The Luas that `make test` leaves out.
