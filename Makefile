@@ -155,9 +155,14 @@ test-luas:
 rock: need-rock
 	@.ci/rock $(LUA)
 
+# What `make install` installs is found there, and `make uninstall` takes it away.
+.PHONY: check-install
+check-install: need-build
+	@.ci/install $(LUAS)
+
 # All that `make test` leaves out: a new target has its line here.
 .PHONY: test-all
-test-all: test lint rock test-luas asan valgrind
+test-all: test lint rock check-install test-luas asan valgrind
 
 # ------------------------------------------------------------- other targets
 
