@@ -71,7 +71,7 @@ static void judge_full(struct nh_tlsa *t)
     if (used == 0)
         unusable(t, "%s Full(0): %u bytes that are no %s in DER", field, t->len, what);
     else if (used != t->len)
-        unusable(t, "%s Full(0): %zu bytes after the %s", field, t->len - used, what);
+        unusable(t, "%s Full(0): trailing bytes after the %s: %zu", field, what, t->len - used);
     else if (!key)
         unusable(t, "%s Full(0): a certificate with an unreadable public key", field);
 }
