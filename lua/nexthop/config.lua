@@ -1,0 +1,393 @@
+--- The options of nexthop.new, checked, and turned into the steps in which the C half configures
+-- libunbound. Misuse (a wrong type, an unknown key) raises; what only shows when it is tried is
+-- returned as nil and an error of code `config` that names the culprit.
+local core = require "nexthop.core"
+
+local M = {}
+
+--- Where the root's trust anchor usually is, in the order they are tried.
+M.anchor_places = {
+  "/var/lib/unbound/root.key",        -- kept up to date by unbound-anchor (Debian, RFC 5011)
+  "/usr/share/dns/root.key",          -- Debian's dns-root-data
+  "/etc/unbound/root.key",
+  "/usr/local/etc/unbound/root.key",  -- FreeBSD
+  "/var/unbound/db/root.key",         -- OpenBSD
+  "/etc/trusted-key.key",             -- Arch Linux's dnssec-anchors
+  "/etc/bind/bind.keys",
+}
+
+local types = {
+  forward = "string or table", resolv_conf = "string or false", stub = "table",
+  trust_anchor_file = "string or false", trust_anchor = "table", unbound_conf = "string",
+  options = "table", timeout = "number", max_pending = "number", budget = "number",
+  tls = "boolean", tls_cert_bundle = "string",
+}
+
+local function failure(format, ...)
+  return setmetatable({ code = "config", message = format:format(...), permanent = false },
+    core.metatables.error)
+end
+
+-- Errors of code `config` travel as Lua errors inside this file only.
+local function fail(format, ...)
+  error(failure(format, ...), 0)
+end
+
+local function check_types(options)
+  for key, value in pairs(options) do
+    local want = types[key]
+    if not want then
+      error(("unknown option '%s' to 'new'"):format(tostring(key)), 4)
+    end
+    local got = type(value)
+    if value == false and want:find "false" then got = "string" end
+    if not (" " .. want .. " "):find(" " .. got .. " ", 1, true) then
+      error(("bad option '%s' to 'new' (%s expected, got %s)"):format(key, want, got), 4)
+    end
+  end
+end
+
+-- A string or a list of strings, as a list.
+local function strings(value, key)
+  if type(value) == "string" then return { value } end
+  if type(value) ~= "table" then
+    error(("bad option '%s' to 'new' (string or list of strings expected, got %s)")
+      :format(key, type(value)), 0)
+  end
+  for i, v in ipairs(value) do
+    if type(v) ~= "string" then
+      error(("bad option '%s' to 'new' (entry %d is a %s, not a string)"):format(key, i, type(v)), 0)
+    end
+  end
+  return value
+end
+
+local function number(options, key, default, min, max)
+  local value = options[key]
+  if value == nil then return default end
+  if not (value >= min and value <= max) then
+    error(("bad option '%s' to 'new' (%s to %s expected, got %s)"):format(key, min, max, value), 4)
+  end
+  return value
+end
+
+-- ---- addresses ------------------------------------------------------------
+
+-- "127.0.0.1@5353#name" -> "127.0.0.1"; nil if it is no address.
+local function host_of(address)
+  local host, rest = address:match "^([^@#]+)(.*)$"
+  if not host or not core.address(host) then return nil end
+  local port = rest:match "^@(%d+)"
+  if port then
+    if tonumber(port) < 1 or tonumber(port) > 65535 then return nil end
+    rest = rest:gsub("^@%d+", "")
+  end
+  if rest ~= "" and not rest:find "^#[%w._-]+$" then return nil end
+  return host
+end
+
+local function is_local(host)
+  return host:find "^127%." ~= nil or host == "::1" or host:find "^::ffff:127%." ~= nil
+end
+
+local function read_file(path)
+  local file, reason = io.open(path, "r")
+  if not file then return nil, reason end
+  local text, why = file:read "*a"
+  file:close()
+  return text, text == nil and (path .. ": " .. tostring(why)) or nil
+end
+
+-- ---- trust anchors ------------------------------------------------------------
+
+-- What a validator can use (RFC 8624 3.1, 3.3); libunbound ignores the others without a word.
+local algorithms = { [5] = 1, [7] = 1, [8] = 1, [10] = 1, [13] = 1, [14] = 1, [15] = 1, [16] = 1 }
+local digest_bytes = { [1] = 20, [2] = 32, [4] = 48 }
+
+-- A DS or DNSKEY record in text: its owner if it can be an anchor, else nil and the reason.
+local function anchor_owner(record)
+  local fields = {}
+  for field in record:gmatch "%S+" do fields[#fields + 1] = field end
+  local at
+  for i = 2, math.min(#fields, 5) do
+    local f = fields[i]:upper()
+    if f == "DS" or f == "DNSKEY" then at = i break end
+    if f ~= "IN" and not f:find "^%d+[SMHDW]?$" then break end
+  end
+  if not at then return nil, "is no DS or DNSKEY record" end
+  local a, b, c = tonumber(fields[at + 1]), tonumber(fields[at + 2]), tonumber(fields[at + 3])
+  local data = table.concat(fields, "", at + 4)
+  if not (a and b and c) or data == "" then return nil, "is cut short" end
+  if fields[at]:upper() == "DS" then -- key tag, algorithm, digest type
+    if not algorithms[b] then return nil, "is of an algorithm that cannot be used" end
+    if not digest_bytes[c] then return nil, "has a digest type that cannot be used" end
+    if data:find "%X" or #data ~= digest_bytes[c] * 2 then
+      return nil, "has a digest of the wrong length"
+    end
+  else -- flags, protocol, algorithm
+    if b ~= 3 then return nil, "has a protocol other than 3" end
+    if not algorithms[c] then return nil, "is of an algorithm that cannot be used" end
+    if math.floor(a / 256) % 2 == 0 then return nil, "is no zone key" end
+    if math.floor(a / 128) % 2 == 1 then return nil, "is a revoked key" end
+    if data:find "[^%w+/=]" or #data < 40 then return nil, "has no valid key" end
+  end
+  local owner = fields[1]:lower()
+  return owner:sub(-1) == "." and owner or owner .. "."
+end
+
+-- The records of a file: comments cut, parentheses joined, BIND's key clauses unfolded.
+local function records_of(text)
+  local records, depth, current = {}, 0, ""
+  for line in (text .. "\n"):gmatch "([^\n]*)\n" do
+    line = line:gsub(";[^\n]*", ""):gsub("//.*", ""):gsub("\r", "")
+    for c in line:gmatch "[()]" do depth = depth + (c == "(" and 1 or -1) end
+    current = current .. " " .. line:gsub("[()]", " ")
+    if depth <= 0 then
+      if current:find "%S" and not current:find "^%s*%$" then records[#records + 1] = current end
+      current, depth = "", 0
+    end
+  end
+  return records
+end
+
+-- libunbound takes an empty or a broken file and then validates nothing: read it ourselves.
+local function check_anchor_file(path)
+  local text, reason = read_file(path)
+  if not text then fail("trust_anchor_file: cannot read it: %s", reason) end
+  local why
+  for _, record in ipairs(records_of(text)) do
+    local owner, bad = anchor_owner((record:gsub("^%s+", "")))
+    if owner then return owner end
+    why = why or bad
+  end
+  fail("trust_anchor_file: %s holds no usable trust anchor%s", path,
+    why and " (its first record " .. why .. ")" or "")
+end
+
+local function first_existing(paths)
+  for _, path in ipairs(paths) do
+    local file = io.open(path, "r")
+    if file then
+      file:close()
+      return path
+    end
+  end
+end
+
+-- ---- unbound.conf ------------------------------------------------------------
+
+-- What matters of an unbound.conf before libunbound reads it.
+local function scan_unbound_conf(path, found, depth)
+  local text, reason = read_file(path)
+  if not text then fail("unbound_conf: cannot read it: %s", reason) end
+  for line in (text .. "\n"):gmatch "([^\n]*)\n" do
+    local key, value = line:match "^%s*([%w-]+):%s*(.-)%s*$"
+    if key then
+      value = value:gsub("%s+#.*$", "")
+      value = value:match '^"(.-)"' or value:match "^'(.-)'" or value
+      if key == "auto-trust-anchor-file" then
+        fail("unbound_conf: %s has an auto-trust-anchor-file, over which libunbound may end the "
+          .. "process: name the file as trust_anchor_file instead", path)
+      elseif key == "trust-anchor-file" or key == "trust-anchor" or key == "trusted-keys-file" then
+        found.anchor = true
+      elseif (key == "forward-addr" or key == "stub-addr") and is_local(value:match "^[^@#]*") then
+        found.is_local = true
+      elseif key == "forward-addr" then
+        found.forwarders[#found.forwarders + 1] = value
+      elseif (key == "include" or key == "include-toplevel") and depth < 10
+        and not value:find "[*?%[]" then
+        scan_unbound_conf(value, found, depth + 1)
+      end
+    end
+  end
+  return found
+end
+
+-- ---- the parts ------------------------------------------------------------
+
+local function add_servers(config, options)
+  local forwarders, near = {}, false
+  local function step(...) config.steps[#config.steps + 1] = { ... } end
+
+  if options.forward then
+    for _, address in ipairs(strings(options.forward, "forward")) do
+      local host = host_of(address)
+      if not host then fail("forward: '%s' is no address (such as 127.0.0.1@5353)", address) end
+      step("forward", address, nil, ("forward '%s'"):format(address))
+      forwarders[#forwarders + 1] = address
+      near = near or is_local(host)
+    end
+    if #forwarders == 0 then fail "forward: the list is empty" end
+  end
+  for zone, addresses in pairs(options.stub or {}) do
+    if type(zone) ~= "string" then
+      error("bad option 'stub' to 'new' (zone names as keys expected)", 0)
+    end
+    local name = zone:gsub("%.$", "")
+    if name ~= "" and not core.name(name, true) then fail("stub: '%s' is no zone name", zone) end
+    name = name == "" and "." or core.name(name, true) .. "."
+    for _, address in ipairs(strings(addresses, "stub")) do
+      local host = host_of(address)
+      if not host then
+        fail("stub: '%s' of zone %s is no address (such as 127.0.0.1@5300)", address, zone)
+      end
+      step("stub", name, address, ("stub '%s' of zone %s"):format(address, zone))
+      near = near or is_local(host)
+    end
+    -- the zones that libunbound answers itself (test., localhost., private reverse ones) are
+    -- the user's when he has a stub for them; "nodefault" would silently do nothing
+    if name ~= "." then step("default", "local-zone:", name .. " transparent") end
+  end
+
+  local resolv_conf = options.resolv_conf
+  if resolv_conf == nil and not (options.forward or options.stub or options.unbound_conf) then
+    resolv_conf = "/etc/resolv.conf"
+  end
+  if resolv_conf then
+    local text, reason = read_file(resolv_conf)
+    if not text then fail("resolv_conf: cannot read it: %s", reason) end
+    for line in (text .. "\n"):gmatch "([^\n]*)\n" do
+      local address = line:match "^%s*nameserver%s+(%S+)"
+      if address then
+        forwarders[#forwarders + 1] = address
+        near = near or is_local(address)
+      end
+    end
+    if #forwarders == 0 then
+      fail("resolv_conf: %s names no nameserver (resolv_conf = false resolves from the root)",
+        resolv_conf)
+    end
+    step("resolv_conf", resolv_conf, nil, ("resolv_conf '%s'"):format(resolv_conf))
+  end
+
+  if options.unbound_conf then
+    local found = scan_unbound_conf(options.unbound_conf, { forwarders = forwarders }, 0)
+    near = near or found.is_local
+    config.conf_has_anchor = found.anchor
+    step("unbound_conf", options.unbound_conf, nil,
+      ("unbound_conf '%s'"):format(options.unbound_conf))
+  end
+  -- libunbound must not be led to ask this machine, unless it was told to
+  table.insert(config.steps, 1, { "default", "do-not-query-localhost:", near and "no" or "yes" })
+  config.forwarders = #forwarders > 0 and table.concat(forwarders, ", ") or nil
+end
+
+local function add_anchors(config, options)
+  local function step(...) config.steps[#config.steps + 1] = { ... } end
+  local file = options.trust_anchor_file
+
+  if options.trust_anchor then
+    local list = strings(options.trust_anchor, "trust_anchor")
+    for _, record in ipairs(list) do
+      local owner, reason = anchor_owner(record)
+      if not owner then fail("trust_anchor: '%s' %s", record, reason) end
+      step("anchor", record, nil, ("trust_anchor '%s'"):format(record))
+      config.anchor_zone = config.anchor_zone or owner
+    end
+    if #list == 0 then fail "trust_anchor: the list is empty" end
+  end
+  if file == nil and not options.trust_anchor and not options.unbound_conf then
+    file = first_existing(M.anchor_places)
+    if not file then
+      fail("no trust anchor found: install one (Debian: dns-root-data) or name it as "
+        .. "trust_anchor_file; looked at %s", table.concat(M.anchor_places, ", "))
+    end
+  end
+  if file then
+    config.anchor_zone = config.anchor_zone or check_anchor_file(file)
+    if options.trust_anchor then check_anchor_file(file) end
+    step("anchor_file", file, nil, ("trust_anchor_file '%s'"):format(file))
+  end
+  if options.unbound_conf and file == nil and not options.trust_anchor
+    and not config.conf_has_anchor then
+    fail("unbound_conf: %s holds no trust anchor: name one as trust_anchor_file, or say "
+      .. "trust_anchor_file = false to go without DNSSEC", options.unbound_conf)
+  end
+  if config.anchor_zone and config.anchor_zone ~= "." then
+    config.anchor_zone = config.anchor_zone:gsub("%.$", "")
+  end
+end
+
+local refused = {
+  ["auto-trust-anchor-file"] = "libunbound may end the process over it: use trust_anchor_file",
+  ["trust-anchor-file"] = "use trust_anchor_file, which is checked",
+  ["trust-anchor"] = "use trust_anchor, which is checked",
+  ["trusted-keys-file"] = "use trust_anchor_file, which is checked",
+  ["unwanted-reply-threshold"] = "libunbound then drops its cache, trust anchors and all",
+}
+
+local function add_options(config, options)
+  local keys = {}
+  for key in pairs(options.options or {}) do
+    if type(key) ~= "string" then
+      error("bad option 'options' to 'new' (option names as keys expected)", 0)
+    end
+    keys[#keys + 1] = key
+  end
+  table.sort(keys)
+  for _, key in ipairs(keys) do
+    local name = key:gsub(":$", "")
+    if refused[name] then fail("options: '%s' is not taken: %s", key, refused[name]) end
+    for _, value in ipairs(strings(options.options[key], "options." .. key)) do
+      config.steps[#config.steps + 1] =
+        { "option", name .. ":", value, ("options: '%s' = '%s'"):format(key, value) }
+    end
+  end
+end
+
+local bundles = {
+  "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
+}
+
+-- DNS over TLS. The name after '#' is what the certificate is checked against: without a
+-- libunbound that does so there is no connection.
+local function add_tls(config, options)
+  if not options.tls then return end
+  local function step(...) config.steps[#config.steps + 1] = { ... } end
+  if not options.forward then fail "tls: needs forward addresses with a name, 9.9.9.9@853#name" end
+  for _, address in ipairs(strings(options.forward, "forward")) do
+    if not address:find "#." then
+      fail("tls: forward '%s' has no name to check the certificate against (address@853#name)",
+        address)
+    end
+  end
+  local bundle = options.tls_cert_bundle or first_existing(bundles)
+  if not bundle then fail "tls: no bundle of certificates found, name it as tls_cert_bundle" end
+  local text, reason = read_file(bundle)
+  if not text then fail("tls_cert_bundle: cannot read it: %s", reason) end
+  if not text:find "BEGIN CERTIFICATE" then
+    fail("tls_cert_bundle: %s holds no certificate", bundle)
+  end
+  step("option", "tls-cert-bundle:", bundle, "tls: this libunbound does not know tls-cert-bundle")
+  step("tls", nil, nil, "tls: this libunbound has no TLS")
+end
+
+local function build(options)
+  local config = { steps = {} }
+  add_servers(config, options)
+  add_anchors(config, options)
+  add_options(config, options)
+  add_tls(config, options)
+  return config
+end
+
+--- Checks options and turns them into what core.new takes.
+-- @return config, or nil and the error
+function M.build(options)
+  check_types(options)
+  local timeout = number(options, "timeout", 30, 0.001, 86400)
+  local max_pending = number(options, "max_pending", 1000, 1, 1e6)
+  local budget = number(options, "budget", 0.005, 0, 3600)
+  local ok, config = pcall(build, options)
+  if not ok then
+    if type(config) == "table" then return nil, config end
+    error(config, 3)
+  end
+  config.timeout = timeout
+  config.max_pending = math.floor(max_pending)
+  config.budget = budget
+  config.idle = function() end
+  return config
+end
+
+return M

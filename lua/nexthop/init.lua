@@ -1,0 +1,62 @@
+--- nexthop: where does mail for a domain go, may that answer be trusted, and what TLS does each
+-- host owe. The public module; nexthop.meta describes every function and field.
+local core = require "nexthop.core"
+local config = require "nexthop.config"
+require "nexthop.format" -- how results and errors print
+
+local M = {}
+
+M._VERSION = "nexthop scm"
+
+--- Makes a resolver.
+-- @param options see nexthop.meta
+-- @return the resolver, or nil and an error (code `config`)
+function M.new(options)
+  if options == nil then options = {} end
+  if type(options) ~= "table" then
+    error("bad argument #1 to 'new' (table expected, got " .. type(options) .. ")", 2)
+  end
+  local built, err = config.build(options)
+  if not built then return nil, err end
+  return core.new(built)
+end
+
+local default, default_pid
+
+--- The resolver that the functions of this module use: one for the process, made at first use
+-- from the system's configuration, and made again after a fork.
+-- @return the resolver, or nil and an error
+function M.default()
+  local pid = core.getpid()
+  if default and default_pid == pid then
+    if default:pending() then return default end -- nil: somebody closed it
+  end
+  local resolver, err = M.new()
+  if not resolver then return nil, err end
+  default, default_pid = resolver, pid
+  return default
+end
+
+for _, name in ipairs { "gather_destinations", "gather_ips", "gather_tlsa", "plan" } do
+  M[name] = function(...)
+    local resolver, err = M.default()
+    if not resolver then return nil, err end
+    return resolver[name](resolver, ...)
+  end
+end
+
+--- The names a host's certificate may bear; no DNS. mox GatherTLSANames.
+M.gather_tlsa_names = core.gather_tlsa_names
+
+local versions = { __index = function(t, key)
+  return type(key) == "string" and rawget(t, key:lower()) or nil
+end }
+
+--- Versions of what this runs on: libunbound, openssl, libuv, libidn2, lua.
+function M.versions()
+  local list = core.versions()
+  list.lua = type(jit) == "table" and jit.version or _VERSION -- luacheck: ignore jit
+  return setmetatable(list, versions)
+end
+
+return M

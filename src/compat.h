@@ -1,0 +1,76 @@
+/* compat.h - Lua 5.1 to 5.5 and LuaJIT, under names of our own (LuaJIT has some of the newer
+ * functions already). */
+#ifndef NEXTHOP_COMPAT_H
+#define NEXTHOP_COMPAT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/* The table that belongs to a userdata: takes it from / leaves it on the stack. */
+static inline void nh_setuservalue(lua_State *L, int index) {
+#if LUA_VERSION_NUM >= 504
+    lua_setiuservalue(L, index, 1);
+#elif LUA_VERSION_NUM >= 502
+    lua_setuservalue(L, index);
+#else
+    lua_setfenv(L, index);
+#endif
+}
+
+static inline void nh_getuservalue(lua_State *L, int index) {
+#if LUA_VERSION_NUM >= 504
+    lua_getiuservalue(L, index, 1);
+#elif LUA_VERSION_NUM >= 502
+    lua_getuservalue(L, index);
+#else
+    lua_getfenv(L, index);
+#endif
+}
+
+static inline size_t nh_rawlen(lua_State *L, int index) {
+#if LUA_VERSION_NUM >= 502
+    return (size_t)lua_rawlen(L, index);
+#else
+    return lua_objlen(L, index);
+#endif
+}
+
+static inline void nh_setfuncs(lua_State *L, const luaL_Reg *l) {
+    for (; l->name; l++) {
+        lua_pushcfunction(L, l->func);
+        lua_setfield(L, -2, l->name);
+    }
+}
+
+/* Pushes message with a traceback of L behind it. */
+static inline void nh_traceback(lua_State *L, const char *message) {
+#if LUA_VERSION_NUM >= 502
+    luaL_traceback(L, L, message, 2);
+#else
+    lua_getglobal(L, "debug");
+    if (lua_istable(L, -1))
+        lua_getfield(L, -1, "traceback");
+    if (lua_isfunction(L, -1)) {
+        lua_pushstring(L, message);
+        lua_pushinteger(L, 3);
+        lua_call(L, 2, 1);
+    } else {
+        lua_pushstring(L, message);
+    }
+    lua_replace(L, -2);
+#endif
+}
+
+static inline int nh_isinteger(lua_State *L, int index, lua_Integer *value) {
+    lua_Number n;
+
+    if (lua_type(L, index) != LUA_TNUMBER)
+        return 0;
+    n = lua_tonumber(L, index);
+    if (!(n >= -9007199254740992.0 && n <= 9007199254740992.0))
+        return 0;
+    *value = (lua_Integer)n;
+    return (lua_Number)*value == n;
+}
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * core.c - the module nexthop.core, the private C half of nexthop.
+ */
+#include "lua_core.h"
+
+#include <idn2.h>
+#include <openssl/crypto.h>
+#include <unbound.h>
+#include <unistd.h>
+#include <uv.h>
+
+static void set_version(lua_State *L, const char *key, const char *value) {
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, key);
+}
+
+/* versions(): of the libraries this runs on. */
+static int core_versions(lua_State *L) {
+    lua_createtable(L, 0, 5);
+    set_version(L, "libunbound", ub_version());
+    set_version(L, "openssl", OpenSSL_version(OPENSSL_VERSION));
+    set_version(L, "libuv", uv_version_string());
+    set_version(L, "libidn2", idn2_check_version(NULL));
+    return 1;
+}
+
+/* name(text [, lax]): the lower-case A-label without final dot, or nil and the reason. */
+static int core_name(lua_State *L) {
+    char out[NH_HOST_MAX];
+    const char *reason, *s;
+    size_t len;
+
+    s = luaL_checklstring(L, 1, &len);
+    reason = nh_name_parse(s, len, lua_toboolean(L, 2), out);
+    if (!reason) {
+        lua_pushstring(L, out);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, reason);
+    return 2;
+}
+
+/* literal(text): the canonical address and its family (4 or 6); nil for what is none, false for
+ * what looks like one and is not. */
+static int core_literal(lua_State *L) {
+    char out[NH_IP_TEXT];
+    struct nh_ip ip;
+    const char *s;
+    size_t len;
+
+    s = luaL_checklstring(L, 1, &len);
+    switch (nh_literal_parse(s, len, &ip)) {
+    case NH_LITERAL:
+        nh_ip_text(&ip, out);
+        lua_pushstring(L, out);
+        lua_pushinteger(L, ip.family);
+        return 2;
+    case NH_BAD_LITERAL: lua_pushboolean(L, 0); return 1;
+    default: lua_pushnil(L); return 1;
+    }
+}
+
+/* address(text): the bytes of an IP address, 4 or 16; nil for what is none. */
+static int core_address(lua_State *L) {
+    struct nh_ip ip;
+
+    if (nh_ip_parse(luaL_checkstring(L, 1), &ip))
+        lua_pushlstring(L, (const char *)ip.addr, ip.family == 4 ? 4 : 16);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* getpid(): a default resolver is made anew after a fork. */
+static int core_getpid(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)getpid());
+    return 1;
+}
+
+__attribute__((visibility("default"))) int luaopen_nexthop_core(lua_State *L);
+
+int luaopen_nexthop_core(lua_State *L) {
+    static const luaL_Reg functions[] = {
+        {"new", nh_lua_new},           {"gather_tlsa_names", nh_lua_tlsa_names},
+        {"versions", core_versions},   {"name", core_name},
+        {"literal", core_literal},     {"address", core_address},
+        {"getpid", core_getpid},       {NULL, NULL},
+    };
+
+    nh_open_resolver(L);
+    lua_newtable(L);
+    nh_setfuncs(L, functions);
+    nh_open_results(L);
+    lua_setfield(L, -2, "metatables");
+    return 1;
+}

@@ -1,0 +1,244 @@
+/*
+ * gather.c - what the state machines share: errors, the trace, and the walk along a chain of
+ * aliases.
+ */
+#include "gather.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- errors --------------------------------------------------------------------- */
+
+const char *nh_type_name(uint16_t type) {
+    switch (type) {
+    case NH_TYPE_A: return "A";
+    case NH_TYPE_CNAME: return "CNAME";
+    case NH_TYPE_MX: return "MX";
+    case NH_TYPE_AAAA: return "AAAA";
+    case NH_TYPE_TLSA: return "TLSA";
+    default: return "?";
+    }
+}
+
+/* One line whatever came from outside. */
+static void clean(char *s) {
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = ' ';
+}
+
+void nh_fail(struct nh_err *err, enum nh_code code, const char *format, ...) {
+    va_list args;
+
+    err->code = code;
+    err->permanent = code == NH_NO_MAIL || code == NH_NXDOMAIN || code == NH_INVALID_NAME ||
+                     code == NH_INVALID_MX;
+    va_start(args, format);
+    vsnprintf(err->message, sizeof err->message, format, args);
+    va_end(args);
+    clean(err->message);
+}
+
+void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l) {
+    const char *type = nh_type_name(l->type);
+
+    switch (l->code) {
+    case NH_BOGUS:
+        nh_fail(err, NH_BOGUS, "%s: %s of %s failed DNSSEC validation: %s", subject, type, l->name,
+                l->why ? l->why : "no reason given");
+        break;
+    case NH_TIMEOUT:
+        nh_fail(err, NH_TIMEOUT, "%s: %s of %s: no answer in time", subject, type, l->name);
+        break;
+    case NH_NO_MEMORY:
+        nh_fail(err, NH_NO_MEMORY, "%s: %s of %s: out of memory", subject, type, l->name);
+        break;
+    default:
+        nh_fail(err, NH_SERVFAIL, "%s: %s of %s: the lookup failed (SERVFAIL)%s%s", subject, type,
+                l->name, l->why && *l->why ? ": " : "", l->why ? l->why : "");
+        break;
+    }
+}
+
+/* ---- trace and TTL ----------------------------------------------------------------- */
+
+void nh_trace_free(struct nh_trace *trace) {
+    size_t i;
+
+    for (i = 0; i < trace->n; i++)
+        free(trace->entries[i].name);
+    free(trace->entries);
+    memset(trace, 0, sizeof *trace);
+}
+
+/* A trace that can't grow ends there: it explains, nothing rests on it. */
+static void trace(struct nh_trace *t, const struct nh_lookup *l, const char *section) {
+    struct nh_trace_entry *e;
+
+    if (t->n == t->size) {
+        size_t size = t->size ? t->size * 2 : 8;
+
+        e = realloc(t->entries, size * sizeof *e);
+        if (!e)
+            return;
+        t->entries = e;
+        t->size = size;
+    }
+    e = &t->entries[t->n];
+    e->name = strdup(l->name);
+    if (!e->name)
+        return;
+    e->section = section;
+    e->type = l->type;
+    e->code = l->code;
+    e->rcode = l->code == NH_OK ? l->answer.rcode : l->rcode;
+    e->secure = l->code == NH_OK && l->secure;
+    t->n++;
+}
+
+void nh_note(struct nh_op *op, const struct nh_lookup *l, const char *section) {
+    if (l->code == NH_OK && (!op->has_ttl || l->answer.ttl < op->ttl)) {
+        op->has_ttl = true;
+        op->ttl = l->answer.ttl;
+    }
+    if (op->trace)
+        trace(op->trace, l, section);
+}
+
+/* After a lookup has timed out the way to it is asked for too, to tell what is known; that is in
+ * the cache or close, and must not double the time. Seconds, 0 for the usual deadline. */
+double nh_grace(const struct nh_op *op, enum nh_code code) {
+    double seconds = nh_resolver_lookup_timeout(op->resolver) / 5;
+
+    if (code != NH_TIMEOUT)
+        return 0;
+    return seconds < 2 ? seconds : 2;
+}
+
+/* ---- the walk ------------------------------------------------------------------------ */
+
+const char *nh_walk_end(const struct nh_walk *w) {
+    return w->n_links ? w->names[w->n_links] : w->first;
+}
+
+void nh_walk_stop(struct nh_walk *w) {
+    unsigned i;
+
+    nh_lookup_stop(&w->lookup);
+    for (i = 1; i <= w->n_links; i++)
+        free(w->names[i]);
+    w->n_links = 0;
+}
+
+static bool seen(const struct nh_walk *w, const char *name) {
+    unsigned i;
+
+    if (strcmp(name, w->first) == 0)
+        return true;
+    for (i = 1; i <= w->n_links; i++)
+        if (strcmp(name, w->names[i]) == 0)
+            return true;
+    return false;
+}
+
+static void ended(struct nh_walk *w, enum nh_code code) {
+    w->code = code;
+    w->done(w->arg);
+}
+
+static void on_hop(void *arg, struct nh_lookup *l) {
+    struct nh_walk *w = arg;
+    char host[NH_HOST_MAX];
+    const char *target;
+    bool loop;
+
+    nh_note(w->op, l, w->section);
+    if (w->n_links == 0)
+        w->first_secure = l->code == NH_OK && l->secure;
+    w->all_secure = w->all_secure && l->code == NH_OK && l->secure;
+    if (l->code != NH_OK || l->answer.n_links == 0) {
+        ended(w, l->code);
+        return;
+    }
+    target = l->answer.chain[1];
+    if (w->hosts_only) {
+        w->reason = nh_name_from_dns(target, false, host);
+        if (w->reason) {
+            ended(w, NH_INVALID_NAME);
+            return;
+        }
+        target = host;
+    }
+    loop = seen(w, target);
+    w->names[w->n_links + 1] = strdup(target);
+    if (!w->names[w->n_links + 1]) {
+        ended(w, NH_NO_MEMORY);
+        return;
+    }
+    w->n_links++;
+    if (loop)
+        ended(w, NH_CNAME_LOOP);
+    else if (w->n_links > w->max_links)
+        ended(w, NH_CNAME_LIMIT);
+    else if (w->stop_insecure && !l->secure)
+        ended(w, NH_OK);
+    else
+        nh_lookup_start(w->op->resolver, &w->lookup, w->names[w->n_links], NH_TYPE_CNAME,
+                        w->seconds, on_hop, w);
+}
+
+/* The fields up to stop_insecure are set by the caller. name must outlive the walk. */
+void nh_walk_start(struct nh_walk *w, const char *name) {
+    w->first = name;
+    w->n_links = 0;
+    w->all_secure = true;
+    nh_lookup_start(w->op->resolver, &w->lookup, name, NH_TYPE_CNAME, w->seconds, on_hop, w);
+}
+
+void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subject) {
+    switch (w->code) {
+    case NH_OK: break;
+    case NH_CNAME_LOOP:
+        nh_fail(err, w->code, "%s: the aliases of %s form a loop, back at %s", subject, w->first,
+                nh_walk_end(w));
+        break;
+    case NH_CNAME_LIMIT:
+        nh_fail(err, w->code, "%s: %s has more than %u aliases in a row, given up at %s", subject,
+                w->first, w->max_links, nh_walk_end(w));
+        break;
+    case NH_INVALID_NAME:
+        nh_fail(err, w->code, "%s: %s is an alias of what is no host name: %s", subject,
+                nh_walk_end(w), w->reason);
+        break;
+    default: nh_lookup_error(err, subject, &w->lookup); break;
+    }
+}
+
+/* ---- gather_tlsa_names ------------------------------------------------------------------ */
+
+/* RFC 7672 3.2.2, as mox GatherTLSANames has it. */
+size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4]) {
+    bool same_base = strcmp(in->orig_base, in->expanded_base) == 0;
+    size_t n = 0;
+
+    if (!in->have_mx) {
+        if (in->base_authentic && !same_base)
+            out[n++] = in->expanded_base;
+        out[n++] = in->orig_base;
+        return n;
+    }
+    if (!in->next_hop_authentic) {
+        out[n++] = in->orig_next_hop;
+        return n;
+    }
+    if (in->base_authentic)
+        out[n++] = in->expanded_base;
+    if (!same_base)
+        out[n++] = in->orig_base;
+    out[n++] = in->orig_next_hop;
+    if (strcmp(in->orig_next_hop, in->expanded_next_hop) != 0)
+        out[n++] = in->expanded_next_hop;
+    return n;
+}

@@ -1,0 +1,229 @@
+/*
+ * gather_dest.c - gather_destinations: domain -> mail hosts. mox GatherDestinations; RFC 5321 5.1,
+ * RFC 7505 (null MX).
+ *
+ * MX is asked for at once and the packet holds the chain of aliases. Only when that does not tell
+ * the status of the first name, or has failed, is the chain asked for on its own.
+ */
+#include "gather.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char SECTION_MX[] = "RFC 7672 2.2.1";
+static const char SECTION_ALIAS[] = "RFC 5321 5.1";
+
+static void finish(struct nh_dest *d) {
+    d->op.done(d->op.arg);
+}
+
+static void out_of_memory(struct nh_dest *d) {
+    nh_fail(&d->op.err, NH_NO_MEMORY, "%s: out of memory", d->domain);
+}
+
+static void add_host(struct nh_dest *d, const char *name, int pref) {
+    d->hosts[d->n_hosts].name = strdup(name);
+    d->hosts[d->n_hosts].pref = pref;
+    if (d->hosts[d->n_hosts].name)
+        d->n_hosts++;
+    else
+        out_of_memory(d);
+}
+
+static int by_pref(const void *a, const void *b) {
+    return ((const struct nh_host *)a)->pref - ((const struct nh_host *)b)->pref;
+}
+
+/* Equal preferences in an order of chance, anew at each call (RFC 5321 5.1). */
+static void sort_hosts(struct nh_dest *d) {
+    struct nh_host swap;
+    size_t i, j;
+
+    for (i = d->n_hosts; i > 1; i--) {
+        j = nh_resolver_random(d->op.resolver) % i;
+        swap = d->hosts[i - 1];
+        d->hosts[i - 1] = d->hosts[j];
+        d->hosts[j] = swap;
+    }
+    qsort(d->hosts, d->n_hosts, sizeof *d->hosts, by_pref);
+}
+
+/* The MX records at the end of the chain become the hosts. */
+static void take_records(struct nh_dest *d, const struct nh_answer *a) {
+    const char *reason = NULL, *refused = "";
+    char host[NH_HOST_MAX];
+    size_t i, null_mx = 0;
+
+    d->hosts = calloc(a->n_records ? a->n_records : 1, sizeof *d->hosts);
+    if (!d->hosts) {
+        out_of_memory(d);
+        return;
+    }
+    if (a->n_records == 0) {
+        d->nxdomain = a->rcode == 3;
+        add_host(d, d->expanded, -1);
+        return;
+    }
+    d->have_mx = true;
+    for (i = 0; i < a->n_records && d->op.err.code == NH_OK; i++) {
+        if (strcmp(a->records[i].name, ".") == 0) {
+            null_mx++;
+            continue;
+        }
+        reason = nh_name_from_dns(a->records[i].name, true, host);
+        if (reason)
+            refused = reason;
+        else
+            add_host(d, host, a->records[i].pref);
+    }
+    if (d->op.err.code == NH_OK && d->n_hosts == 0) {
+        if (null_mx == a->n_records) /* RFC 7505 3 */
+            nh_fail(&d->op.err, NH_NO_MAIL, "%s: accepts no mail (null MX at %s)", d->domain,
+                    d->expanded);
+        else
+            nh_fail(&d->op.err, NH_INVALID_MX, "%s: no MX of %s names a host: %s", d->domain,
+                    d->expanded, refused);
+    }
+    sort_hosts(d);
+}
+
+/* Sets expanded to the end of the answer's chain. Every name on the way must be a host name. */
+static bool take_chain(struct nh_dest *d, const struct nh_answer *a) {
+    char host[NH_HOST_MAX];
+    const char *reason;
+    unsigned i;
+
+    for (i = 1; i <= a->n_links; i++) {
+        reason = nh_name_from_dns(a->chain[i], false, host);
+        if (reason) {
+            nh_fail(&d->op.err, NH_INVALID_NAME, "%s: %s is an alias of what is no host name: %s",
+                    d->domain, d->expanded, reason);
+            return false;
+        }
+        snprintf(d->expanded, sizeof d->expanded, "%s", host);
+    }
+    return true;
+}
+
+/* ---- the failed or the long chain: hop by hop ------------------------------------ */
+
+static void on_mx_at_end(void *arg, struct nh_lookup *l) {
+    struct nh_dest *d = arg;
+
+    nh_note(&d->op, l, SECTION_MX);
+    d->expanded_authentic = d->walk.all_secure && l->code == NH_OK && l->secure;
+    if (l->code != NH_OK)
+        nh_lookup_error(&d->op.err, d->domain, l);
+    else if (l->answer.n_links)
+        nh_fail(&d->op.err, NH_SERVFAIL, "%s: the aliases changed while they were followed",
+                d->domain);
+    else
+        take_records(d, &l->answer);
+    finish(d);
+}
+
+static void on_walked(void *arg) {
+    struct nh_dest *d = arg;
+    struct nh_walk *w = &d->walk;
+
+    snprintf(d->expanded, sizeof d->expanded, "%s", nh_walk_end(w));
+    d->orig_authentic = w->first_secure;
+    d->expanded_authentic = w->all_secure;
+    if (w->n_links == 0 && w->code != NH_INVALID_NAME && d->mx.code != NH_OK) {
+        /* no alias, or not to be known: what failed is the MX lookup */
+        d->orig_authentic = d->expanded_authentic = false;
+        nh_lookup_error(&d->op.err, d->domain, &d->mx);
+        finish(d);
+    } else if (w->code != NH_OK) {
+        nh_walk_error(w, &d->op.err, d->domain);
+        finish(d);
+    } else {
+        double seconds = nh_grace(&d->op, d->mx.code);
+
+        nh_lookup_start(d->op.resolver, &d->mx, d->expanded, NH_TYPE_MX, seconds, on_mx_at_end,
+                        d);
+    }
+}
+
+static void walk(struct nh_dest *d) {
+    struct nh_walk *w = &d->walk;
+
+    w->op = &d->op;
+    w->done = on_walked;
+    w->arg = d;
+    w->section = SECTION_ALIAS;
+    w->seconds = nh_grace(&d->op, d->mx.code);
+    w->max_links = NH_DEST_LINKS;
+    w->hosts_only = true;
+    nh_walk_start(w, d->domain);
+}
+
+/* ---- the usual way ------------------------------------------------------------------ */
+
+/* Not all was secure: was the first alias? */
+static void on_cname(void *arg, struct nh_lookup *l) {
+    struct nh_dest *d = arg;
+
+    nh_note(&d->op, l, SECTION_ALIAS);
+    d->orig_authentic = l->code == NH_OK && l->secure;
+    if (l->code != NH_OK) {
+        snprintf(d->expanded, sizeof d->expanded, "%s", d->domain);
+        nh_lookup_error(&d->op.err, d->domain, l);
+    } else if (take_chain(d, &d->mx.answer)) {
+        take_records(d, &d->mx.answer);
+    }
+    finish(d);
+}
+
+static void on_mx(void *arg, struct nh_lookup *l) {
+    struct nh_dest *d = arg;
+    const struct nh_answer *a = &l->answer;
+
+    nh_note(&d->op, l, SECTION_MX);
+    if (l->code == NH_NO_MEMORY) {
+        nh_lookup_error(&d->op.err, d->domain, l);
+        finish(d);
+    } else if (l->code != NH_OK || a->loop || a->n_links > NH_DEST_LINKS) {
+        walk(d);
+    } else if (!l->secure && a->n_links) {
+        nh_lookup_start(d->op.resolver, &d->cname, d->domain, NH_TYPE_CNAME, 0, on_cname, d);
+    } else {
+        d->orig_authentic = d->expanded_authentic = l->secure;
+        if (take_chain(d, a))
+            take_records(d, a);
+        finish(d);
+    }
+}
+
+/* mox GatherDestinations. */
+void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *), void *arg) {
+    d->op.resolver = r;
+    d->op.done = done;
+    d->op.arg = arg;
+    if (d->literal) { /* is its own only host */
+        d->hosts = calloc(1, sizeof *d->hosts);
+        if (d->hosts)
+            add_host(d, d->domain, -1);
+        else
+            out_of_memory(d);
+        finish(d);
+        return;
+    }
+    d->has_expanded = true;
+    snprintf(d->expanded, sizeof d->expanded, "%s", d->domain);
+    nh_lookup_start(r, &d->mx, d->domain, NH_TYPE_MX, 0, on_mx, d);
+}
+
+void nh_dest_stop(struct nh_dest *d) {
+    size_t i;
+
+    nh_lookup_stop(&d->mx);
+    nh_lookup_stop(&d->cname);
+    nh_walk_stop(&d->walk);
+    for (i = 0; i < d->n_hosts; i++)
+        free(d->hosts[i].name);
+    free(d->hosts);
+    d->hosts = NULL;
+    d->n_hosts = 0;
+}

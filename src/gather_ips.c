@@ -1,0 +1,313 @@
+/*
+ * gather_ips.c - gather_ips: host -> addresses, and what DNSSEC says of them. mox GatherIPs;
+ * RFC 7672 2.2.2.
+ *
+ * A and AAAA side by side. Where they do not tell the whole story, more is asked: the first
+ * alias on its own, the addresses at the end of the chain on their own, or the chain hop by hop.
+ */
+#include "gather.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char SECTION[] = "RFC 7672 2.2.2";
+
+static void finish(struct nh_ips *i) {
+    i->op.done(i->op.arg);
+}
+
+/* ---- the two families ---------------------------------------------------------------- */
+
+static void on_family(void *arg, struct nh_lookup *l) {
+    struct nh_ips *i = arg;
+    struct nh_family *f = l == &i->v4.lookup ? &i->v4 : &i->v6;
+
+    nh_note(&i->op, l, SECTION);
+    f->answered = l->code == NH_OK;
+    f->whole = f->own = f->answered && l->secure;
+    f->n = f->answered ? l->answer.n_records : 0;
+    if (!f->answered)
+        nh_lookup_error(&f->err, i->host, l);
+    if (--i->waiting == 0)
+        i->next(i);
+}
+
+static void ask(struct nh_ips *i, struct nh_family *f, const char *name, double seconds) {
+    i->waiting++;
+    nh_lookup_start(i->op.resolver, &f->lookup, name, f == &i->v4 ? NH_TYPE_A : NH_TYPE_AAAA,
+                    seconds, on_family, i);
+}
+
+static bool failed(const struct nh_family *f) {
+    return f->wanted && !f->answered;
+}
+
+/* The families the flags rest on: those with addresses; without any, all denials. */
+static bool counts(const struct nh_ips *i, const struct nh_family *f) {
+    return f->answered && (f->n > 0 || i->v4.n + i->v6.n == 0);
+}
+
+static bool all_whole(const struct nh_ips *i) {
+    return (!counts(i, &i->v4) || i->v4.whole) && (!counts(i, &i->v6) || i->v6.whole);
+}
+
+static bool all_own(const struct nh_ips *i) {
+    return (!counts(i, &i->v4) || i->v4.own) && (!counts(i, &i->v6) || i->v6.own);
+}
+
+/* ---- addresses and their order ------------------------------------------------------------ */
+
+static size_t take(struct nh_ip *ips, const struct nh_family *f, uint8_t family) {
+    size_t k, len = family == 4 ? 4 : 16;
+
+    for (k = 0; k < f->n; k++) {
+        ips[k].family = family;
+        memcpy(ips[k].addr, f->lookup.answer.records[k].data, len);
+    }
+    return f->n;
+}
+
+static bool same_ip(const struct nh_ip *a, const struct nh_ip *b) {
+    return a->family == b->family && memcmp(a->addr, b->addr, a->family == 4 ? 4 : 16) == 0;
+}
+
+/* mox: with earlier attempts on record, the family that was not tried last goes first; when the
+ * last family was tried exactly once, that same address is first within its family. Stable. */
+static unsigned rank(const struct nh_ip *ip, const struct nh_ip *last, bool prefer_last) {
+    if (ip->family != last->family)
+        return 0;
+    return prefer_last && same_ip(ip, last) ? 1 : 2;
+}
+
+static bool order(struct nh_ips *i) {
+    const struct nh_ip *last;
+    struct nh_ip *sorted;
+    size_t k, n = 0, tried = 0;
+    unsigned want;
+
+    if (i->n_dialed == 0)
+        return true;
+    last = &i->dialed[i->n_dialed - 1];
+    for (k = 0; k < i->n_dialed; k++)
+        tried += i->dialed[k].family == last->family;
+    sorted = malloc(i->n_ips * sizeof *sorted);
+    if (!sorted)
+        return false;
+    for (want = 0; want <= 2; want++)
+        for (k = 0; k < i->n_ips; k++)
+            if (rank(&i->ips[k], last, tried == 1) == want)
+                sorted[n++] = i->ips[k];
+    free(i->ips);
+    i->ips = sorted;
+    return true;
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+/* Bogus before SERVFAIL before a time-out: the first says most. */
+static const struct nh_err *worse(const struct nh_family *a, const struct nh_family *b) {
+    if (!failed(a))
+        return &b->err;
+    if (!failed(b) || a->err.code == NH_BOGUS)
+        return &a->err;
+    if (b->err.code == NH_BOGUS || a->err.code == NH_TIMEOUT)
+        return &b->err;
+    return &a->err;
+}
+
+/* Flags are set; the addresses and the errors remain. */
+static void conclude(struct nh_ips *i) {
+    const char *reason = nh_name_from_dns(i->final, i->n_links == 0, i->expanded);
+
+    i->alias = i->n_links > 0;
+    if (reason) {
+        nh_fail(&i->op.err, NH_INVALID_NAME, "%s: is an alias of what is no host name: %s",
+                i->host, reason);
+        finish(i);
+        return;
+    }
+    i->has_expanded = true;
+    i->n_ips = (size_t)i->v4.n + i->v6.n;
+    i->dualstack = i->v4.n && i->v6.n;
+    if (i->n_ips == 0) {
+        if (failed(&i->v4) || failed(&i->v6)) /* a failed lookup proves nothing */
+            i->op.err = *worse(&i->v4, &i->v6);
+        else
+            nh_fail(&i->op.err, NH_NOT_FOUND, "%s: %s has no address", i->host, i->expanded);
+        finish(i);
+        return;
+    }
+    i->ips = malloc(i->n_ips * sizeof *i->ips);
+    if (i->ips) {
+        size_t n6 = take(i->ips, &i->v6, 6);
+        take(i->ips + n6, &i->v4, 4);
+    }
+    if (!i->ips || !order(i)) {
+        i->n_ips = 0;
+        nh_fail(&i->op.err, NH_NO_MEMORY, "%s: out of memory", i->host);
+    }
+    finish(i);
+}
+
+/* ---- hop by hop -------------------------------------------------------------------------------- */
+
+/* The families' own status is known; chain_secure says whether the way to them is. */
+static void on_own(struct nh_ips *i) {
+    bool own = (i->v4.answered || i->v6.answered) && all_own(i);
+
+    i->v4.whole = i->v4.own && i->chain_secure;
+    i->v6.whole = i->v6.own && i->chain_secure;
+    i->authentic = i->host_authentic && own;
+    i->expanded_authentic = i->chain_secure && own;
+    conclude(i);
+}
+
+static void on_walked(void *arg) {
+    struct nh_ips *i = arg;
+    struct nh_walk *w = &i->walk;
+
+    snprintf(i->final, sizeof i->final, "%s", nh_walk_end(w));
+    i->n_links = w->n_links;
+    if (w->n_links == 0 && !i->v4.answered && !i->v6.answered) {
+        conclude(i); /* no alias, or not to be known: what failed is the address lookup */
+        return;
+    }
+    i->host_authentic = i->authentic = w->first_secure;
+    i->expanded_authentic = i->chain_secure = w->all_secure;
+    if (w->code != NH_OK) {
+        nh_walk_error(w, &i->op.err, i->host);
+        i->v4.n = i->v6.n = 0;
+        finish(i);
+        return;
+    }
+    i->next = on_own;
+    if (i->v4.wanted)
+        ask(i, &i->v4, i->final, w->seconds);
+    if (i->v6.wanted)
+        ask(i, &i->v6, i->final, w->seconds);
+}
+
+static void walk(struct nh_ips *i) {
+    struct nh_walk *w = &i->walk;
+    bool timed_out = failed(&i->v4) ? i->v4.err.code == NH_TIMEOUT
+                                    : failed(&i->v6) && i->v6.err.code == NH_TIMEOUT;
+
+    w->op = &i->op;
+    w->done = on_walked;
+    w->arg = i;
+    w->section = SECTION;
+    w->seconds = nh_grace(&i->op, timed_out ? NH_TIMEOUT : NH_OK);
+    w->max_links = i->max_links;
+    nh_walk_start(w, i->host);
+}
+
+/* ---- the usual way -------------------------------------------------------------------------------- */
+
+/* The first alias on its own; a secure one into an insecure zone matters to RFC 7672 2.2.2. */
+static void on_cname(void *arg, struct nh_lookup *l) {
+    struct nh_ips *i = arg;
+    bool again4, again6;
+
+    nh_note(&i->op, l, SECTION);
+    i->host_authentic = l->code == NH_OK && l->secure;
+    if (l->code != NH_OK) {
+        nh_lookup_error(&i->op.err, i->host, l);
+        finish(i);
+        return;
+    }
+    if (!i->host_authentic || i->n_links < 2) {
+        conclude(i); /* with one alias it is the addresses that are insecure */
+        return;
+    }
+    i->next = on_own;
+    again4 = counts(i, &i->v4) && !i->v4.whole;
+    again6 = counts(i, &i->v6) && !i->v6.whole;
+    if (again4)
+        ask(i, &i->v4, i->final, 0);
+    if (again6)
+        ask(i, &i->v6, i->final, 0);
+}
+
+static void judge(struct nh_ips *i) {
+    if (all_whole(i)) {
+        i->authentic = i->expanded_authentic = i->host_authentic = true;
+        conclude(i);
+    } else if (i->n_links == 0) {
+        conclude(i); /* insecure, or one family is: all flags false */
+    } else {
+        nh_lookup_start(i->op.resolver, &i->cname, i->host, NH_TYPE_CNAME, 0, on_cname, i);
+    }
+}
+
+/* One family was asked again, at the end of the other's chain. */
+static void on_again(struct nh_ips *i) {
+    if (i->chain_secure || !i->again->own)
+        judge(i);
+    else
+        walk(i); /* secure addresses behind a chain of which nothing is known */
+}
+
+static bool odd(const struct nh_ips *i, const struct nh_family *f) {
+    return f->answered && (f->lookup.answer.loop || f->lookup.answer.n_links > i->max_links);
+}
+
+static const char *end_of(const struct nh_family *f) {
+    return f->lookup.answer.chain[f->lookup.answer.n_links];
+}
+
+static void on_families(struct nh_ips *i) {
+    struct nh_family *good = i->v4.answered ? &i->v4 : &i->v6;
+    struct nh_family *other = good == &i->v4 ? &i->v6 : &i->v4;
+
+    if (!good->answered || odd(i, &i->v4) || odd(i, &i->v6) ||
+        (other->answered && strcmp(end_of(good), end_of(other)) != 0)) {
+        walk(i);
+        return;
+    }
+    i->n_links = good->lookup.answer.n_links;
+    i->chain_secure = i->v4.whole || i->v6.whole; /* either one proves it */
+    snprintf(i->final, sizeof i->final, "%s", end_of(good));
+    if (failed(other) && i->n_links) {
+        /* the chain, not the address, may be what libunbound gave up on */
+        i->next = on_again;
+        i->again = other;
+        ask(i, other, i->final, nh_grace(&i->op, other->err.code));
+        return;
+    }
+    judge(i);
+}
+
+/* mox GatherIPs. */
+void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *), void *arg) {
+    i->op.resolver = r;
+    i->op.done = done;
+    i->op.arg = arg;
+    if (i->literal) {
+        i->ips = malloc(sizeof *i->ips);
+        if (i->ips && nh_ip_parse(i->host, i->ips))
+            i->n_ips = 1;
+        else
+            nh_fail(&i->op.err, NH_NO_MEMORY, "%s: out of memory", i->host);
+        finish(i);
+        return;
+    }
+    snprintf(i->final, sizeof i->final, "%s", i->host);
+    i->v4.wanted = i->network != NH_IP6;
+    i->v6.wanted = i->network != NH_IP4;
+    i->next = on_families;
+    if (i->v6.wanted)
+        ask(i, &i->v6, i->host, 0);
+    if (i->v4.wanted)
+        ask(i, &i->v4, i->host, 0);
+}
+
+void nh_ips_stop(struct nh_ips *i) {
+    nh_lookup_stop(&i->v4.lookup);
+    nh_lookup_stop(&i->v6.lookup);
+    nh_lookup_stop(&i->cname);
+    nh_walk_stop(&i->walk);
+    free(i->ips);
+    i->ips = NULL;
+    i->n_ips = 0;
+}

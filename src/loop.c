@@ -1,0 +1,384 @@
+/*
+ * loop.c - libunbound's pluggable event base (unbound-event.h) on libuv.
+ *
+ * libuv's callbacks only mark a libunbound event as ready and queue it; the resolver dispatches
+ * them one at a time, so that one process() can stop in between (its `budget`), and libunbound
+ * never runs inside uv_run().
+ */
+#include "loop.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/time.h>
+#include <unbound-event.h>
+#include <uv.h>
+
+/* One libunbound event: a descriptor, a time-out, or both. */
+struct event {
+    struct ub_event ub; /* first: libunbound sees only this */
+    struct nh_loop *loop;
+    void (*cb)(int, short, void *);
+    void *arg;
+    int fd;
+    short bits;  /* what was asked for: UB_EV_READ, UB_EV_WRITE, UB_EV_PERSIST */
+    short ready; /* what has happened since the last dispatch */
+    bool queued;
+    uint64_t timeout;  /* milliseconds; 0: none */
+    uv_poll_t *poll;   /* apart from the event: lives until libuv has closed it */
+    uv_timer_t *timer; /* likewise */
+    TAILQ_ENTRY(event) link;
+};
+
+struct nh_timer {
+    uv_timer_t uv;
+    struct nh_loop *loop;
+    void (*fn)(void *);
+    void *arg;
+    SLIST_ENTRY(nh_timer) link; /* in the loop's list of spare ones */
+};
+
+struct nh_loop {
+    struct ub_event_base base; /* first: libunbound sees only this */
+    uv_loop_t uv;
+    bool stale;
+    TAILQ_HEAD(, event) ready;
+    SLIST_HEAD(, nh_timer) spare;
+};
+
+double nh_now(void) {
+    return (double)uv_hrtime() / 1e9;
+}
+
+/* ---- events ---------------------------------------------------------------- */
+
+static void free_handle(uv_handle_t *handle) {
+    free(handle);
+}
+
+static void mark(struct event *ev, int bits) {
+    ev->ready = (short)(ev->ready | bits);
+    if (!ev->queued) {
+        ev->queued = true;
+        TAILQ_INSERT_TAIL(&ev->loop->ready, ev, link);
+    }
+}
+
+static void unmark(struct event *ev) {
+    if (ev->queued) {
+        TAILQ_REMOVE(&ev->loop->ready, ev, link);
+        ev->queued = false;
+    }
+    ev->ready = 0;
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static int watch(struct event *ev) {
+    int events = 0;
+
+    if (ev->bits & UB_EV_READ)
+        events |= UV_READABLE;
+    if (ev->bits & UB_EV_WRITE)
+        events |= UV_WRITABLE;
+    ev->loop->stale = true;
+    return uv_poll_start(ev->poll, events, on_poll);
+}
+
+/* An error or a hang-up is told as what was asked for, and only that: a TCP socket that is not
+ * yet connected (TCP Fast Open) polls as hung up, and libunbound must find out by reading or
+ * writing. libuv has stopped the handle at an error, so it is started again. */
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    struct event *ev = poll->data;
+    int bits = 0;
+
+    if (status < 0) {
+        bits = ev->bits & (UB_EV_READ | UB_EV_WRITE);
+        (void)watch(ev);
+    } else {
+        if (events & UV_READABLE)
+            bits |= UB_EV_READ;
+        if (events & UV_WRITABLE)
+            bits |= UB_EV_WRITE;
+        bits &= ev->bits;
+    }
+    if (bits)
+        mark(ev, bits);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    mark(timer->data, UB_EV_TIMEOUT);
+}
+
+/* Stops the event: the poll handle is closed at once since libunbound closes the descriptor
+ * next, the timer is only stopped and used again. Idempotent. */
+static int event_del(struct ub_event *ub) {
+    struct event *ev = (struct event *)ub;
+
+    unmark(ev);
+    if (ev->poll) {
+        ev->poll->data = NULL;
+        uv_close((uv_handle_t *)ev->poll, free_handle);
+        ev->poll = NULL;
+    }
+    if (ev->timer)
+        uv_timer_stop(ev->timer);
+    ev->timeout = 0;
+    return 0;
+}
+
+static int start_timer(struct event *ev) {
+    if (!ev->timer) {
+        ev->timer = malloc(sizeof *ev->timer);
+        if (!ev->timer)
+            return -1;
+        uv_timer_init(&ev->loop->uv, ev->timer);
+        ev->timer->data = ev;
+    }
+    uv_update_time(&ev->loop->uv);
+    return uv_timer_start(ev->timer, on_timer, ev->timeout, 0);
+}
+
+/* Starts the event. tv: the time-out, NULL for none. -1 when it can't be watched. */
+static int event_add(struct ub_event *ub, struct timeval *tv) {
+    struct event *ev = (struct event *)ub;
+
+    event_del(ub);
+    if (ev->fd >= 0 && (ev->bits & (UB_EV_READ | UB_EV_WRITE))) {
+        ev->poll = malloc(sizeof *ev->poll);
+        if (!ev->poll)
+            return -1;
+        if (uv_poll_init(&ev->loop->uv, ev->poll, ev->fd) != 0) {
+            free(ev->poll);
+            ev->poll = NULL;
+            return -1;
+        }
+        ev->poll->data = ev;
+        if (watch(ev) != 0) {
+            event_del(ub);
+            return -1;
+        }
+    }
+    if (tv) {
+        /* rounded up, so that libunbound's own clock agrees that it is time */
+        ev->timeout = (uint64_t)tv->tv_sec * 1000 + (uint64_t)(tv->tv_usec + 999) / 1000;
+        if (ev->timeout == 0)
+            ev->timeout = 1;
+        if (start_timer(ev) != 0) {
+            event_del(ub);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void event_add_bits(struct ub_event *ub, short bits) {
+    struct event *ev = (struct event *)ub;
+    ev->bits = (short)(ev->bits | bits);
+}
+
+static void event_del_bits(struct ub_event *ub, short bits) {
+    struct event *ev = (struct event *)ub;
+    ev->bits = (short)(ev->bits & ~bits);
+}
+
+static void event_set_fd(struct ub_event *ub, int fd) {
+    ((struct event *)ub)->fd = fd;
+}
+
+static void event_free(struct ub_event *ub) {
+    struct event *ev = (struct event *)ub;
+
+    if (!ev)
+        return;
+    event_del(ub);
+    if (ev->timer) {
+        ev->timer->data = NULL;
+        uv_close((uv_handle_t *)ev->timer, free_handle);
+    }
+    free(ev);
+}
+
+static int event_add_timer(struct ub_event *ub, struct ub_event_base *base,
+                           void (*cb)(int, short, void *), void *arg, struct timeval *tv) {
+    struct event *ev = (struct event *)ub;
+
+    (void)base;
+    ev->cb = cb;
+    ev->arg = arg;
+    return event_add(ub, tv);
+}
+
+/* Signals: libunbound has none when it runs on a foreign base. */
+static int event_no_signal(struct ub_event *ub, struct timeval *tv) {
+    (void)ub;
+    (void)tv;
+    return -1;
+}
+
+static int event_no_signal_del(struct ub_event *ub) {
+    (void)ub;
+    return -1;
+}
+
+static struct ub_event_vmt event_vmt = {
+    event_add_bits, event_del_bits,      event_set_fd, event_free, event_add,
+    event_del,      event_add_timer,     event_del,    event_no_signal,
+    event_no_signal_del, NULL, NULL,
+};
+
+static struct ub_event *event_new(struct ub_event_base *base, int fd, short bits,
+                                  void (*cb)(int, short, void *), void *arg) {
+    struct event *ev = calloc(1, sizeof *ev);
+
+    if (!ev)
+        return NULL;
+    ev->ub.magic = UB_EVENT_MAGIC;
+    ev->ub.vmt = &event_vmt;
+    ev->loop = (struct nh_loop *)base;
+    ev->fd = fd;
+    ev->bits = bits;
+    ev->cb = cb;
+    ev->arg = arg;
+    return &ev->ub;
+}
+
+static int base_exit(struct ub_event_base *base, struct timeval *tv) {
+    (void)base;
+    (void)tv;
+    return 0;
+}
+
+static struct ub_event_base_vmt base_vmt = {NULL, NULL, base_exit, event_new, NULL, NULL};
+
+bool nh_loop_ready(const struct nh_loop *loop) {
+    return !TAILQ_EMPTY(&loop->ready);
+}
+
+bool nh_loop_dispatch(struct nh_loop *loop) {
+    struct event *ev = TAILQ_FIRST(&loop->ready);
+    short bits;
+
+    if (!ev)
+        return false;
+    bits = ev->ready;
+    unmark(ev);
+    /* All of ours before the callback: it may free the event. */
+    if (!(ev->bits & UB_EV_PERSIST))
+        event_del(&ev->ub);
+    else if (ev->timeout)
+        (void)start_timer(ev);
+    ev->cb(ev->fd, bits, ev->arg);
+    return true;
+}
+
+/* ---- timers of ours --------------------------------------------------------- */
+
+static void retire(struct nh_timer *timer) {
+    timer->fn = NULL;
+    SLIST_INSERT_HEAD(&timer->loop->spare, timer, link);
+}
+
+static void on_nh_timer(uv_timer_t *uv) {
+    struct nh_timer *timer = uv->data;
+    void (*fn)(void *) = timer->fn;
+    void *arg = timer->arg;
+
+    retire(timer);
+    fn(arg);
+}
+
+struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *),
+                                void *arg) {
+    struct nh_timer *timer = SLIST_FIRST(&loop->spare);
+
+    if (timer) {
+        SLIST_REMOVE_HEAD(&loop->spare, link);
+    } else {
+        timer = calloc(1, sizeof *timer);
+        if (!timer)
+            return NULL;
+        uv_timer_init(&loop->uv, &timer->uv);
+        timer->uv.data = timer;
+        timer->loop = loop;
+    }
+    timer->fn = fn;
+    timer->arg = arg;
+    if (seconds < 0)
+        seconds = 0;
+    uv_update_time(&loop->uv);
+    uv_timer_start(&timer->uv, on_nh_timer, (uint64_t)(seconds * 1000 + 0.999), 0);
+    return timer;
+}
+
+void nh_timer_stop(struct nh_timer *timer) {
+    if (timer && timer->fn) {
+        uv_timer_stop(&timer->uv);
+        retire(timer);
+    }
+}
+
+/* ---- the loop --------------------------------------------------------------- */
+
+struct nh_loop *nh_loop_new(void) {
+    struct nh_loop *loop = calloc(1, sizeof *loop);
+
+    if (!loop)
+        return NULL;
+    if (uv_loop_init(&loop->uv) != 0) {
+        free(loop);
+        return NULL;
+    }
+    loop->base.magic = UB_EVENT_MAGIC;
+    loop->base.vmt = &base_vmt;
+    TAILQ_INIT(&loop->ready);
+    SLIST_INIT(&loop->spare);
+    return loop;
+}
+
+static void close_left(uv_handle_t *handle, void *arg) {
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, free_handle);
+}
+
+void nh_loop_free(struct nh_loop *loop) {
+    if (!loop)
+        return;
+    /* every handle is the first member of its own block, so free_handle fits them all */
+    uv_walk(&loop->uv, close_left, NULL);
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    uv_loop_close(&loop->uv);
+    free(loop);
+}
+
+struct ub_event_base *nh_loop_base(struct nh_loop *loop) {
+    return &loop->base;
+}
+
+int nh_loop_fd(const struct nh_loop *loop) {
+    return uv_backend_fd(&loop->uv);
+}
+
+double nh_loop_timeout(struct nh_loop *loop) {
+    int ms;
+
+    if (nh_loop_ready(loop))
+        return 0;
+    uv_update_time(&loop->uv);
+    ms = uv_backend_timeout(&loop->uv);
+    return ms < 0 ? -1 : ms / 1000.0;
+}
+
+void nh_loop_update(struct nh_loop *loop) {
+    uv_update_time(&loop->uv);
+}
+
+void nh_loop_collect(struct nh_loop *loop, bool block) {
+    loop->stale = false;
+    uv_run(&loop->uv, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+}
+
+bool nh_loop_stale(const struct nh_loop *loop) {
+    return loop->stale;
+}

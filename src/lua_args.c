@@ -1,0 +1,439 @@
+/*
+ * lua_args.c - arguments of the lookups. Misuse raises; a string that is no name is an error value.
+ */
+#include "lua_core.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- option values -------------------------------------------------------------- */
+
+/* Each reads the value at the top of the stack. */
+
+static int wrong(lua_State *L, const char *key, const char *expected) {
+    return luaL_error(L, "bad option '%s' (%s expected, got %s)", key, expected,
+                      lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER
+                          ? lua_pushfstring(L, "'%s'", lua_tostring(L, -1))
+                          : luaL_typename(L, -1));
+}
+
+static bool opt_boolean(lua_State *L, const char *key) {
+    if (!lua_isboolean(L, -1))
+        wrong(L, key, "boolean");
+    return lua_toboolean(L, -1);
+}
+
+static lua_Integer opt_integer(lua_State *L, const char *key, lua_Integer min, lua_Integer max) {
+    lua_Integer value = 0;
+
+    if (!nh_isinteger(L, -1, &value) || value < min || value > max) {
+        char expected[64];
+
+        snprintf(expected, sizeof expected, "integer from %ld to %ld", (long)min, (long)max);
+        wrong(L, key, expected);
+    }
+    return value;
+}
+
+static double opt_seconds(lua_State *L, const char *key) {
+    double value = -1;
+
+    if (lua_type(L, -1) == LUA_TNUMBER)
+        value = lua_tonumber(L, -1);
+    if (!(value >= 0 && value <= 1e6))
+        wrong(L, key, "seconds, 0 to 1000000,");
+    return value;
+}
+
+static const char *opt_string(lua_State *L, const char *key) {
+    if (lua_type(L, -1) != LUA_TSTRING)
+        wrong(L, key, "string");
+    return lua_tostring(L, -1);
+}
+
+static enum nh_network opt_network(lua_State *L) {
+    const char *s = opt_string(L, "network");
+
+    if (strcmp(s, "ip") == 0)
+        return NH_IP;
+    if (strcmp(s, "ip4") == 0)
+        return NH_IP4;
+    if (strcmp(s, "ip6") != 0)
+        wrong(L, "network", "'ip', 'ip4' or 'ip6'");
+    return NH_IP6;
+}
+
+/* The canonical text of a host or of an address: what results call it. */
+static bool canonical(const char *s, size_t len, char out[NH_HOST_MAX]) {
+    struct nh_ip ip;
+
+    if (nh_literal_parse(s, len, &ip) == NH_LITERAL) {
+        nh_ip_text(&ip, out);
+        return true;
+    }
+    return nh_name_parse(s, len, true, out) == NULL;
+}
+
+/* { [host] = { ip, ... } }, oldest first. What it allocates belongs to the request at once. */
+static void opt_dialed(lua_State *L, struct nh_request *request) {
+    size_t n = 0, len, k;
+
+    if (!lua_istable(L, -1))
+        wrong(L, "dialed_ips", "table");
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+        n++;
+    request->dialed = calloc(n ? n : 1, sizeof *request->dialed);
+    if (!request->dialed)
+        luaL_error(L, "out of memory");
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        struct nh_dialed *d = &request->dialed[request->n_dialed];
+        const char *host;
+
+        if (lua_type(L, -2) != LUA_TSTRING || !lua_istable(L, -1))
+            luaL_error(L, "bad option 'dialed_ips' (a host name to a list of addresses expected)");
+        host = lua_tolstring(L, -2, &len);
+        if (!canonical(host, len, d->host))
+            luaL_error(L, "bad option 'dialed_ips' ('%s' is no host name)", host);
+        d->ips = calloc(nh_rawlen(L, -1) + 1, sizeof *d->ips);
+        if (!d->ips)
+            luaL_error(L, "out of memory");
+        request->n_dialed++;
+        for (k = 1; k <= nh_rawlen(L, -1); k++) {
+            lua_rawgeti(L, -1, (int)k);
+            if (lua_type(L, -1) != LUA_TSTRING || !nh_ip_parse(lua_tostring(L, -1), &d->ips[d->n]))
+                luaL_error(L, "bad option 'dialed_ips' ('%s' is no IP address)",
+                           lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
+                                                          : luaL_typename(L, -1));
+            d->n++;
+            lua_pop(L, 1);
+        }
+    }
+}
+
+/* ---- the options of each call ------------------------------------------------------- */
+
+static bool dest_option(lua_State *L, struct nh_request *request, const char *key) {
+    (void)L, (void)request, (void)key;
+    return false;
+}
+
+static bool ips_option(lua_State *L, struct nh_request *request, const char *key) {
+    if (strcmp(key, "dialed_ips") == 0)
+        opt_dialed(L, request);
+    else if (strcmp(key, "network") == 0)
+        request->ips.network = opt_network(L);
+    else
+        return false;
+    return true;
+}
+
+static bool tlsa_option(lua_State *L, struct nh_request *request, const char *key) {
+    /* the other fields of what gather_ips returns, which may be passed as it is */
+    static const char *const ignored[] = {
+        "authentic", "host_authentic", "ip4_authentic", "ip6_authentic",
+        "ips",       "dualstack",      "failed",        "ttl",
+    };
+    struct nh_tlsas *t = &request->tlsas;
+    size_t k, len;
+
+    if (strcmp(key, "expanded_authentic") == 0) {
+        t->expanded_authentic = opt_boolean(L, key);
+    } else if (strcmp(key, "expanded_host") == 0) {
+        const char *name = opt_string(L, key), *reason;
+
+        lua_tolstring(L, -1, &len);
+        reason = nh_name_parse(name, len, true, t->expanded_host);
+        if (reason)
+            luaL_error(L, "bad option 'expanded_host' ('%s': %s)", name, reason);
+    } else if (strcmp(key, "port") == 0) {
+        t->port = (uint16_t)opt_integer(L, key, 1, 65535);
+    } else if (strcmp(key, "protocol") == 0) {
+        const char *protocol = opt_string(L, key);
+
+        len = strlen(protocol);
+        if (len == 0 || len >= sizeof t->protocol ||
+            strspn(protocol, "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
+            wrong(L, key, "a lower-case protocol name such as 'tcp'");
+        memcpy(t->protocol, protocol, len + 1);
+    } else {
+        for (k = 0; k < sizeof ignored / sizeof ignored[0]; k++)
+            if (strcmp(key, ignored[k]) == 0)
+                return true;
+        return false;
+    }
+    return true;
+}
+
+static void opt_digests(lua_State *L, struct nh_plan *p) {
+    size_t k, n;
+
+    if (!lua_istable(L, -1))
+        wrong(L, "digests", "list");
+    n = nh_rawlen(L, -1);
+    if (n == 0 || n > sizeof p->digests)
+        luaL_error(L, "bad option 'digests' (matching types expected, strongest first)");
+    for (k = 0; k < n; k++) {
+        lua_rawgeti(L, -1, (int)k + 1);
+        p->digests[k] = (uint8_t)opt_integer(L, "digests", 1, 2);
+        lua_pop(L, 1);
+    }
+    p->n_digests = n;
+}
+
+static bool plan_option(lua_State *L, struct nh_request *request, const char *key) {
+    struct nh_plan *p = &request->plan;
+
+    if (strcmp(key, "dialed_ips") == 0) {
+        opt_dialed(L, request);
+    } else if (strcmp(key, "network") == 0) {
+        p->network = opt_network(L);
+    } else if (strcmp(key, "port") == 0) {
+        p->port = (uint16_t)opt_integer(L, key, 1, 65535);
+    } else if (strcmp(key, "max_hosts") == 0) {
+        p->max_hosts = (size_t)opt_integer(L, key, 1, 1000000);
+    } else if (strcmp(key, "insecure_mx") == 0) {
+        const char *s = opt_string(L, key);
+
+        p->dane_behind_insecure_mx = strcmp(s, "dane") == 0;
+        if (!p->dane_behind_insecure_mx && strcmp(s, "may") != 0)
+            wrong(L, key, "'may' or 'dane'");
+    } else if (strcmp(key, "require_dane") == 0) {
+        p->require_dane = opt_boolean(L, key);
+    } else if (strcmp(key, "digests") == 0) {
+        opt_digests(L, p);
+    } else if (strcmp(key, "trace") == 0) {
+        p->op.trace = opt_boolean(L, key) ? &request->trace : NULL;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static const struct {
+    const char *name, *input;
+    bool lax;
+    bool (*option)(lua_State *, struct nh_request *, const char *);
+} calls[] = {
+    [NH_DESTINATIONS] = {"gather_destinations", "domain", false, dest_option},
+    [NH_IPS] = {"gather_ips", "host", true, ips_option},
+    [NH_TLSA] = {"gather_tlsa", "host", true, tlsa_option},
+    [NH_PLAN] = {"plan", "domain", false, plan_option},
+};
+
+static void read_options(lua_State *L, struct nh_request *request, int index) {
+    const char *name = calls[request->kind].name;
+
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        const char *key;
+
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "bad option to '%s' (a %s is no option's name)", name,
+                       luaL_typename(L, -2));
+        key = lua_tostring(L, -2);
+        if (strcmp(key, "deadline") == 0)
+            request->deadline = opt_seconds(L, key);
+        else if (!calls[request->kind].option(L, request, key))
+            luaL_error(L, "unknown option '%s' to '%s'", key, name);
+    }
+}
+
+/* ---- the name asked about --------------------------------------------------------------- */
+
+/* Prints what cannot be a name, in one readable line. */
+static void quote(const char *s, size_t len, char *out, size_t size) {
+    size_t n = 0;
+
+    for (; len && n + 8 < size; s++, len--) {
+        unsigned char c = (unsigned char)*s;
+
+        if (c < 0x20 || c == 0x7f)
+            n += (size_t)snprintf(out + n, size - n, "\\x%02x", c);
+        else
+            out[n++] = (char)c;
+    }
+    if (len)
+        n += (size_t)snprintf(out + n, size - n, "...");
+    out[n] = '\0';
+}
+
+static void read_name(struct nh_request *request, const char *s, size_t len, char *out,
+                      bool *literal) {
+    enum nh_literal kind;
+    const char *reason = NULL;
+    struct nh_ip ip;
+
+    kind = nh_literal_parse(s, len, &ip);
+    if (kind == NH_LITERAL) {
+        *literal = true;
+        nh_ip_text(&ip, out);
+        return;
+    }
+    if (kind == NH_BAD_LITERAL) {
+        reason = "it is no IP address";
+    } else if (request->kind == NH_PLAN && len >= 2 && s[0] == '[' && s[len - 1] == ']') {
+        request->plan.bracketed = true; /* that host itself */
+        reason = nh_name_parse(s + 1, len - 2, true, out);
+    } else {
+        reason = nh_name_parse(s, len, calls[request->kind].lax, out);
+    }
+    if (reason) {
+        char quoted[256];
+
+        quote(s, len, quoted, sizeof quoted);
+        nh_fail(&request->err, NH_INVALID_NAME, "\"%s\" is no %s name: %s", quoted,
+                calls[request->kind].input, reason);
+        out[0] = '\0';
+    }
+}
+
+static void set_defaults(struct nh_request *request) {
+    request->deadline = -1;
+    if (request->kind == NH_IPS) {
+        request->ips.max_links = NH_IPS_LINKS;
+    } else if (request->kind == NH_TLSA) {
+        request->tlsas.port = 25;
+        strcpy(request->tlsas.protocol, "tcp");
+    } else if (request->kind == NH_PLAN) {
+        request->plan.port = 25;
+        request->plan.max_hosts = 20;
+        request->plan.digests[0] = 2;
+        request->plan.digests[1] = 1;
+        request->plan.n_digests = 2;
+    }
+}
+
+static void set_dialed(struct nh_request *request) {
+    size_t k;
+
+    if (request->kind == NH_PLAN) {
+        request->plan.dialed = request->dialed;
+        request->plan.n_dialed = request->n_dialed;
+        return;
+    }
+    for (k = 0; k < request->n_dialed; k++) {
+        if (strcmp(request->dialed[k].host, request->ips.host) == 0) {
+            request->ips.dialed = request->dialed[k].ips;
+            request->ips.n_dialed = request->dialed[k].n;
+        }
+    }
+}
+
+struct nh_request *nh_check_request(lua_State *L, enum nh_kind kind, int *callback) {
+    struct nh_request *request;
+    const char *s;
+    size_t len;
+    int options = 0;
+
+    if (lua_type(L, 2) != LUA_TSTRING)
+        luaL_argerror(L, 2,
+                      lua_pushfstring(L, "%s name expected, got %s", calls[kind].input,
+                                      luaL_typename(L, 2)));
+    s = lua_tolstring(L, 2, &len);
+    *callback = 0;
+    if (lua_istable(L, 3))
+        options = 3;
+    else if (lua_isfunction(L, 3))
+        *callback = 3;
+    else if (!lua_isnoneornil(L, 3))
+        luaL_argerror(L, 3, "options table or callback expected");
+    if (lua_isfunction(L, 4) && !*callback)
+        *callback = 4;
+    else if (!lua_isnoneornil(L, 4))
+        luaL_argerror(L, 4, "callback expected");
+
+    request = lua_newuserdata(L, sizeof *request);
+    memset(request, 0, sizeof *request);
+    request->kind = kind;
+    luaL_getmetatable(L, NH_REQUEST);
+    lua_setmetatable(L, -2);
+    set_defaults(request);
+    if (options)
+        read_options(L, request, options);
+    switch (kind) {
+    case NH_DESTINATIONS:
+        read_name(request, s, len, request->dest.domain, &request->dest.literal);
+        break;
+    case NH_IPS:
+        read_name(request, s, len, request->ips.host, &request->ips.literal);
+        break;
+    case NH_TLSA:
+        read_name(request, s, len, request->tlsas.host, &request->tlsas.literal);
+        break;
+    case NH_PLAN:
+        read_name(request, s, len, request->plan.domain, &request->plan.literal);
+        break;
+    }
+    if (kind == NH_IPS || kind == NH_PLAN)
+        set_dialed(request);
+    return request;
+}
+
+/* ---- gather_tlsa_names -------------------------------------------------------------------- */
+
+static bool names_boolean(lua_State *L, const char *key) {
+    bool value;
+
+    lua_getfield(L, 1, key);
+    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+        wrong(L, key, "boolean");
+    value = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static void names_name(lua_State *L, const char *key, char out[NH_HOST_MAX]) {
+    const char *s;
+    size_t len;
+
+    out[0] = '\0';
+    lua_getfield(L, 1, key);
+    if (!lua_isnil(L, -1)) {
+        s = opt_string(L, key);
+        lua_tolstring(L, -1, &len);
+        if (len && !canonical(s, len, out))
+            luaL_error(L, "bad option '%s' ('%s' is no host name)", key, s);
+    }
+    lua_pop(L, 1);
+}
+
+int nh_lua_tlsa_names(lua_State *L) {
+    static const char *const known[] = {
+        "have_mx",       "expanded_next_hop_authentic", "expanded_tlsa_base_domain_authentic",
+        "orig_next_hop", "expanded_next_hop",           "orig_tlsa_base_domain",
+        "expanded_tlsa_base_domain",
+    };
+    char orig_hop[NH_HOST_MAX], hop[NH_HOST_MAX], orig_base[NH_HOST_MAX], base[NH_HOST_MAX];
+    const char *names[4];
+    struct nh_names_in in;
+    size_t k, n, i;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+
+        for (k = 0, i = sizeof known / sizeof known[0]; k < i; k++)
+            if (strcmp(key, known[k]) == 0)
+                break;
+        if (k == i)
+            return luaL_error(L, "unknown option '%s' to 'gather_tlsa_names'", key);
+    }
+    in.have_mx = names_boolean(L, known[0]);
+    in.next_hop_authentic = names_boolean(L, known[1]);
+    in.base_authentic = names_boolean(L, known[2]);
+    names_name(L, known[3], orig_hop);
+    names_name(L, known[4], hop);
+    names_name(L, known[5], orig_base);
+    names_name(L, known[6], base);
+    in.orig_next_hop = orig_hop;
+    in.expanded_next_hop = hop;
+    in.orig_base = orig_base;
+    in.expanded_base = base;
+    n = nh_tlsa_names(&in, names);
+    lua_createtable(L, (int)n, 0);
+    for (k = 0; k < n; k++) {
+        lua_pushstring(L, names[k]);
+        lua_rawseti(L, -2, (int)k + 1);
+    }
+    return 1;
+}

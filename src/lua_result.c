@@ -1,0 +1,363 @@
+/*
+ * lua_result.c - results and errors as Lua tables. The fields are those of the API, described in
+ * lua/nexthop/meta.lua; how they print is set by lua/nexthop/format.lua on the metatables.
+ */
+#include "lua_core.h"
+
+#include <string.h>
+
+static const char *const metatables[] = {"error", "destinations", "ips",    "tlsa",
+                                         "plan",  "host",         "record", "plan_host"};
+
+#define PREFIX "nexthop."
+
+void nh_open_results(lua_State *L) {
+    size_t k;
+
+    lua_createtable(L, 0, sizeof metatables / sizeof metatables[0]);
+    for (k = 0; k < sizeof metatables / sizeof metatables[0]; k++) {
+        luaL_newmetatable(L, lua_pushfstring(L, PREFIX "%s", metatables[k]));
+        lua_remove(L, -2);
+        lua_setfield(L, -2, metatables[k]);
+    }
+}
+
+static void set_metatable(lua_State *L, const char *name) {
+    luaL_getmetatable(L, name);
+    lua_setmetatable(L, -2);
+}
+
+static void set_boolean(lua_State *L, const char *key, bool value) {
+    lua_pushboolean(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static void set_integer(lua_State *L, const char *key, lua_Integer value) {
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static void set_string(lua_State *L, const char *key, const char *value) {
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static void set_ttl(lua_State *L, bool has, uint32_t ttl) {
+    if (has)
+        set_integer(L, "ttl", (lua_Integer)ttl);
+}
+
+/* ---- errors ------------------------------------------------------------------------------ */
+
+const char *nh_code_name(enum nh_code code) {
+    static const char *const names[] = {
+        [NH_OK] = "ok",
+        [NH_NO_MAIL] = "no_mail",
+        [NH_CNAME_LOOP] = "cname_loop",
+        [NH_CNAME_LIMIT] = "cname_limit",
+        [NH_NXDOMAIN] = "nxdomain",
+        [NH_NOT_FOUND] = "not_found",
+        [NH_NO_DANE] = "no_dane",
+        [NH_BOGUS] = "bogus",
+        [NH_SERVFAIL] = "servfail",
+        [NH_TIMEOUT] = "timeout",
+        [NH_INVALID_NAME] = "invalid_name",
+        [NH_INVALID_MX] = "invalid_mx",
+        [NH_CONFIG] = "config",
+        [NH_CLOSED] = "closed",
+        [NH_FORKED] = "forked",
+        [NH_NO_MEMORY] = "no_memory",
+    };
+    return names[code];
+}
+
+static void set_error_fields(lua_State *L, const struct nh_err *err) {
+    set_string(L, "code", nh_code_name(err->code));
+    set_string(L, "message", err->message);
+    set_boolean(L, "permanent", err->permanent);
+    set_metatable(L, PREFIX "error");
+}
+
+static void push_error_table(lua_State *L, const struct nh_err *err) {
+    lua_createtable(L, 0, 4);
+    set_error_fields(L, err);
+}
+
+int nh_push_error(lua_State *L, const struct nh_err *err) {
+    lua_pushnil(L);
+    push_error_table(L, err);
+    return 2;
+}
+
+/* ---- gather_destinations -------------------------------------------------------------------- */
+
+/* Each of these sets its fields in the table at the top of the stack. */
+
+static void set_dest(lua_State *L, const struct nh_dest *d) {
+    set_boolean(L, "have_mx", d->have_mx);
+    set_boolean(L, "orig_next_hop_authentic", d->orig_authentic);
+    set_boolean(L, "expanded_next_hop_authentic", d->expanded_authentic);
+    if (d->has_expanded)
+        set_string(L, "expanded_next_hop", d->expanded);
+    if (d->nxdomain)
+        set_boolean(L, "nxdomain", true);
+    set_ttl(L, d->op.has_ttl, d->op.ttl);
+}
+
+static void set_hosts(lua_State *L, const struct nh_dest *d) {
+    size_t k;
+
+    lua_createtable(L, (int)d->n_hosts, 0);
+    for (k = 0; k < d->n_hosts; k++) {
+        lua_createtable(L, 0, 2);
+        set_string(L, "host", d->hosts[k].name);
+        set_integer(L, "pref", d->hosts[k].pref);
+        set_metatable(L, PREFIX "host");
+        lua_rawseti(L, -2, (int)k + 1);
+    }
+    lua_setfield(L, -2, "hosts");
+}
+
+/* ---- gather_ips ----------------------------------------------------------------------------- */
+
+static void set_family(lua_State *L, const struct nh_family *f, const char *key) {
+    if (f->answered && f->n)
+        set_boolean(L, key, f->whole);
+}
+
+static void set_ips(lua_State *L, const struct nh_ips *i) {
+    char text[NH_IP_TEXT];
+    size_t k;
+
+    set_boolean(L, "authentic", i->authentic);
+    set_boolean(L, "expanded_authentic", i->expanded_authentic);
+    set_boolean(L, "host_authentic", i->host_authentic);
+    if (i->has_expanded)
+        set_string(L, "expanded_host", i->expanded);
+    set_boolean(L, "dualstack", i->dualstack);
+    set_family(L, &i->v4, "ip4_authentic");
+    set_family(L, &i->v6, "ip6_authentic");
+    lua_createtable(L, (int)i->n_ips, 0);
+    for (k = 0; k < i->n_ips; k++) {
+        nh_ip_text(&i->ips[k], text);
+        lua_pushstring(L, text);
+        lua_rawseti(L, -2, (int)k + 1);
+    }
+    lua_setfield(L, -2, "ips");
+    if (i->v4.err.code != NH_OK || i->v6.err.code != NH_OK) {
+        lua_createtable(L, 0, 2);
+        if (i->v4.wanted && !i->v4.answered && i->v4.err.code != NH_OK) {
+            push_error_table(L, &i->v4.err);
+            lua_setfield(L, -2, "ip4");
+        }
+        if (i->v6.wanted && !i->v6.answered && i->v6.err.code != NH_OK) {
+            push_error_table(L, &i->v6.err);
+            lua_setfield(L, -2, "ip6");
+        }
+        lua_pushnil(L);
+        if (lua_next(L, -2)) {
+            lua_pop(L, 2);
+            lua_setfield(L, -2, "failed");
+        } else {
+            lua_pop(L, 1);
+        }
+    }
+    set_ttl(L, i->op.has_ttl, i->op.ttl);
+}
+
+/* ---- gather_tlsa ---------------------------------------------------------------------------- */
+
+static void set_records(lua_State *L, const char *key, const struct nh_tlsa *records, size_t n) {
+    size_t k;
+
+    lua_createtable(L, (int)n, 0);
+    for (k = 0; k < n; k++) {
+        const struct nh_tlsa *r = &records[k];
+
+        lua_createtable(L, 0, 5);
+        set_integer(L, "usage", r->usage);
+        set_integer(L, "selector", r->selector);
+        set_integer(L, "match_type", r->match_type);
+        lua_pushlstring(L, (const char *)r->data, r->len);
+        lua_setfield(L, -2, "data");
+        if (r->reason[0])
+            set_string(L, "reason", r->reason);
+        set_metatable(L, PREFIX "record");
+        lua_rawseti(L, -2, (int)k + 1);
+    }
+    lua_setfield(L, -2, key);
+}
+
+static void set_tlsa(lua_State *L, const struct nh_tlsas *t) {
+    set_boolean(L, "dane_required", t->dane_required);
+    set_records(L, "records", t->records, t->n_records);
+    set_records(L, "unusable", t->unusable, t->n_unusable);
+    set_string(L, "tlsa_base_domain", t->base);
+}
+
+/* ---- plan ------------------------------------------------------------------------------------ */
+
+static const char *const tls_names[] = {
+    [NH_TLS_SKIP] = "skip",
+    [NH_TLS_MAY] = "may",
+    [NH_TLS_ENCRYPT] = "encrypt",
+    [NH_TLS_DANE] = "dane",
+};
+
+static void push_plan_host(lua_State *L, const struct nh_plan *p, const struct nh_plan_host *h) {
+    const struct nh_ips *i = &h->ips;
+    size_t k;
+
+    lua_createtable(L, 0, 20);
+    /* an implicit MX: the host is what the domain's aliases end at */
+    set_string(L, "host",
+               p->dest.have_mx || p->bracketed ? i->host : p->dest.n_hosts ? p->dest.hosts[0].name
+                                                                           : i->host);
+    set_integer(L, "pref", h->pref);
+    set_ips(L, i);
+    if (h->asked_tlsa) {
+        set_tlsa(L, &h->tlsa);
+    } else {
+        set_boolean(L, "dane_required", false);
+        set_records(L, "records", NULL, 0);
+        set_records(L, "unusable", NULL, 0);
+    }
+    set_records(L, "weaker", h->weaker, h->n_weaker);
+    set_string(L, "tls", tls_names[h->tls]);
+    if (h->tls == NH_TLS_DANE) {
+        lua_createtable(L, (int)h->n_names, 0);
+        for (k = 0; k < h->n_names; k++) {
+            lua_pushstring(L, h->names[k]);
+            lua_rawseti(L, -2, (int)k + 1);
+        }
+        lua_setfield(L, -2, "names");
+    }
+    if (h->tls == NH_TLS_DANE || h->tls == NH_TLS_ENCRYPT)
+        set_string(L, "sni", h->tlsa.base);
+    if (h->err.code != NH_OK) {
+        push_error_table(L, &h->err);
+        lua_setfield(L, -2, "err");
+    }
+    set_ttl(L, h->has_ttl, h->ttl);
+    set_metatable(L, PREFIX "plan_host");
+}
+
+static int append_trace(lua_State *L, int n, const struct nh_trace *trace) {
+    static const char *const rcodes[] = {"NOERROR", "FORMERR", "SERVFAIL",
+                                         "NXDOMAIN", "NOTIMP", "REFUSED"};
+    size_t k;
+
+    for (k = 0; k < trace->n; k++) {
+        const struct nh_trace_entry *e = &trace->entries[k];
+
+        lua_createtable(L, 0, 5);
+        set_string(L, "name", e->name);
+        set_string(L, "type", nh_type_name(e->type));
+        set_string(L, "rcode",
+                   e->code == NH_TIMEOUT ? "TIMEOUT"
+                   : e->rcode < 6        ? rcodes[e->rcode]
+                                         : "SERVFAIL");
+        set_string(L, "security",
+                   e->code == NH_BOGUS ? "bogus"
+                   : e->code != NH_OK  ? "failed"
+                   : e->secure         ? "secure"
+                                       : "insecure");
+        set_string(L, "section", e->section);
+        lua_rawseti(L, -2, ++n);
+    }
+    return n;
+}
+
+static void set_plan(lua_State *L, const struct nh_plan *p) {
+    bool has_ttl = p->dest.op.has_ttl, whole = true;
+    uint32_t ttl = p->dest.op.ttl;
+    size_t k;
+    int n;
+
+    set_string(L, "domain", p->domain);
+    set_dest(L, &p->dest);
+    if (p->bracketed && p->n_hosts) { /* the host itself is the next hop */
+        set_boolean(L, "orig_next_hop_authentic", p->hosts[0].ips.host_authentic);
+        set_boolean(L, "expanded_next_hop_authentic", p->hosts[0].ips.expanded_authentic);
+        if (p->hosts[0].ips.has_expanded)
+            set_string(L, "expanded_next_hop", p->hosts[0].ips.expanded);
+    }
+    set_boolean(L, "mx_authentic", p->mx_authentic);
+    if (p->truncated)
+        set_integer(L, "truncated", (lua_Integer)p->truncated);
+    for (k = 0; k < p->n_hosts; k++) {
+        const struct nh_plan_host *h = &p->hosts[k];
+
+        if (h->has_ttl && (!has_ttl || h->ttl < ttl)) {
+            has_ttl = true;
+            ttl = h->ttl;
+        }
+        /* what a failure hides may be there at the next try */
+        whole = whole && (h->err.code == NH_OK || h->err.permanent ||
+                          h->err.code == NH_NOT_FOUND || h->err.code == NH_NO_DANE);
+    }
+    set_ttl(L, has_ttl || !whole, whole ? ttl : 0);
+    if (p->op.trace) {
+        lua_newtable(L);
+        n = append_trace(L, 0, &p->trace);
+        for (k = 0; k < p->n_hosts; k++)
+            n = append_trace(L, n, &p->hosts[k].trace);
+        lua_setfield(L, -2, "trace");
+    }
+}
+
+static void set_plan_hosts(lua_State *L, const struct nh_plan *p) {
+    size_t k;
+
+    lua_createtable(L, (int)p->n_hosts, 0);
+    for (k = 0; k < p->n_hosts; k++) {
+        push_plan_host(L, p, &p->hosts[k]);
+        lua_rawseti(L, -2, (int)k + 1);
+    }
+    lua_setfield(L, -2, "hosts");
+}
+
+/* ---- all of them -------------------------------------------------------------------------------- */
+
+int nh_push_result(lua_State *L, struct nh_request *request) {
+    const struct nh_op *op = request->kind == NH_DESTINATIONS ? &request->dest.op
+                             : request->kind == NH_IPS        ? &request->ips.op
+                             : request->kind == NH_TLSA       ? &request->tlsas.op
+                                                              : &request->plan.op;
+    const struct nh_err *err = request->err.code != NH_OK ? &request->err : &op->err;
+    bool ok = err->code == NH_OK;
+
+    if (!ok)
+        lua_pushnil(L);
+    lua_createtable(L, 0, ok ? 9 : 12);
+    /* an error carries what was known when it came; a name that was none has nothing */
+    if (err->code != NH_INVALID_NAME || op->resolver) {
+        switch (request->kind) {
+        case NH_DESTINATIONS: set_dest(L, &request->dest); break;
+        case NH_IPS: set_ips(L, &request->ips); break;
+        case NH_TLSA:
+            set_tlsa(L, &request->tlsas);
+            set_ttl(L, op->has_ttl, op->ttl);
+            break;
+        case NH_PLAN: set_plan(L, &request->plan); break;
+        }
+    }
+    if (!ok) {
+        set_error_fields(L, err);
+        return 2;
+    }
+    switch (request->kind) {
+    case NH_DESTINATIONS:
+        set_hosts(L, &request->dest);
+        set_boolean(L, "permanent", false);
+        set_metatable(L, PREFIX "destinations");
+        break;
+    case NH_IPS: set_metatable(L, PREFIX "ips"); break;
+    case NH_TLSA: set_metatable(L, PREFIX "tlsa"); break;
+    case NH_PLAN:
+        set_plan_hosts(L, &request->plan);
+        set_metatable(L, PREFIX "plan");
+        break;
+    }
+    return 1;
+}

@@ -1,0 +1,328 @@
+/*
+ * plan.c - plan: domain -> mail hosts -> addresses and TLSA of each, side by side, and what TLS
+ * each host is owed. RFC 7672, RFC 7671, RFC 7505; where mox departs from them, this follows them.
+ */
+#include "gather.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void finish(struct nh_plan *p) {
+    p->op.done(p->op.arg);
+}
+
+/* ---- one host: the end ------------------------------------------------------------- */
+
+static void keep_ttl(bool *has, uint32_t *ttl, const struct nh_op *op) {
+    if (op->has_ttl && (!*has || op->ttl < *ttl)) {
+        *has = true;
+        *ttl = op->ttl;
+    }
+}
+
+static void close_host(struct nh_plan_host *h, enum nh_tls tls) {
+    struct nh_plan *p = h->plan;
+
+    h->tls = tls;
+    h->done = true;
+    keep_ttl(&h->has_ttl, &h->ttl, &h->ips.op);
+    if (h->asked_tlsa)
+        keep_ttl(&h->has_ttl, &h->ttl, &h->tlsa.op);
+    if (--p->open == 0)
+        finish(p);
+}
+
+static void skip_host(struct nh_plan_host *h, const struct nh_err *err) {
+    h->err = *err;
+    close_host(h, NH_TLS_SKIP);
+}
+
+/* No usable record. With require_dane that is a reason to leave the host alone. */
+static void without_dane(struct nh_plan_host *h, enum nh_tls tls) {
+    struct nh_err err;
+
+    if (!h->plan->require_dane) {
+        close_host(h, tls);
+        return;
+    }
+    nh_fail(&err, NH_NO_DANE, "%s: %s, and DANE is required", h->ips.host,
+            tls == NH_TLS_ENCRYPT ? "no TLSA record is usable" : "has no DANE");
+    skip_host(h, &err);
+}
+
+/* ---- records and names ------------------------------------------------------------------ */
+
+/* How strong the plan holds a matching type to be: 0 is the strongest. Full data is always kept
+ * (RFC 7671 9). */
+static size_t weakness(const struct nh_plan *p, uint8_t match_type) {
+    size_t k;
+
+    if (match_type == 0)
+        return 0;
+    for (k = 0; k < p->n_digests; k++)
+        if (p->digests[k] == match_type)
+            break;
+    return k;
+}
+
+/* Digests that the caller does not accept are unusable. */
+static void drop_unaccepted(struct nh_plan_host *h) {
+    struct nh_tlsas *t = &h->tlsa;
+    size_t k, n = 0;
+
+    for (k = 0; k < t->n_records; k++) {
+        struct nh_tlsa *r = &t->records[k];
+
+        if (r->match_type != 0 && weakness(h->plan, r->match_type) == h->plan->n_digests) {
+            snprintf(r->reason, sizeof r->reason,
+                     "matching type %u is not among the digests asked for", r->match_type);
+            t->unusable[t->n_unusable++] = *r;
+        } else {
+            t->records[n++] = *r;
+        }
+    }
+    t->n_records = n;
+}
+
+/* Digest agility, RFC 7671 9: for each usage and selector only the strongest digest counts. The
+ * weaker ones go to the end of the list, in their order. */
+static bool drop_weaker(struct nh_plan_host *h) {
+    struct nh_tlsas *t = &h->tlsa;
+    size_t best[2][2] = {{SIZE_MAX, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}}, k, n = 0, w;
+
+    for (k = 0; k < t->n_records; k++) {
+        const struct nh_tlsa *r = &t->records[k];
+
+        w = weakness(h->plan, r->match_type);
+        if (r->match_type && w < best[r->usage - 2][r->selector])
+            best[r->usage - 2][r->selector] = w;
+    }
+    h->weaker = calloc(t->n_records, sizeof *h->weaker);
+    if (!h->weaker)
+        return false;
+    for (k = 0; k < t->n_records; k++) {
+        const struct nh_tlsa *r = &t->records[k];
+
+        if (r->match_type && weakness(h->plan, r->match_type) > best[r->usage - 2][r->selector])
+            h->weaker[h->n_weaker++] = *r;
+        else
+            t->records[n++] = *r;
+    }
+    t->n_records = n;
+    return true;
+}
+
+static void add_name(struct nh_plan_host *h, const char *name) {
+    size_t k;
+
+    for (k = 0; k < h->n_names; k++)
+        if (strcmp(h->names[k], name) == 0)
+            return;
+    h->names[h->n_names++] = name;
+}
+
+/* The reference identifiers, RFC 7672 3.2.2: the TLSA base domain; the next-hop domain and its
+ * secure expansion when an MX led here, or when the base domain is that expansion. */
+static void set_names(struct nh_plan_host *h) {
+    const struct nh_plan *p = h->plan;
+
+    add_name(h, h->tlsa.base);
+    if (p->dest.have_mx) {
+        if (!p->dest.expanded_authentic)
+            return; /* 2.2.1: behind an insecure MX the base domain alone */
+        add_name(h, p->domain);
+        add_name(h, p->dest.expanded);
+    } else {
+        add_name(h, p->domain);
+    }
+}
+
+static void on_tlsa(void *arg) {
+    struct nh_plan_host *h = arg;
+    struct nh_tlsas *t = &h->tlsa;
+
+    if (t->op.err.code != NH_OK) {
+        skip_host(h, &t->op.err); /* 2.1.1: a failed lookup is not "no DANE" */
+        return;
+    }
+    drop_unaccepted(h);
+    if (t->n_records == 0) {
+        /* 2.2.3: records, but none usable: TLS without verification */
+        without_dane(h, t->dane_required ? NH_TLS_ENCRYPT : NH_TLS_MAY);
+        return;
+    }
+    if (!drop_weaker(h)) {
+        nh_fail(&t->op.err, NH_NO_MEMORY, "%s: out of memory", h->ips.host);
+        skip_host(h, &t->op.err);
+        return;
+    }
+    set_names(h);
+    close_host(h, NH_TLS_DANE);
+}
+
+/* ---- one host: addresses, then TLSA ----------------------------------------------------- */
+
+/* RFC 7672 2.2.2: is TLSA to be asked for, and where? Behind an insecure MX it is not (2.2.1),
+ * unless the caller wants so. */
+static bool wants_tlsa(struct nh_plan_host *h) {
+    const struct nh_plan *p = h->plan;
+    const struct nh_ips *i = &h->ips;
+    bool secure = (i->v4.n && i->v4.whole) || (i->v6.n && i->v6.whole);
+
+    if (p->literal)
+        return false;
+    if (p->dest.have_mx && !p->dest.expanded_authentic && !p->dane_behind_insecure_mx)
+        return false;
+    if (!secure && !(i->alias && i->host_authentic))
+        return false;
+    snprintf(h->tlsa.host, sizeof h->tlsa.host, "%s", i->host);
+    if (secure) {
+        h->tlsa.expanded_authentic = true;
+        snprintf(h->tlsa.expanded_host, sizeof h->tlsa.expanded_host, "%s", i->expanded);
+    } /* else a secure alias into an insecure zone: the alias alone is the base domain */
+    h->tlsa.port = p->port;
+    snprintf(h->tlsa.protocol, sizeof h->tlsa.protocol, "tcp");
+    return true;
+}
+
+static void on_ips(void *arg) {
+    struct nh_plan_host *h = arg;
+
+    if (h->ips.op.err.code != NH_OK) {
+        skip_host(h, &h->ips.op.err);
+    } else if (wants_tlsa(h)) {
+        h->asked_tlsa = true;
+        h->tlsa.op.trace = h->ips.op.trace;
+        nh_tlsas_start(&h->tlsa, h->plan->op.resolver, on_tlsa, h);
+    } else {
+        without_dane(h, NH_TLS_MAY);
+    }
+}
+
+static void set_dialed(const struct nh_plan *p, struct nh_ips *i, const char *name) {
+    size_t k;
+
+    for (k = 0; k < p->n_dialed; k++) {
+        if (strcmp(p->dialed[k].host, name) == 0 || strcmp(p->dialed[k].host, i->host) == 0) {
+            i->dialed = p->dialed[k].ips;
+            i->n_dialed = p->dialed[k].n;
+            return;
+        }
+    }
+}
+
+/* Without an MX the host is the next-hop domain itself: its aliases and its addresses are one
+ * chain (RFC 7672 2.2.2), so the addresses are asked for at its beginning. */
+static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *name, int pref) {
+    const char *first = p->dest.have_mx ? name : p->domain;
+
+    h->plan = p;
+    h->pref = pref;
+    snprintf(h->ips.host, sizeof h->ips.host, "%s", first);
+    h->ips.literal = p->literal;
+    h->ips.network = p->network;
+    h->ips.max_links = p->dest.have_mx ? NH_IPS_LINKS : NH_DEST_LINKS;
+    if (p->op.trace)
+        h->ips.op.trace = &h->trace;
+    set_dialed(p, &h->ips, name);
+    nh_ips_start(&h->ips, p->op.resolver, on_ips, h);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+static void start_hosts(struct nh_plan *p) {
+    size_t k, n = p->bracketed ? 1 : p->dest.n_hosts;
+
+    if (n > p->max_hosts) {
+        p->truncated = n - p->max_hosts;
+        n = p->max_hosts;
+    }
+    p->hosts = calloc(n ? n : 1, sizeof *p->hosts);
+    if (!p->hosts) {
+        nh_fail(&p->op.err, NH_NO_MEMORY, "%s: out of memory", p->domain);
+        finish(p);
+        return;
+    }
+    p->n_hosts = n;
+    p->open = n + 1; /* one for this function: a literal's host is done at once */
+    for (k = 0; k < n; k++) {
+        if (p->bracketed)
+            start_host(p, &p->hosts[k], p->domain, -1);
+        else
+            start_host(p, &p->hosts[k], p->dest.hosts[k].name, p->dest.hosts[k].pref);
+    }
+    if (--p->open == 0)
+        finish(p);
+}
+
+static void on_dest(void *arg) {
+    struct nh_plan *p = arg;
+
+    p->mx_authentic = p->dest.expanded_authentic;
+    if (p->dest.op.err.code != NH_OK) {
+        p->op.err = p->dest.op.err;
+        finish(p);
+    } else if (p->dest.nxdomain) { /* RFC 5321 5.1: only an empty answer is an implicit MX */
+        nh_fail(&p->op.err, NH_NXDOMAIN, "%s: %s does not exist", p->domain, p->dest.expanded);
+        finish(p);
+    } else {
+        start_hosts(p);
+    }
+}
+
+void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *), void *arg) {
+    p->op.resolver = r;
+    p->op.done = done;
+    p->op.arg = arg;
+    if (p->bracketed) {
+        start_hosts(p);
+        return;
+    }
+    snprintf(p->dest.domain, sizeof p->dest.domain, "%s", p->domain);
+    p->dest.literal = p->literal;
+    if (p->op.trace)
+        p->dest.op.trace = &p->trace;
+    nh_dest_start(&p->dest, r, on_dest, p);
+}
+
+void nh_plan_expire(struct nh_plan *p) {
+    size_t k;
+
+    if (!p->hosts) {
+        nh_dest_stop(&p->dest);
+        nh_fail(&p->op.err, NH_TIMEOUT, "%s: the deadline came before its mail hosts were known",
+                p->domain);
+        return;
+    }
+    for (k = 0; k < p->n_hosts; k++) {
+        struct nh_plan_host *h = &p->hosts[k];
+
+        if (h->done)
+            continue;
+        h->done = true;
+        h->tls = NH_TLS_SKIP;
+        nh_fail(&h->err, NH_TIMEOUT, "%s: the deadline came before all of it was looked up",
+                h->ips.host);
+        if (h->asked_tlsa)
+            nh_tlsas_stop(&h->tlsa);
+        else
+            nh_ips_stop(&h->ips);
+    }
+}
+
+void nh_plan_stop(struct nh_plan *p) {
+    size_t k;
+
+    nh_dest_stop(&p->dest);
+    for (k = 0; k < p->n_hosts; k++) {
+        nh_ips_stop(&p->hosts[k].ips);
+        nh_tlsas_stop(&p->hosts[k].tlsa);
+        nh_trace_free(&p->hosts[k].trace);
+        free(p->hosts[k].weaker);
+    }
+    nh_trace_free(&p->trace);
+    free(p->hosts);
+    p->hosts = NULL;
+    p->n_hosts = 0;
+}

@@ -1,0 +1,686 @@
+/*
+ * resolver.c - one libunbound context on one libuv loop: configuration, submit, cancel, deadlines.
+ *
+ * libunbound's callback only copies what it was given; everything else runs from
+ * nh_resolver_run(), after libunbound has returned. Rules about libunbound ("rule N") are
+ * explained in CONTRIBUTING.md, "What libunbound does to its users".
+ */
+#include "resolver.h"
+
+#include "loop.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unbound-event.h>
+#include <unbound.h>
+#include <unistd.h>
+
+#define CLASS_IN 1
+#define PROBE_EVERY 60.0 /* seconds that the finding about a forwarder holds */
+#define PROBE_TIMEOUT 5.0
+
+/* What libunbound's callback is given: it outlives a lookup that was cancelled. */
+struct ticket {
+    struct nh_lookup *lookup;
+    int id;
+    LIST_ENTRY(ticket) link;
+};
+
+TAILQ_HEAD(lookups, nh_lookup);
+
+struct guard {
+    sigset_t old;
+    bool was_pending;
+};
+
+struct nh_resolver {
+    struct ub_ctx *ctx;
+    struct nh_loop *loop;
+    pid_t pid;
+    double timeout;
+    unsigned max_pending;
+    struct lookups queued; /* wait for a place */
+    struct lookups ready;  /* have their answer, done() not yet called */
+    struct lookups aside;  /* bogus, waiting for what the probe finds */
+    LIST_HEAD(, ticket) tickets;
+    struct guard guard;
+    unsigned guard_depth;
+    uint64_t random;
+    /* the probe for a forwarder that strips DNSSEC (rule 13) */
+    struct nh_lookup probe;
+    char *forwarders, *anchor_zone;
+    double probed_at; /* 0: never */
+    bool strips;
+    struct nh_stats stats;
+    bool abandoned;
+    struct nh_resolver *next_abandoned;
+};
+
+/* Creation, first use and deletion of contexts race between threads (rule 10). */
+static pthread_mutex_t context_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- SIGPIPE (rule 7) -------------------------------------------------------- */
+
+/* libunbound writes to TCP without MSG_NOSIGNAL. Block the signal round our calls and take back
+ * one that came, unless it was there before; the host's disposition stays as it is. */
+static void guard_enter(struct guard *g) {
+    sigset_t pipe, pending;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    g->was_pending = false;
+    pthread_sigmask(SIG_BLOCK, &pipe, &g->old);
+    if (sigismember(&g->old, SIGPIPE) && sigpending(&pending) == 0)
+        g->was_pending = sigismember(&pending, SIGPIPE);
+}
+
+static void guard_leave(const struct guard *g) {
+    static const struct timespec at_once = {0, 0};
+    sigset_t pipe;
+
+    if (!g->was_pending) {
+        sigemptyset(&pipe);
+        sigaddset(&pipe, SIGPIPE);
+        sigtimedwait(&pipe, NULL, &at_once);
+    }
+    pthread_sigmask(SIG_SETMASK, &g->old, NULL);
+}
+
+void nh_resolver_enter(struct nh_resolver *r) {
+    if (r->guard_depth++ == 0)
+        guard_enter(&r->guard);
+}
+
+void nh_resolver_leave(struct nh_resolver *r) {
+    if (--r->guard_depth == 0)
+        guard_leave(&r->guard);
+}
+
+/* ---- configuration ------------------------------------------------------------ */
+
+/* Ours, set before anything of the user's (rule 4: dead servers cost 69 s and more without). */
+static const struct nh_step defaults[] = {
+    {NH_STEP_DEFAULT, "infra-cache-max-rtt:", "2000", NULL},
+    {NH_STEP_DEFAULT, "infra-host-ttl:", "60", NULL},
+    {NH_STEP_DEFAULT, "outbound-msg-retry:", "2", NULL},
+    {NH_STEP_DEFAULT, "max-sent-count:", "12", NULL},
+    {NH_STEP_DEFAULT, "trust-anchor-signaling:", "no", NULL},
+};
+
+static unsigned open_descriptors(void) {
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    if (!dir)
+        return 64;
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+/* The sockets libunbound may have open at once: the library's own 16 starve good lookups behind
+ * stuck ones. One for each lookup and room for what validation asks, but below the limit on
+ * descriptors: EMFILE is an instant SERVFAIL. */
+static unsigned outgoing_range(unsigned max_pending) {
+    struct rlimit limit;
+    unsigned want = max_pending < 1024 ? 1024 : max_pending + max_pending / 2;
+    rlim_t used = open_descriptors(), room;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return want;
+    room = limit.rlim_cur > used ? (limit.rlim_cur - used) * 3 / 4 : 0;
+    if (room < want)
+        want = (unsigned)room;
+    return want < 4 ? 4 : want;
+}
+
+static int set_option(struct ub_ctx *ctx, const char *name, const char *value) {
+    return ub_ctx_set_option(ctx, name, value);
+}
+
+/* Not in every libunbound's header. */
+static int set_tls(struct ub_ctx *ctx) {
+    return ub_ctx_set_tls(ctx, 1);
+}
+
+static int apply(struct ub_ctx *ctx, const struct nh_step *step) {
+    switch (step->kind) {
+    case NH_STEP_OPTION:
+    case NH_STEP_DEFAULT:
+        return set_option(ctx, step->a, step->b);
+    case NH_STEP_RESOLV_CONF:
+        return ub_ctx_resolvconf(ctx, step->a);
+    case NH_STEP_CONFIG:
+        return ub_ctx_config(ctx, step->a);
+    case NH_STEP_FORWARD:
+        return ub_ctx_set_fwd(ctx, step->a);
+    case NH_STEP_STUB:
+        return ub_ctx_set_stub(ctx, step->a, step->b, 0);
+    case NH_STEP_ANCHOR:
+        return ub_ctx_add_ta(ctx, step->a);
+    case NH_STEP_ANCHOR_FILE:
+        return ub_ctx_add_ta_file(ctx, step->a);
+    case NH_STEP_TLS:
+        return set_tls(ctx);
+    }
+    return UB_SYNTAX;
+}
+
+static void fail(struct nh_err *err, enum nh_code code, const char *what, const char *why) {
+    err->code = code;
+    err->permanent = false;
+    snprintf(err->message, sizeof err->message, "%s: %s", what, why);
+}
+
+static bool configure(struct nh_resolver *r, const struct nh_config *config, struct nh_err *err) {
+    char range[16];
+    size_t i;
+    int rc;
+
+    for (i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
+        apply(r->ctx, &defaults[i]);
+    snprintf(range, sizeof range, "%u", outgoing_range(config->max_pending));
+    set_option(r->ctx, "outgoing-range:", range);
+    for (i = 0; i < config->n_steps; i++) {
+        const struct nh_step *step = &config->steps[i];
+
+        rc = apply(r->ctx, step);
+        if (rc != 0 && step->kind != NH_STEP_DEFAULT) {
+            fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, step->label, ub_strerror(rc));
+            return false;
+        }
+    }
+    return true;
+}
+
+static void no_result(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited) {
+    (void)arg, (void)rcode, (void)packet, (void)len, (void)sec, (void)why, (void)limited;
+}
+
+/* The last line that libunbound logged, without its "[time] program[pid:0] error: ". */
+static const char *last_line(char *log) {
+    char *end = log + strlen(log), *line;
+
+    while (end > log && end[-1] == '\n')
+        *--end = '\0';
+    line = strrchr(log, '\n');
+    line = line ? line + 1 : log;
+    end = strstr(line, "] ");
+    while (end && strncmp(end, "] ", 2) == 0) {
+        line = end + 2;
+        end = NULL;
+    }
+    end = strstr(line, ": ");
+    return end ? end + 2 : line;
+}
+
+/* libunbound reads and checks its configuration at the first resolve only. "localhost." is
+ * answered inline. After a failure the context must go at once: a second resolve would end the
+ * process (rule 6). The log is caught for its reason, then switched off for good (rule 11). */
+static bool initialise(struct nh_resolver *r, struct nh_err *err) {
+    char *log = NULL, what[64];
+    size_t size = 0;
+    FILE *stream = open_memstream(&log, &size);
+    int rc, id = 0;
+
+    if (stream)
+        ub_ctx_debugout(r->ctx, stream);
+    rc = ub_resolve_event(r->ctx, "localhost.", NH_TYPE_A, CLASS_IN, NULL, no_result, &id);
+    if (rc == 0 && id)
+        ub_cancel(r->ctx, id);
+    ub_ctx_debugout(r->ctx, NULL);
+    if (stream)
+        fclose(stream);
+    if (rc != 0) {
+        snprintf(what, sizeof what, "libunbound does not start (%s)", ub_strerror(rc));
+        fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, what,
+             log && *log ? last_line(log) : "no reason given");
+    }
+    free(log);
+    return rc == 0;
+}
+
+static bool seed(struct nh_resolver *r) {
+    if (getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
+        return false;
+    r->random |= 1;
+    return true;
+}
+
+static bool open_context(struct nh_resolver *r, const struct nh_config *config,
+                         struct nh_err *err) {
+    bool ok;
+
+    pthread_mutex_lock(&context_mutex);
+    r->ctx = ub_ctx_create_ub_event(nh_loop_base(r->loop));
+    if (!r->ctx) {
+        fail(err, NH_NO_MEMORY, "libunbound", "no context could be created");
+        ok = false;
+    } else {
+        ub_ctx_debugout(r->ctx, NULL);
+        ok = configure(r, config, err) && initialise(r, err);
+        if (!ok) {
+            ub_ctx_delete(r->ctx);
+            r->ctx = NULL;
+        }
+    }
+    pthread_mutex_unlock(&context_mutex);
+    return ok;
+}
+
+static char *copy(const char *s) {
+    return s ? strdup(s) : NULL;
+}
+
+struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_err *err) {
+    struct nh_resolver *r = calloc(1, sizeof *r);
+    bool ok;
+
+    if (!r) {
+        fail(err, NH_NO_MEMORY, "resolver", "out of memory");
+        return NULL;
+    }
+    TAILQ_INIT(&r->queued);
+    TAILQ_INIT(&r->ready);
+    TAILQ_INIT(&r->aside);
+    LIST_INIT(&r->tickets);
+    r->pid = getpid();
+    r->timeout = config->timeout;
+    r->max_pending = config->max_pending;
+    r->forwarders = copy(config->forwarders);
+    r->anchor_zone = copy(config->anchor_zone);
+    r->loop = nh_loop_new();
+    if (!r->loop || !seed(r) || (config->forwarders && !r->forwarders) ||
+        (config->anchor_zone && !r->anchor_zone)) {
+        fail(err, NH_NO_MEMORY, "resolver", "no memory or no descriptors left");
+        nh_resolver_free(r);
+        return NULL;
+    }
+    nh_resolver_enter(r);
+    ok = open_context(r, config, err);
+    nh_resolver_leave(r);
+    if (!ok) {
+        nh_resolver_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+bool nh_resolver_mine(const struct nh_resolver *r) {
+    return r->pid == getpid();
+}
+
+/* What a child has left behind; keeps it reachable, so that a leak checker knows it is meant. */
+static struct nh_resolver *abandoned;
+
+void nh_resolver_abandon(struct nh_resolver *r) {
+    if (r->abandoned)
+        return;
+    r->abandoned = true;
+    nh_lookup_stop(&r->probe);
+    r->next_abandoned = abandoned;
+    abandoned = r;
+}
+
+void nh_resolver_free(struct nh_resolver *r) {
+    struct ticket *t;
+
+    if (!r)
+        return;
+    if (r->abandoned)
+        return;
+    nh_resolver_enter(r);
+    nh_lookup_stop(&r->probe);
+    pthread_mutex_lock(&context_mutex);
+    if (r->ctx)
+        ub_ctx_delete(r->ctx);
+    pthread_mutex_unlock(&context_mutex);
+    nh_loop_free(r->loop);
+    nh_resolver_leave(r);
+    while ((t = LIST_FIRST(&r->tickets)) != NULL) {
+        LIST_REMOVE(t, link);
+        free(t);
+    }
+    free(r->forwarders);
+    free(r->anchor_zone);
+    free(r);
+}
+
+/* ---- lookups -------------------------------------------------------------------- */
+
+static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why,
+                      int limited);
+
+static void make_ready(struct nh_lookup *l, enum nh_code code) {
+    l->code = code;
+    l->state = NH_READY;
+    TAILQ_INSERT_TAIL(&l->resolver->ready, l, link);
+}
+
+/* Hands a lookup to libunbound. A cached answer calls back before this returns (rule 1). */
+static void submit(struct nh_lookup *l) {
+    struct nh_resolver *r = l->resolver;
+    struct ticket *t = malloc(sizeof *t);
+    char name[NH_NAME_MAX + 1];
+    int rc, id = 0;
+
+    if (!t) {
+        make_ready(l, NH_NO_MEMORY);
+        return;
+    }
+    /* absolute, so that no search list could ever apply; the root is "." already */
+    snprintf(name, sizeof name, "%s%s", l->name, strcmp(l->name, ".") == 0 ? "" : ".");
+    t->lookup = l;
+    t->id = 0;
+    l->ticket = t;
+    l->state = NH_SENT;
+    LIST_INSERT_HEAD(&r->tickets, t, link);
+    r->stats.running++;
+    nh_loop_update(r->loop);
+    rc = ub_resolve_event(r->ctx, name, l->type, CLASS_IN, t, on_answer, &id);
+    if (l->ticket != t)
+        return; /* answered: t is gone */
+    t->id = id;
+    if (rc != 0) {
+        LIST_REMOVE(t, link);
+        free(t);
+        l->ticket = NULL;
+        r->stats.running--;
+        l->why = strdup(ub_strerror(rc));
+        make_ready(l, rc == UB_NOMEM ? NH_NO_MEMORY : NH_SERVFAIL);
+    }
+}
+
+/* Gives the ticket back: libunbound won't call for it any more. Its query runs on and keeps its
+ * socket until libunbound gives it up (rule 3). */
+static void give_back(struct nh_lookup *l) {
+    struct ticket *t = l->ticket;
+
+    if (!t)
+        return;
+    l->ticket = NULL;
+    t->lookup = NULL;
+    l->resolver->stats.running--;
+    if (ub_cancel(l->resolver->ctx, t->id) == 0) {
+        LIST_REMOVE(t, link);
+        free(t);
+    }
+}
+
+static void on_timeout(void *arg) {
+    struct nh_lookup *l = arg;
+
+    l->timer = NULL;
+    if (l->state == NH_QUEUED) {
+        TAILQ_REMOVE(&l->resolver->queued, l, link);
+        l->resolver->stats.queued--;
+    } else if (l->state != NH_SENT) {
+        return;
+    }
+    make_ready(l, NH_TIMEOUT);
+}
+
+/* libunbound's callback: copies, nothing else (rule 1). Order of reading: rule 2. */
+static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why,
+                      int limited) {
+    struct ticket *t = arg;
+    struct nh_lookup *l = t->lookup;
+    enum nh_code code = NH_OK;
+
+    (void)limited;
+    LIST_REMOVE(t, link);
+    free(t);
+    if (!l)
+        return;
+    l->ticket = NULL;
+    l->resolver->stats.running--;
+    if (l->state != NH_SENT)
+        return; /* its deadline has passed already */
+    l->rcode = (uint8_t)rcode;
+    if (why)
+        l->why = strdup(why);
+    if (rcode != 0) {
+        code = NH_SERVFAIL; /* packet may be anything: not looked at */
+    } else if (sec == 1 && l != &l->resolver->probe) {
+        code = NH_BOGUS; /* the forged data is in packet: not looked at */
+    } else if (!packet || len <= 0) {
+        code = NH_SERVFAIL;
+    } else {
+        l->packet = malloc((size_t)len);
+        if (l->packet) {
+            memcpy(l->packet, packet, (size_t)len);
+            l->packet_len = (size_t)len;
+            l->secure = sec == 2;
+        } else {
+            code = NH_NO_MEMORY;
+        }
+    }
+    make_ready(l, code);
+}
+
+void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *name, uint16_t type,
+                     double seconds, void (*done)(void *arg, struct nh_lookup *), void *arg) {
+    nh_lookup_stop(l);
+    memset(l, 0, sizeof *l);
+    l->resolver = r;
+    l->name = name;
+    l->type = type;
+    l->done = done;
+    l->arg = arg;
+    r->stats.lookups++;
+    if (r->stats.running < r->max_pending && TAILQ_EMPTY(&r->queued)) {
+        submit(l);
+    } else {
+        l->state = NH_QUEUED;
+        r->stats.queued++;
+        TAILQ_INSERT_TAIL(&r->queued, l, link);
+    }
+    if (l->state == NH_SENT || l->state == NH_QUEUED) {
+        l->timer = nh_timer_start(r->loop, seconds > 0 ? seconds : r->timeout, on_timeout, l);
+        if (!l->timer) {
+            nh_lookup_stop(l);
+            l->resolver = r;
+            make_ready(l, NH_NO_MEMORY);
+        }
+    }
+}
+
+void nh_lookup_stop(struct nh_lookup *l) {
+    struct nh_resolver *r = l->resolver;
+
+    if (l->state == NH_IDLE)
+        return;
+    /* one that is done may outlive its resolver */
+    if (l->state != NH_DONE && !r->abandoned) {
+        nh_timer_stop(l->timer);
+        give_back(l);
+    }
+    l->timer = NULL;
+    l->ticket = NULL;
+    if (l->state == NH_SENT || l->state == NH_QUEUED)
+        r->stats.cancelled++;
+    if (l->state == NH_QUEUED) {
+        TAILQ_REMOVE(&r->queued, l, link);
+        r->stats.queued--;
+    } else if (l->state == NH_READY) {
+        TAILQ_REMOVE(&r->ready, l, link);
+    } else if (l->state == NH_ASIDE) {
+        TAILQ_REMOVE(&r->aside, l, link);
+    }
+    l->state = NH_IDLE;
+    nh_answer_free(&l->answer);
+    free(l->packet);
+    l->packet = NULL;
+    free(l->why);
+    l->why = NULL;
+}
+
+/* ---- a forwarder that strips DNSSEC (rule 13) --------------------------------- */
+
+/* Behind such a forwarder everything is bogus. Asked once, at the first bogus answer: does the
+ * DNSKEY of the anchor's zone come with its signatures? */
+static void on_probed(void *arg, struct nh_lookup *probe) {
+    struct nh_resolver *r = arg;
+    struct nh_lookup *l;
+
+    r->strips = probe->packet && !nh_answer_has_dnssec(probe->packet, probe->packet_len);
+    r->probed_at = nh_now();
+    while ((l = TAILQ_FIRST(&r->aside)) != NULL) {
+        TAILQ_REMOVE(&r->aside, l, link);
+        make_ready(l, NH_BOGUS);
+    }
+}
+
+static void explain(struct nh_lookup *l) {
+    struct nh_resolver *r = l->resolver;
+    char *why;
+
+    if (r->strips && asprintf(&why,
+                              "the forwarder (%s) returns no DNSSEC records: use one that "
+                              "validates, or resolv_conf = false to resolve from the root",
+                              r->forwarders) >= 0) {
+        free(l->why);
+        l->why = why;
+    }
+}
+
+/* True when the lookup has to wait for the probe. */
+static bool set_aside(struct nh_lookup *l) {
+    struct nh_resolver *r = l->resolver;
+
+    if (l->code != NH_BOGUS || !r->forwarders || !r->anchor_zone || l == &r->probe)
+        return false;
+    if (r->probed_at > 0 && nh_now() - r->probed_at < PROBE_EVERY)
+        return false;
+    l->state = NH_ASIDE;
+    TAILQ_INSERT_TAIL(&r->aside, l, link);
+    if (r->probe.state == NH_IDLE || r->probe.state == NH_DONE)
+        nh_lookup_start(r, &r->probe, r->anchor_zone, NH_TYPE_DNSKEY, PROBE_TIMEOUT, on_probed, r);
+    return true;
+}
+
+/* ---- running -------------------------------------------------------------------- */
+
+static void count(struct nh_lookup *l) {
+    struct nh_stats *s = &l->resolver->stats;
+
+    switch (l->code) {
+    case NH_OK: l->secure ? s->secure++ : s->insecure++; break;
+    case NH_BOGUS: s->bogus++; break;
+    case NH_TIMEOUT: s->timeouts++; break;
+    default: s->servfail++; break;
+    }
+}
+
+/* Finishes one lookup that has its answer. */
+static void finish(struct nh_lookup *l) {
+    struct nh_resolver *r = l->resolver;
+
+    TAILQ_REMOVE(&r->ready, l, link);
+    nh_timer_stop(l->timer);
+    l->timer = NULL;
+    give_back(l);
+    if (set_aside(l))
+        return;
+    l->state = NH_DONE;
+    if (l->code == NH_BOGUS)
+        explain(l);
+    if (l->code == NH_OK && l != &r->probe) {
+        l->code = nh_answer_parse(&l->answer, l->packet, l->packet_len, l->name, l->type);
+        if (l->code != NH_OK)
+            l->rcode = 2;
+    }
+    if (l != &r->probe)
+        count(l);
+    l->done(l->arg, l); /* may free l */
+}
+
+static void send_queued(struct nh_resolver *r) {
+    struct nh_lookup *l;
+
+    while (r->stats.running < r->max_pending && (l = TAILQ_FIRST(&r->queued)) != NULL) {
+        TAILQ_REMOVE(&r->queued, l, link);
+        r->stats.queued--;
+        submit(l);
+    }
+}
+
+void nh_resolver_drain(struct nh_resolver *r) {
+    struct nh_lookup *l;
+
+    while ((l = TAILQ_FIRST(&r->ready)) != NULL) {
+        finish(l);
+        send_queued(r);
+    }
+    if (nh_loop_stale(r->loop))
+        nh_loop_collect(r->loop, false);
+}
+
+static void on_alarm(void *arg) {
+    *(struct nh_timer **)arg = NULL;
+}
+
+/* Waits for something to happen, for at most so long. */
+static void wait(struct nh_resolver *r, double seconds) {
+    struct nh_timer *alarm = nh_timer_start(r->loop, seconds, on_alarm, &alarm);
+
+    if (alarm)
+        nh_loop_collect(r->loop, true);
+    nh_timer_stop(alarm);
+}
+
+void nh_resolver_run(struct nh_resolver *r, double until, double seconds) {
+    struct nh_lookup *l;
+
+    if (!nh_loop_ready(r->loop))
+        nh_loop_collect(r->loop, false);
+    if (seconds > 0 && !nh_loop_ready(r->loop) && TAILQ_EMPTY(&r->ready))
+        wait(r, seconds);
+    for (;;) {
+        if ((l = TAILQ_FIRST(&r->ready)) != NULL)
+            finish(l);
+        else if (!nh_loop_dispatch(r->loop))
+            break;
+        send_queued(r);
+        if (until > 0 && nh_now() >= until)
+            break;
+    }
+    if (nh_loop_stale(r->loop))
+        nh_loop_collect(r->loop, false);
+}
+
+double nh_resolver_timeout(struct nh_resolver *r) {
+    return TAILQ_EMPTY(&r->ready) ? nh_loop_timeout(r->loop) : 0;
+}
+
+int nh_resolver_fd(const struct nh_resolver *r) {
+    return nh_loop_fd(r->loop);
+}
+
+struct nh_timer *nh_resolver_timer(struct nh_resolver *r, double seconds, void (*fn)(void *),
+                                   void *arg) {
+    return nh_timer_start(r->loop, seconds, fn, arg);
+}
+
+double nh_resolver_lookup_timeout(const struct nh_resolver *r) {
+    return r->timeout;
+}
+
+/* xorshift64*: spreads load, keeps no secret. */
+uint32_t nh_resolver_random(struct nh_resolver *r) {
+    r->random ^= r->random >> 12;
+    r->random ^= r->random << 25;
+    r->random ^= r->random >> 27;
+    return (uint32_t)((r->random * UINT64_C(2685821657736338717)) >> 32);
+}
+
+const struct nh_stats *nh_resolver_stats(const struct nh_resolver *r) {
+    return &r->stats;
+}
