@@ -36,6 +36,20 @@ build = {
     modules = {
         ["nexthop.core"] = {
             sources = {
+                "src/answer.c",
+                "src/core.c",
+                "src/gather.c",
+                "src/gather_dest.c",
+                "src/gather_ips.c",
+                "src/gather_tlsa.c",
+                "src/loop.c",
+                "src/lua_args.c",
+                "src/lua_resolver.c",
+                "src/lua_result.c",
+                "src/name.c",
+                "src/plan.c",
+                "src/resolver.c",
+                "src/tlsa.c",
             },
             defines = { "_GNU_SOURCE" },
             incdirs = {
@@ -46,6 +60,9 @@ build = {
             },
             libraries = { "unbound", "uv", "idn2", "crypto" },
         },
+        ["nexthop.config"] = "lua/nexthop/config.lua",
+        ["nexthop.format"] = "lua/nexthop/format.lua",
+        nexthop = "lua/nexthop/init.lua",
     },
     install = {
         bin = {
