@@ -7,7 +7,8 @@
 #include <lua.h>
 
 /* The table that belongs to a userdata: takes it from / leaves it on the stack. */
-static inline void nh_setuservalue(lua_State *L, int index) {
+static inline void nh_setuservalue(lua_State *L, int index)
+{
 #if LUA_VERSION_NUM >= 504
     lua_setiuservalue(L, index, 1);
 #elif LUA_VERSION_NUM >= 502
@@ -17,7 +18,8 @@ static inline void nh_setuservalue(lua_State *L, int index) {
 #endif
 }
 
-static inline void nh_getuservalue(lua_State *L, int index) {
+static inline void nh_getuservalue(lua_State *L, int index)
+{
 #if LUA_VERSION_NUM >= 504
     lua_getiuservalue(L, index, 1);
 #elif LUA_VERSION_NUM >= 502
@@ -27,7 +29,8 @@ static inline void nh_getuservalue(lua_State *L, int index) {
 #endif
 }
 
-static inline size_t nh_rawlen(lua_State *L, int index) {
+static inline size_t nh_rawlen(lua_State *L, int index)
+{
 #if LUA_VERSION_NUM >= 502
     return (size_t)lua_rawlen(L, index);
 #else
@@ -35,7 +38,8 @@ static inline size_t nh_rawlen(lua_State *L, int index) {
 #endif
 }
 
-static inline void nh_setfuncs(lua_State *L, const luaL_Reg *l) {
+static inline void nh_setfuncs(lua_State *L, const luaL_Reg *l)
+{
     for (; l->name; l++) {
         lua_pushcfunction(L, l->func);
         lua_setfield(L, -2, l->name);
@@ -43,7 +47,8 @@ static inline void nh_setfuncs(lua_State *L, const luaL_Reg *l) {
 }
 
 /* Pushes message with a traceback of L behind it. */
-static inline void nh_traceback(lua_State *L, const char *message) {
+static inline void nh_traceback(lua_State *L, const char *message)
+{
 #if LUA_VERSION_NUM >= 502
     luaL_traceback(L, L, message, 2);
 #else
@@ -61,7 +66,8 @@ static inline void nh_traceback(lua_State *L, const char *message) {
 #endif
 }
 
-static inline int nh_isinteger(lua_State *L, int index, lua_Integer *value) {
+static inline int nh_isinteger(lua_State *L, int index, lua_Integer *value)
+{
     lua_Number n;
 
     if (lua_type(L, index) != LUA_TNUMBER)

@@ -9,13 +9,15 @@
 #include <unistd.h>
 #include <uv.h>
 
-static void set_version(lua_State *L, const char *key, const char *value) {
+static void set_version(lua_State *L, const char *key, const char *value)
+{
     lua_pushstring(L, value);
     lua_setfield(L, -2, key);
 }
 
 /* versions(): of the libraries this runs on. */
-static int core_versions(lua_State *L) {
+static int core_versions(lua_State *L)
+{
     lua_createtable(L, 0, 5);
     set_version(L, "libunbound", ub_version());
     set_version(L, "openssl", OpenSSL_version(OPENSSL_VERSION));
@@ -25,7 +27,8 @@ static int core_versions(lua_State *L) {
 }
 
 /* name(text [, lax]): the lower-case A-label without final dot, or nil and the reason. */
-static int core_name(lua_State *L) {
+static int core_name(lua_State *L)
+{
     char out[NH_HOST_MAX];
     const char *reason, *s;
     size_t len;
@@ -43,7 +46,8 @@ static int core_name(lua_State *L) {
 
 /* literal(text): the canonical address and its family (4 or 6); nil for what is none, false for
  * what looks like one and is not. */
-static int core_literal(lua_State *L) {
+static int core_literal(lua_State *L)
+{
     char out[NH_IP_TEXT];
     struct nh_ip ip;
     const char *s;
@@ -56,13 +60,18 @@ static int core_literal(lua_State *L) {
         lua_pushstring(L, out);
         lua_pushinteger(L, ip.family);
         return 2;
-    case NH_BAD_LITERAL: lua_pushboolean(L, 0); return 1;
-    default: lua_pushnil(L); return 1;
+    case NH_BAD_LITERAL:
+        lua_pushboolean(L, 0);
+        return 1;
+    default:
+        lua_pushnil(L);
+        return 1;
     }
 }
 
 /* address(text): the bytes of an IP address, 4 or 16; nil for what is none. */
-static int core_address(lua_State *L) {
+static int core_address(lua_State *L)
+{
     struct nh_ip ip;
 
     if (nh_ip_parse(luaL_checkstring(L, 1), &ip))
@@ -73,19 +82,21 @@ static int core_address(lua_State *L) {
 }
 
 /* getpid(): a default resolver is made anew after a fork. */
-static int core_getpid(lua_State *L) {
+static int core_getpid(lua_State *L)
+{
     lua_pushinteger(L, (lua_Integer)getpid());
     return 1;
 }
 
 __attribute__((visibility("default"))) int luaopen_nexthop_core(lua_State *L);
 
-int luaopen_nexthop_core(lua_State *L) {
+int luaopen_nexthop_core(lua_State *L)
+{
     static const luaL_Reg functions[] = {
-        {"new", nh_lua_new},           {"gather_tlsa_names", nh_lua_tlsa_names},
-        {"versions", core_versions},   {"name", core_name},
-        {"literal", core_literal},     {"address", core_address},
-        {"getpid", core_getpid},       {NULL, NULL},
+        {"new", nh_lua_new},         {"gather_tlsa_names", nh_lua_tlsa_names},
+        {"versions", core_versions}, {"name", core_name},
+        {"literal", core_literal},   {"address", core_address},
+        {"getpid", core_getpid},     {NULL, NULL},
     };
 
     nh_open_resolver(L);

@@ -11,25 +11,34 @@
 
 /* ---- errors --------------------------------------------------------------------- */
 
-const char *nh_type_name(uint16_t type) {
+const char *nh_type_name(uint16_t type)
+{
     switch (type) {
-    case NH_TYPE_A: return "A";
-    case NH_TYPE_CNAME: return "CNAME";
-    case NH_TYPE_MX: return "MX";
-    case NH_TYPE_AAAA: return "AAAA";
-    case NH_TYPE_TLSA: return "TLSA";
-    default: return "?";
+    case NH_TYPE_A:
+        return "A";
+    case NH_TYPE_CNAME:
+        return "CNAME";
+    case NH_TYPE_MX:
+        return "MX";
+    case NH_TYPE_AAAA:
+        return "AAAA";
+    case NH_TYPE_TLSA:
+        return "TLSA";
+    default:
+        return "?";
     }
 }
 
 /* One line whatever came from outside. */
-static void clean(char *s) {
+static void clean(char *s)
+{
     for (; *s; s++)
         if ((unsigned char)*s < 0x20 || *s == 0x7f)
             *s = ' ';
 }
 
-void nh_fail(struct nh_err *err, enum nh_code code, const char *format, ...) {
+void nh_fail(struct nh_err *err, enum nh_code code, const char *format, ...)
+{
     va_list args;
 
     err->code = code;
@@ -41,7 +50,8 @@ void nh_fail(struct nh_err *err, enum nh_code code, const char *format, ...) {
     clean(err->message);
 }
 
-void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l) {
+void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l)
+{
     const char *type = nh_type_name(l->type);
 
     switch (l->code) {
@@ -64,7 +74,8 @@ void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lo
 
 /* ---- trace and TTL ----------------------------------------------------------------- */
 
-void nh_trace_free(struct nh_trace *trace) {
+void nh_trace_free(struct nh_trace *trace)
+{
     size_t i;
 
     for (i = 0; i < trace->n; i++)
@@ -74,7 +85,8 @@ void nh_trace_free(struct nh_trace *trace) {
 }
 
 /* A trace that can't grow ends there: it explains, nothing rests on it. */
-static void trace(struct nh_trace *t, const struct nh_lookup *l, const char *section) {
+static void trace(struct nh_trace *t, const struct nh_lookup *l, const char *section)
+{
     struct nh_trace_entry *e;
 
     if (t->n == t->size) {
@@ -98,7 +110,8 @@ static void trace(struct nh_trace *t, const struct nh_lookup *l, const char *sec
     t->n++;
 }
 
-void nh_note(struct nh_op *op, const struct nh_lookup *l, const char *section) {
+void nh_note(struct nh_op *op, const struct nh_lookup *l, const char *section)
+{
     if (l->code == NH_OK && (!op->has_ttl || l->answer.ttl < op->ttl)) {
         op->has_ttl = true;
         op->ttl = l->answer.ttl;
@@ -109,7 +122,8 @@ void nh_note(struct nh_op *op, const struct nh_lookup *l, const char *section) {
 
 /* After a lookup has timed out the way to it is asked for too, to tell what is known; that is in
  * the cache or close, and must not double the time. Seconds, 0 for the usual deadline. */
-double nh_grace(const struct nh_op *op, enum nh_code code) {
+double nh_grace(const struct nh_op *op, enum nh_code code)
+{
     double seconds = nh_resolver_lookup_timeout(op->resolver) / 5;
 
     if (code != NH_TIMEOUT)
@@ -119,11 +133,13 @@ double nh_grace(const struct nh_op *op, enum nh_code code) {
 
 /* ---- the walk ------------------------------------------------------------------------ */
 
-const char *nh_walk_end(const struct nh_walk *w) {
+const char *nh_walk_end(const struct nh_walk *w)
+{
     return w->n_links ? w->names[w->n_links] : w->first;
 }
 
-void nh_walk_stop(struct nh_walk *w) {
+void nh_walk_stop(struct nh_walk *w)
+{
     unsigned i;
 
     nh_lookup_stop(&w->lookup);
@@ -132,7 +148,8 @@ void nh_walk_stop(struct nh_walk *w) {
     w->n_links = 0;
 }
 
-static bool seen(const struct nh_walk *w, const char *name) {
+static bool seen(const struct nh_walk *w, const char *name)
+{
     unsigned i;
 
     if (strcmp(name, w->first) == 0)
@@ -143,12 +160,14 @@ static bool seen(const struct nh_walk *w, const char *name) {
     return false;
 }
 
-static void ended(struct nh_walk *w, enum nh_code code) {
+static void ended(struct nh_walk *w, enum nh_code code)
+{
     w->code = code;
     w->done(w->arg);
 }
 
-static void on_hop(void *arg, struct nh_lookup *l) {
+static void on_hop(void *arg, struct nh_lookup *l)
+{
     struct nh_walk *w = arg;
     char host[NH_HOST_MAX];
     const char *target;
@@ -190,16 +209,19 @@ static void on_hop(void *arg, struct nh_lookup *l) {
 }
 
 /* The fields up to stop_insecure are set by the caller. name must outlive the walk. */
-void nh_walk_start(struct nh_walk *w, const char *name) {
+void nh_walk_start(struct nh_walk *w, const char *name)
+{
     w->first = name;
     w->n_links = 0;
     w->all_secure = true;
     nh_lookup_start(w->op->resolver, &w->lookup, name, NH_TYPE_CNAME, w->seconds, on_hop, w);
 }
 
-void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subject) {
+void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subject)
+{
     switch (w->code) {
-    case NH_OK: break;
+    case NH_OK:
+        break;
     case NH_CNAME_LOOP:
         nh_fail(err, w->code, "%s: the aliases of %s form a loop, back at %s", subject, w->first,
                 nh_walk_end(w));
@@ -212,14 +234,17 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
         nh_fail(err, w->code, "%s: %s is an alias of what is no host name: %s", subject,
                 nh_walk_end(w), w->reason);
         break;
-    default: nh_lookup_error(err, subject, &w->lookup); break;
+    default:
+        nh_lookup_error(err, subject, &w->lookup);
+        break;
     }
 }
 
 /* ---- gather_tlsa_names ------------------------------------------------------------------ */
 
 /* RFC 7672 3.2.2, as mox GatherTLSANames has it. */
-size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4]) {
+size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4])
+{
     bool same_base = strcmp(in->orig_base, in->expanded_base) == 0;
     size_t n = 0;
 

@@ -58,7 +58,7 @@ struct nh_walk {
     bool hosts_only;             /* every name must be a host name (mox: ParseDomain) */
     bool stop_insecure;          /* end at an insecure alias */
     bool first_secure, all_secure;
-    enum nh_code code; /* NH_OK, _CNAME_LOOP, _CNAME_LIMIT, _INVALID_NAME, or the lookup's */
+    enum nh_code code;  /* NH_OK, _CNAME_LOOP, _CNAME_LIMIT, _INVALID_NAME, or the lookup's */
     const char *reason; /* of NH_INVALID_NAME */
     char *names[NH_DEST_LINKS + 2]; /* names[0] is not set: see first */
     const char *first;
@@ -124,9 +124,9 @@ struct nh_ips {
     struct nh_walk walk;
     char final[NH_NAME_MAX]; /* the end of the chain */
     unsigned n_links;
-    bool chain_secure; /* every alias was; known after a walk or from a whole answer */
-    unsigned waiting;  /* lookups under way */
-    struct nh_family *again; /* the one that was asked a second time */
+    bool chain_secure;             /* every alias was; known after a walk or from a whole answer */
+    unsigned waiting;              /* lookups under way */
+    struct nh_family *again;       /* the one that was asked a second time */
     void (*next)(struct nh_ips *); /* when they are back */
 };
 

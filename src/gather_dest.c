@@ -14,15 +14,18 @@
 static const char SECTION_MX[] = "RFC 7672 2.2.1";
 static const char SECTION_ALIAS[] = "RFC 5321 5.1";
 
-static void finish(struct nh_dest *d) {
+static void finish(struct nh_dest *d)
+{
     d->op.done(d->op.arg);
 }
 
-static void out_of_memory(struct nh_dest *d) {
+static void out_of_memory(struct nh_dest *d)
+{
     nh_fail(&d->op.err, NH_NO_MEMORY, "%s: out of memory", d->domain);
 }
 
-static void add_host(struct nh_dest *d, const char *name, int pref) {
+static void add_host(struct nh_dest *d, const char *name, int pref)
+{
     d->hosts[d->n_hosts].name = strdup(name);
     d->hosts[d->n_hosts].pref = pref;
     if (d->hosts[d->n_hosts].name)
@@ -31,12 +34,14 @@ static void add_host(struct nh_dest *d, const char *name, int pref) {
         out_of_memory(d);
 }
 
-static int by_pref(const void *a, const void *b) {
+static int by_pref(const void *a, const void *b)
+{
     return ((const struct nh_host *)a)->pref - ((const struct nh_host *)b)->pref;
 }
 
 /* Equal preferences in an order of chance, anew at each call (RFC 5321 5.1). */
-static void sort_hosts(struct nh_dest *d) {
+static void sort_hosts(struct nh_dest *d)
+{
     struct nh_host swap;
     size_t i, j;
 
@@ -50,7 +55,8 @@ static void sort_hosts(struct nh_dest *d) {
 }
 
 /* The MX records at the end of the chain become the hosts. */
-static void take_records(struct nh_dest *d, const struct nh_answer *a) {
+static void take_records(struct nh_dest *d, const struct nh_answer *a)
+{
     const char *reason = NULL, *refused = "";
     char host[NH_HOST_MAX];
     size_t i, null_mx = 0;
@@ -89,7 +95,8 @@ static void take_records(struct nh_dest *d, const struct nh_answer *a) {
 }
 
 /* Sets expanded to the end of the answer's chain. Every name on the way must be a host name. */
-static bool take_chain(struct nh_dest *d, const struct nh_answer *a) {
+static bool take_chain(struct nh_dest *d, const struct nh_answer *a)
+{
     char host[NH_HOST_MAX];
     const char *reason;
     unsigned i;
@@ -108,7 +115,8 @@ static bool take_chain(struct nh_dest *d, const struct nh_answer *a) {
 
 /* ---- the failed or the long chain: hop by hop ------------------------------------ */
 
-static void on_mx_at_end(void *arg, struct nh_lookup *l) {
+static void on_mx_at_end(void *arg, struct nh_lookup *l)
+{
     struct nh_dest *d = arg;
 
     nh_note(&d->op, l, SECTION_MX);
@@ -123,7 +131,8 @@ static void on_mx_at_end(void *arg, struct nh_lookup *l) {
     finish(d);
 }
 
-static void on_walked(void *arg) {
+static void on_walked(void *arg)
+{
     struct nh_dest *d = arg;
     struct nh_walk *w = &d->walk;
 
@@ -141,12 +150,12 @@ static void on_walked(void *arg) {
     } else {
         double seconds = nh_grace(&d->op, d->mx.code);
 
-        nh_lookup_start(d->op.resolver, &d->mx, d->expanded, NH_TYPE_MX, seconds, on_mx_at_end,
-                        d);
+        nh_lookup_start(d->op.resolver, &d->mx, d->expanded, NH_TYPE_MX, seconds, on_mx_at_end, d);
     }
 }
 
-static void walk(struct nh_dest *d) {
+static void walk(struct nh_dest *d)
+{
     struct nh_walk *w = &d->walk;
 
     w->op = &d->op;
@@ -162,7 +171,8 @@ static void walk(struct nh_dest *d) {
 /* ---- the usual way ------------------------------------------------------------------ */
 
 /* Not all was secure: was the first alias? */
-static void on_cname(void *arg, struct nh_lookup *l) {
+static void on_cname(void *arg, struct nh_lookup *l)
+{
     struct nh_dest *d = arg;
 
     nh_note(&d->op, l, SECTION_ALIAS);
@@ -176,7 +186,8 @@ static void on_cname(void *arg, struct nh_lookup *l) {
     finish(d);
 }
 
-static void on_mx(void *arg, struct nh_lookup *l) {
+static void on_mx(void *arg, struct nh_lookup *l)
+{
     struct nh_dest *d = arg;
     const struct nh_answer *a = &l->answer;
 
@@ -197,7 +208,8 @@ static void on_mx(void *arg, struct nh_lookup *l) {
 }
 
 /* mox GatherDestinations. */
-void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *), void *arg) {
+void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *), void *arg)
+{
     d->op.resolver = r;
     d->op.done = done;
     d->op.arg = arg;
@@ -215,7 +227,8 @@ void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *
     nh_lookup_start(r, &d->mx, d->domain, NH_TYPE_MX, 0, on_mx, d);
 }
 
-void nh_dest_stop(struct nh_dest *d) {
+void nh_dest_stop(struct nh_dest *d)
+{
     size_t i;
 
     nh_lookup_stop(&d->mx);

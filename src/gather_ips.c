@@ -13,13 +13,15 @@
 
 static const char SECTION[] = "RFC 7672 2.2.2";
 
-static void finish(struct nh_ips *i) {
+static void finish(struct nh_ips *i)
+{
     i->op.done(i->op.arg);
 }
 
 /* ---- the two families ---------------------------------------------------------------- */
 
-static void on_family(void *arg, struct nh_lookup *l) {
+static void on_family(void *arg, struct nh_lookup *l)
+{
     struct nh_ips *i = arg;
     struct nh_family *f = l == &i->v4.lookup ? &i->v4 : &i->v6;
 
@@ -33,32 +35,38 @@ static void on_family(void *arg, struct nh_lookup *l) {
         i->next(i);
 }
 
-static void ask(struct nh_ips *i, struct nh_family *f, const char *name, double seconds) {
+static void ask(struct nh_ips *i, struct nh_family *f, const char *name, double seconds)
+{
     i->waiting++;
     nh_lookup_start(i->op.resolver, &f->lookup, name, f == &i->v4 ? NH_TYPE_A : NH_TYPE_AAAA,
                     seconds, on_family, i);
 }
 
-static bool failed(const struct nh_family *f) {
+static bool failed(const struct nh_family *f)
+{
     return f->wanted && !f->answered;
 }
 
 /* The families the flags rest on: those with addresses; without any, all denials. */
-static bool counts(const struct nh_ips *i, const struct nh_family *f) {
+static bool counts(const struct nh_ips *i, const struct nh_family *f)
+{
     return f->answered && (f->n > 0 || i->v4.n + i->v6.n == 0);
 }
 
-static bool all_whole(const struct nh_ips *i) {
+static bool all_whole(const struct nh_ips *i)
+{
     return (!counts(i, &i->v4) || i->v4.whole) && (!counts(i, &i->v6) || i->v6.whole);
 }
 
-static bool all_own(const struct nh_ips *i) {
+static bool all_own(const struct nh_ips *i)
+{
     return (!counts(i, &i->v4) || i->v4.own) && (!counts(i, &i->v6) || i->v6.own);
 }
 
 /* ---- addresses and their order ------------------------------------------------------------ */
 
-static size_t take(struct nh_ip *ips, const struct nh_family *f, uint8_t family) {
+static size_t take(struct nh_ip *ips, const struct nh_family *f, uint8_t family)
+{
     size_t k, len = family == 4 ? 4 : 16;
 
     for (k = 0; k < f->n; k++) {
@@ -68,19 +76,22 @@ static size_t take(struct nh_ip *ips, const struct nh_family *f, uint8_t family)
     return f->n;
 }
 
-static bool same_ip(const struct nh_ip *a, const struct nh_ip *b) {
+static bool same_ip(const struct nh_ip *a, const struct nh_ip *b)
+{
     return a->family == b->family && memcmp(a->addr, b->addr, a->family == 4 ? 4 : 16) == 0;
 }
 
 /* mox: with earlier attempts on record, the family that was not tried last goes first; when the
  * last family was tried exactly once, that same address is first within its family. Stable. */
-static unsigned rank(const struct nh_ip *ip, const struct nh_ip *last, bool prefer_last) {
+static unsigned rank(const struct nh_ip *ip, const struct nh_ip *last, bool prefer_last)
+{
     if (ip->family != last->family)
         return 0;
     return prefer_last && same_ip(ip, last) ? 1 : 2;
 }
 
-static bool order(struct nh_ips *i) {
+static bool order(struct nh_ips *i)
+{
     const struct nh_ip *last;
     struct nh_ip *sorted;
     size_t k, n = 0, tried = 0;
@@ -106,7 +117,8 @@ static bool order(struct nh_ips *i) {
 /* ---- the end -------------------------------------------------------------------------------- */
 
 /* Bogus before SERVFAIL before a time-out: the first says most. */
-static const struct nh_err *worse(const struct nh_family *a, const struct nh_family *b) {
+static const struct nh_err *worse(const struct nh_family *a, const struct nh_family *b)
+{
     if (!failed(a))
         return &b->err;
     if (!failed(b) || a->err.code == NH_BOGUS)
@@ -117,13 +129,14 @@ static const struct nh_err *worse(const struct nh_family *a, const struct nh_fam
 }
 
 /* Flags are set; the addresses and the errors remain. */
-static void conclude(struct nh_ips *i) {
+static void conclude(struct nh_ips *i)
+{
     const char *reason = nh_name_from_dns(i->final, i->n_links == 0, i->expanded);
 
     i->alias = i->n_links > 0;
     if (reason) {
-        nh_fail(&i->op.err, NH_INVALID_NAME, "%s: is an alias of what is no host name: %s",
-                i->host, reason);
+        nh_fail(&i->op.err, NH_INVALID_NAME, "%s: is an alias of what is no host name: %s", i->host,
+                reason);
         finish(i);
         return;
     }
@@ -153,7 +166,8 @@ static void conclude(struct nh_ips *i) {
 /* ---- hop by hop -------------------------------------------------------------------------------- */
 
 /* The families' own status is known; chain_secure says whether the way to them is. */
-static void on_own(struct nh_ips *i) {
+static void on_own(struct nh_ips *i)
+{
     bool own = (i->v4.answered || i->v6.answered) && all_own(i);
 
     i->v4.whole = i->v4.own && i->chain_secure;
@@ -163,7 +177,8 @@ static void on_own(struct nh_ips *i) {
     conclude(i);
 }
 
-static void on_walked(void *arg) {
+static void on_walked(void *arg)
+{
     struct nh_ips *i = arg;
     struct nh_walk *w = &i->walk;
 
@@ -188,7 +203,8 @@ static void on_walked(void *arg) {
         ask(i, &i->v6, i->final, w->seconds);
 }
 
-static void walk(struct nh_ips *i) {
+static void walk(struct nh_ips *i)
+{
     struct nh_walk *w = &i->walk;
     bool timed_out = failed(&i->v4) ? i->v4.err.code == NH_TIMEOUT
                                     : failed(&i->v6) && i->v6.err.code == NH_TIMEOUT;
@@ -205,7 +221,8 @@ static void walk(struct nh_ips *i) {
 /* ---- the usual way -------------------------------------------------------------------------------- */
 
 /* The first alias on its own; a secure one into an insecure zone matters to RFC 7672 2.2.2. */
-static void on_cname(void *arg, struct nh_lookup *l) {
+static void on_cname(void *arg, struct nh_lookup *l)
+{
     struct nh_ips *i = arg;
     bool again4, again6;
 
@@ -229,7 +246,8 @@ static void on_cname(void *arg, struct nh_lookup *l) {
         ask(i, &i->v6, i->final, 0);
 }
 
-static void judge(struct nh_ips *i) {
+static void judge(struct nh_ips *i)
+{
     if (all_whole(i)) {
         i->authentic = i->expanded_authentic = i->host_authentic = true;
         conclude(i);
@@ -241,22 +259,26 @@ static void judge(struct nh_ips *i) {
 }
 
 /* One family was asked again, at the end of the other's chain. */
-static void on_again(struct nh_ips *i) {
+static void on_again(struct nh_ips *i)
+{
     if (i->chain_secure || !i->again->own)
         judge(i);
     else
         walk(i); /* secure addresses behind a chain of which nothing is known */
 }
 
-static bool odd(const struct nh_ips *i, const struct nh_family *f) {
+static bool odd(const struct nh_ips *i, const struct nh_family *f)
+{
     return f->answered && (f->lookup.answer.loop || f->lookup.answer.n_links > i->max_links);
 }
 
-static const char *end_of(const struct nh_family *f) {
+static const char *end_of(const struct nh_family *f)
+{
     return f->lookup.answer.chain[f->lookup.answer.n_links];
 }
 
-static void on_families(struct nh_ips *i) {
+static void on_families(struct nh_ips *i)
+{
     struct nh_family *good = i->v4.answered ? &i->v4 : &i->v6;
     struct nh_family *other = good == &i->v4 ? &i->v6 : &i->v4;
 
@@ -279,7 +301,8 @@ static void on_families(struct nh_ips *i) {
 }
 
 /* mox GatherIPs. */
-void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *), void *arg) {
+void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *), void *arg)
+{
     i->op.resolver = r;
     i->op.done = done;
     i->op.arg = arg;
@@ -302,7 +325,8 @@ void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *),
         ask(i, &i->v4, i->host, 0);
 }
 
-void nh_ips_stop(struct nh_ips *i) {
+void nh_ips_stop(struct nh_ips *i)
+{
     nh_lookup_stop(&i->v4.lookup);
     nh_lookup_stop(&i->v6.lookup);
     nh_lookup_stop(&i->cname);

@@ -15,16 +15,19 @@ static const char SECTION[] = "RFC 7672 2.2.3";
 
 static void next_base(struct nh_tlsas *t);
 
-static void finish(struct nh_tlsas *t) {
+static void finish(struct nh_tlsas *t)
+{
     t->op.done(t->op.arg);
 }
 
-static void fail(struct nh_tlsas *t) {
+static void fail(struct nh_tlsas *t)
+{
     t->dane_required = true;
     finish(t);
 }
 
-static void take_records(struct nh_tlsas *t, const struct nh_answer *a) {
+static void take_records(struct nh_tlsas *t, const struct nh_answer *a)
+{
     struct nh_tlsa tlsa;
     size_t k;
 
@@ -47,7 +50,8 @@ static void take_records(struct nh_tlsas *t, const struct nh_answer *a) {
 }
 
 /* An answer at the end of the (followed) chain. Insecure is as good as absent. */
-static void take(struct nh_tlsas *t, const struct nh_lookup *l) {
+static void take(struct nh_tlsas *t, const struct nh_lookup *l)
+{
     if (l->secure && l->answer.n_records)
         take_records(t, &l->answer);
     else
@@ -56,7 +60,8 @@ static void take(struct nh_tlsas *t, const struct nh_lookup *l) {
 
 /* ---- the failed or the long chain: hop by hop ------------------------------------ */
 
-static void on_end(void *arg, struct nh_lookup *l) {
+static void on_end(void *arg, struct nh_lookup *l)
+{
     struct nh_tlsas *t = arg;
 
     nh_note(&t->op, l, SECTION);
@@ -72,7 +77,8 @@ static void on_end(void *arg, struct nh_lookup *l) {
     fail(t);
 }
 
-static void on_walked(void *arg) {
+static void on_walked(void *arg)
+{
     struct nh_tlsas *t = arg;
     struct nh_walk *w = &t->walk;
 
@@ -91,7 +97,8 @@ static void on_walked(void *arg) {
     }
 }
 
-static void walk(struct nh_tlsas *t) {
+static void walk(struct nh_tlsas *t)
+{
     struct nh_walk *w = &t->walk;
 
     nh_walk_stop(w);
@@ -107,7 +114,8 @@ static void walk(struct nh_tlsas *t) {
 
 /* ---- the usual way ------------------------------------------------------------------ */
 
-static void on_tlsa(void *arg, struct nh_lookup *l) {
+static void on_tlsa(void *arg, struct nh_lookup *l)
+{
     struct nh_tlsas *t = arg;
     bool odd = l->answer.loop || l->answer.n_links > NH_TLSA_LINKS;
 
@@ -122,7 +130,8 @@ static void on_tlsa(void *arg, struct nh_lookup *l) {
     }
 }
 
-static void ask(struct nh_tlsas *t) {
+static void ask(struct nh_tlsas *t)
+{
     int n = snprintf(t->name, sizeof t->name, "_%u._%s.%s", t->port, t->protocol, t->base);
 
     if (n > NH_HOST_MAX - 1)
@@ -131,7 +140,8 @@ static void ask(struct nh_tlsas *t) {
         nh_lookup_start(t->op.resolver, &t->lookup, t->name, NH_TYPE_TLSA, 0, on_tlsa, t);
 }
 
-static void next_base(struct nh_tlsas *t) {
+static void next_base(struct nh_tlsas *t)
+{
     if (t->last) {
         snprintf(t->base, sizeof t->base, "%s", t->host);
         finish(t);
@@ -143,7 +153,8 @@ static void next_base(struct nh_tlsas *t) {
 }
 
 /* mox GatherTLSA. */
-void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void *), void *arg) {
+void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void *), void *arg)
+{
     t->op.resolver = r;
     t->op.done = done;
     t->op.arg = arg;
@@ -159,7 +170,8 @@ void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void
     ask(t);
 }
 
-void nh_tlsas_stop(struct nh_tlsas *t) {
+void nh_tlsas_stop(struct nh_tlsas *t)
+{
     nh_lookup_stop(&t->lookup);
     nh_walk_stop(&t->walk);
     free(t->records);

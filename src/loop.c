@@ -46,17 +46,20 @@ struct nh_loop {
     SLIST_HEAD(, nh_timer) spare;
 };
 
-double nh_now(void) {
+double nh_now(void)
+{
     return (double)uv_hrtime() / 1e9;
 }
 
 /* ---- events ---------------------------------------------------------------- */
 
-static void free_handle(uv_handle_t *handle) {
+static void free_handle(uv_handle_t *handle)
+{
     free(handle);
 }
 
-static void mark(struct event *ev, int bits) {
+static void mark(struct event *ev, int bits)
+{
     ev->ready = (short)(ev->ready | bits);
     if (!ev->queued) {
         ev->queued = true;
@@ -64,7 +67,8 @@ static void mark(struct event *ev, int bits) {
     }
 }
 
-static void unmark(struct event *ev) {
+static void unmark(struct event *ev)
+{
     if (ev->queued) {
         TAILQ_REMOVE(&ev->loop->ready, ev, link);
         ev->queued = false;
@@ -74,7 +78,8 @@ static void unmark(struct event *ev) {
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
-static int watch(struct event *ev) {
+static int watch(struct event *ev)
+{
     int events = 0;
 
     if (ev->bits & UB_EV_READ)
@@ -88,7 +93,8 @@ static int watch(struct event *ev) {
 /* An error or a hang-up is told as what was asked for, and only that: a TCP socket that is not
  * yet connected (TCP Fast Open) polls as hung up, and libunbound must find out by reading or
  * writing. libuv has stopped the handle at an error, so it is started again. */
-static void on_poll(uv_poll_t *poll, int status, int events) {
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
     struct event *ev = poll->data;
     int bits = 0;
 
@@ -106,13 +112,15 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
         mark(ev, bits);
 }
 
-static void on_timer(uv_timer_t *timer) {
+static void on_timer(uv_timer_t *timer)
+{
     mark(timer->data, UB_EV_TIMEOUT);
 }
 
 /* Stops the event: the poll handle is closed at once since libunbound closes the descriptor
  * next, the timer is only stopped and used again. Idempotent. */
-static int event_del(struct ub_event *ub) {
+static int event_del(struct ub_event *ub)
+{
     struct event *ev = (struct event *)ub;
 
     unmark(ev);
@@ -127,7 +135,8 @@ static int event_del(struct ub_event *ub) {
     return 0;
 }
 
-static int start_timer(struct event *ev) {
+static int start_timer(struct event *ev)
+{
     if (!ev->timer) {
         ev->timer = malloc(sizeof *ev->timer);
         if (!ev->timer)
@@ -140,7 +149,8 @@ static int start_timer(struct event *ev) {
 }
 
 /* Starts the event. tv: the time-out, NULL for none. -1 when it can't be watched. */
-static int event_add(struct ub_event *ub, struct timeval *tv) {
+static int event_add(struct ub_event *ub, struct timeval *tv)
+{
     struct event *ev = (struct event *)ub;
 
     event_del(ub);
@@ -172,21 +182,25 @@ static int event_add(struct ub_event *ub, struct timeval *tv) {
     return 0;
 }
 
-static void event_add_bits(struct ub_event *ub, short bits) {
+static void event_add_bits(struct ub_event *ub, short bits)
+{
     struct event *ev = (struct event *)ub;
     ev->bits = (short)(ev->bits | bits);
 }
 
-static void event_del_bits(struct ub_event *ub, short bits) {
+static void event_del_bits(struct ub_event *ub, short bits)
+{
     struct event *ev = (struct event *)ub;
     ev->bits = (short)(ev->bits & ~bits);
 }
 
-static void event_set_fd(struct ub_event *ub, int fd) {
+static void event_set_fd(struct ub_event *ub, int fd)
+{
     ((struct event *)ub)->fd = fd;
 }
 
-static void event_free(struct ub_event *ub) {
+static void event_free(struct ub_event *ub)
+{
     struct event *ev = (struct event *)ub;
 
     if (!ev)
@@ -200,7 +214,8 @@ static void event_free(struct ub_event *ub) {
 }
 
 static int event_add_timer(struct ub_event *ub, struct ub_event_base *base,
-                           void (*cb)(int, short, void *), void *arg, struct timeval *tv) {
+                           void (*cb)(int, short, void *), void *arg, struct timeval *tv)
+{
     struct event *ev = (struct event *)ub;
 
     (void)base;
@@ -210,25 +225,27 @@ static int event_add_timer(struct ub_event *ub, struct ub_event_base *base,
 }
 
 /* Signals: libunbound has none when it runs on a foreign base. */
-static int event_no_signal(struct ub_event *ub, struct timeval *tv) {
+static int event_no_signal(struct ub_event *ub, struct timeval *tv)
+{
     (void)ub;
     (void)tv;
     return -1;
 }
 
-static int event_no_signal_del(struct ub_event *ub) {
+static int event_no_signal_del(struct ub_event *ub)
+{
     (void)ub;
     return -1;
 }
 
 static struct ub_event_vmt event_vmt = {
-    event_add_bits, event_del_bits,      event_set_fd, event_free, event_add,
-    event_del,      event_add_timer,     event_del,    event_no_signal,
-    event_no_signal_del, NULL, NULL,
+    event_add_bits,  event_del_bits, event_set_fd,    event_free,          event_add, event_del,
+    event_add_timer, event_del,      event_no_signal, event_no_signal_del, NULL,      NULL,
 };
 
 static struct ub_event *event_new(struct ub_event_base *base, int fd, short bits,
-                                  void (*cb)(int, short, void *), void *arg) {
+                                  void (*cb)(int, short, void *), void *arg)
+{
     struct event *ev = calloc(1, sizeof *ev);
 
     if (!ev)
@@ -243,7 +260,8 @@ static struct ub_event *event_new(struct ub_event_base *base, int fd, short bits
     return &ev->ub;
 }
 
-static int base_exit(struct ub_event_base *base, struct timeval *tv) {
+static int base_exit(struct ub_event_base *base, struct timeval *tv)
+{
     (void)base;
     (void)tv;
     return 0;
@@ -251,11 +269,13 @@ static int base_exit(struct ub_event_base *base, struct timeval *tv) {
 
 static struct ub_event_base_vmt base_vmt = {NULL, NULL, base_exit, event_new, NULL, NULL};
 
-bool nh_loop_ready(const struct nh_loop *loop) {
+bool nh_loop_ready(const struct nh_loop *loop)
+{
     return !TAILQ_EMPTY(&loop->ready);
 }
 
-bool nh_loop_dispatch(struct nh_loop *loop) {
+bool nh_loop_dispatch(struct nh_loop *loop)
+{
     struct event *ev = TAILQ_FIRST(&loop->ready);
     short bits;
 
@@ -274,12 +294,14 @@ bool nh_loop_dispatch(struct nh_loop *loop) {
 
 /* ---- timers of ours --------------------------------------------------------- */
 
-static void retire(struct nh_timer *timer) {
+static void retire(struct nh_timer *timer)
+{
     timer->fn = NULL;
     SLIST_INSERT_HEAD(&timer->loop->spare, timer, link);
 }
 
-static void on_nh_timer(uv_timer_t *uv) {
+static void on_nh_timer(uv_timer_t *uv)
+{
     struct nh_timer *timer = uv->data;
     void (*fn)(void *) = timer->fn;
     void *arg = timer->arg;
@@ -288,8 +310,8 @@ static void on_nh_timer(uv_timer_t *uv) {
     fn(arg);
 }
 
-struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *),
-                                void *arg) {
+struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *), void *arg)
+{
     struct nh_timer *timer = SLIST_FIRST(&loop->spare);
 
     if (timer) {
@@ -311,7 +333,8 @@ struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)
     return timer;
 }
 
-void nh_timer_stop(struct nh_timer *timer) {
+void nh_timer_stop(struct nh_timer *timer)
+{
     if (timer && timer->fn) {
         uv_timer_stop(&timer->uv);
         retire(timer);
@@ -320,7 +343,8 @@ void nh_timer_stop(struct nh_timer *timer) {
 
 /* ---- the loop --------------------------------------------------------------- */
 
-struct nh_loop *nh_loop_new(void) {
+struct nh_loop *nh_loop_new(void)
+{
     struct nh_loop *loop = calloc(1, sizeof *loop);
 
     if (!loop)
@@ -336,13 +360,15 @@ struct nh_loop *nh_loop_new(void) {
     return loop;
 }
 
-static void close_left(uv_handle_t *handle, void *arg) {
+static void close_left(uv_handle_t *handle, void *arg)
+{
     (void)arg;
     if (!uv_is_closing(handle))
         uv_close(handle, free_handle);
 }
 
-void nh_loop_free(struct nh_loop *loop) {
+void nh_loop_free(struct nh_loop *loop)
+{
     if (!loop)
         return;
     /* every handle is the first member of its own block, so free_handle fits them all */
@@ -352,15 +378,18 @@ void nh_loop_free(struct nh_loop *loop) {
     free(loop);
 }
 
-struct ub_event_base *nh_loop_base(struct nh_loop *loop) {
+struct ub_event_base *nh_loop_base(struct nh_loop *loop)
+{
     return &loop->base;
 }
 
-int nh_loop_fd(const struct nh_loop *loop) {
+int nh_loop_fd(const struct nh_loop *loop)
+{
     return uv_backend_fd(&loop->uv);
 }
 
-double nh_loop_timeout(struct nh_loop *loop) {
+double nh_loop_timeout(struct nh_loop *loop)
+{
     int ms;
 
     if (nh_loop_ready(loop))
@@ -370,15 +399,18 @@ double nh_loop_timeout(struct nh_loop *loop) {
     return ms < 0 ? -1 : ms / 1000.0;
 }
 
-void nh_loop_update(struct nh_loop *loop) {
+void nh_loop_update(struct nh_loop *loop)
+{
     uv_update_time(&loop->uv);
 }
 
-void nh_loop_collect(struct nh_loop *loop, bool block) {
+void nh_loop_collect(struct nh_loop *loop, bool block)
+{
     loop->stale = false;
     uv_run(&loop->uv, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
 }
 
-bool nh_loop_stale(const struct nh_loop *loop) {
+bool nh_loop_stale(const struct nh_loop *loop)
+{
     return loop->stale;
 }

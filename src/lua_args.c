@@ -11,20 +11,23 @@
 
 /* Each reads the value at the top of the stack. */
 
-static int wrong(lua_State *L, const char *key, const char *expected) {
+static int wrong(lua_State *L, const char *key, const char *expected)
+{
     return luaL_error(L, "bad option '%s' (%s expected, got %s)", key, expected,
                       lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER
                           ? lua_pushfstring(L, "'%s'", lua_tostring(L, -1))
                           : luaL_typename(L, -1));
 }
 
-static bool opt_boolean(lua_State *L, const char *key) {
+static bool opt_boolean(lua_State *L, const char *key)
+{
     if (!lua_isboolean(L, -1))
         wrong(L, key, "boolean");
     return lua_toboolean(L, -1);
 }
 
-static lua_Integer opt_integer(lua_State *L, const char *key, lua_Integer min, lua_Integer max) {
+static lua_Integer opt_integer(lua_State *L, const char *key, lua_Integer min, lua_Integer max)
+{
     lua_Integer value = 0;
 
     if (!nh_isinteger(L, -1, &value) || value < min || value > max) {
@@ -36,7 +39,8 @@ static lua_Integer opt_integer(lua_State *L, const char *key, lua_Integer min, l
     return value;
 }
 
-static double opt_seconds(lua_State *L, const char *key) {
+static double opt_seconds(lua_State *L, const char *key)
+{
     double value = -1;
 
     if (lua_type(L, -1) == LUA_TNUMBER)
@@ -46,13 +50,15 @@ static double opt_seconds(lua_State *L, const char *key) {
     return value;
 }
 
-static const char *opt_string(lua_State *L, const char *key) {
+static const char *opt_string(lua_State *L, const char *key)
+{
     if (lua_type(L, -1) != LUA_TSTRING)
         wrong(L, key, "string");
     return lua_tostring(L, -1);
 }
 
-static enum nh_network opt_network(lua_State *L) {
+static enum nh_network opt_network(lua_State *L)
+{
     const char *s = opt_string(L, "network");
 
     if (strcmp(s, "ip") == 0)
@@ -65,7 +71,8 @@ static enum nh_network opt_network(lua_State *L) {
 }
 
 /* The canonical text of a host or of an address: what results call it. */
-static bool canonical(const char *s, size_t len, char out[NH_HOST_MAX]) {
+static bool canonical(const char *s, size_t len, char out[NH_HOST_MAX])
+{
     struct nh_ip ip;
 
     if (nh_literal_parse(s, len, &ip) == NH_LITERAL) {
@@ -76,7 +83,8 @@ static bool canonical(const char *s, size_t len, char out[NH_HOST_MAX]) {
 }
 
 /* { [host] = { ip, ... } }, oldest first. What it allocates belongs to the request at once. */
-static void opt_dialed(lua_State *L, struct nh_request *request) {
+static void opt_dialed(lua_State *L, struct nh_request *request)
+{
     size_t n = 0, len, k;
 
     if (!lua_istable(L, -1))
@@ -113,12 +121,14 @@ static void opt_dialed(lua_State *L, struct nh_request *request) {
 
 /* ---- the options of each call ------------------------------------------------------- */
 
-static bool dest_option(lua_State *L, struct nh_request *request, const char *key) {
+static bool dest_option(lua_State *L, struct nh_request *request, const char *key)
+{
     (void)L, (void)request, (void)key;
     return false;
 }
 
-static bool ips_option(lua_State *L, struct nh_request *request, const char *key) {
+static bool ips_option(lua_State *L, struct nh_request *request, const char *key)
+{
     if (strcmp(key, "dialed_ips") == 0)
         opt_dialed(L, request);
     else if (strcmp(key, "network") == 0)
@@ -128,7 +138,8 @@ static bool ips_option(lua_State *L, struct nh_request *request, const char *key
     return true;
 }
 
-static bool tlsa_option(lua_State *L, struct nh_request *request, const char *key) {
+static bool tlsa_option(lua_State *L, struct nh_request *request, const char *key)
+{
     /* the other fields of what gather_ips returns, which may be passed as it is */
     static const char *const ignored[] = {
         "authentic", "host_authentic", "ip4_authentic", "ip6_authentic",
@@ -165,7 +176,8 @@ static bool tlsa_option(lua_State *L, struct nh_request *request, const char *ke
     return true;
 }
 
-static void opt_digests(lua_State *L, struct nh_plan *p) {
+static void opt_digests(lua_State *L, struct nh_plan *p)
+{
     size_t k, n;
 
     if (!lua_istable(L, -1))
@@ -181,7 +193,8 @@ static void opt_digests(lua_State *L, struct nh_plan *p) {
     p->n_digests = n;
 }
 
-static bool plan_option(lua_State *L, struct nh_request *request, const char *key) {
+static bool plan_option(lua_State *L, struct nh_request *request, const char *key)
+{
     struct nh_plan *p = &request->plan;
 
     if (strcmp(key, "dialed_ips") == 0) {
@@ -221,7 +234,8 @@ static const struct {
     [NH_PLAN] = {"plan", "domain", false, plan_option},
 };
 
-static void read_options(lua_State *L, struct nh_request *request, int index) {
+static void read_options(lua_State *L, struct nh_request *request, int index)
+{
     const char *name = calls[request->kind].name;
 
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
@@ -241,7 +255,8 @@ static void read_options(lua_State *L, struct nh_request *request, int index) {
 /* ---- the name asked about --------------------------------------------------------------- */
 
 /* Prints what cannot be a name, in one readable line. */
-static void quote(const char *s, size_t len, char *out, size_t size) {
+static void quote(const char *s, size_t len, char *out, size_t size)
+{
     size_t n = 0;
 
     for (; len && n + 8 < size; s++, len--) {
@@ -258,7 +273,8 @@ static void quote(const char *s, size_t len, char *out, size_t size) {
 }
 
 static void read_name(struct nh_request *request, const char *s, size_t len, char *out,
-                      bool *literal) {
+                      bool *literal)
+{
     enum nh_literal kind;
     const char *reason = NULL;
     struct nh_ip ip;
@@ -287,7 +303,8 @@ static void read_name(struct nh_request *request, const char *s, size_t len, cha
     }
 }
 
-static void set_defaults(struct nh_request *request) {
+static void set_defaults(struct nh_request *request)
+{
     request->deadline = -1;
     if (request->kind == NH_IPS) {
         request->ips.max_links = NH_IPS_LINKS;
@@ -303,7 +320,8 @@ static void set_defaults(struct nh_request *request) {
     }
 }
 
-static void set_dialed(struct nh_request *request) {
+static void set_dialed(struct nh_request *request)
+{
     size_t k;
 
     if (request->kind == NH_PLAN) {
@@ -319,16 +337,17 @@ static void set_dialed(struct nh_request *request) {
     }
 }
 
-struct nh_request *nh_check_request(lua_State *L, enum nh_kind kind, int *callback) {
+struct nh_request *nh_check_request(lua_State *L, enum nh_kind kind, int *callback)
+{
     struct nh_request *request;
     const char *s;
     size_t len;
     int options = 0;
 
     if (lua_type(L, 2) != LUA_TSTRING)
-        luaL_argerror(L, 2,
-                      lua_pushfstring(L, "%s name expected, got %s", calls[kind].input,
-                                      luaL_typename(L, 2)));
+        luaL_argerror(
+            L, 2,
+            lua_pushfstring(L, "%s name expected, got %s", calls[kind].input, luaL_typename(L, 2)));
     s = lua_tolstring(L, 2, &len);
     *callback = 0;
     if (lua_istable(L, 3))
@@ -371,7 +390,8 @@ struct nh_request *nh_check_request(lua_State *L, enum nh_kind kind, int *callba
 
 /* ---- gather_tlsa_names -------------------------------------------------------------------- */
 
-static bool names_boolean(lua_State *L, const char *key) {
+static bool names_boolean(lua_State *L, const char *key)
+{
     bool value;
 
     lua_getfield(L, 1, key);
@@ -382,7 +402,8 @@ static bool names_boolean(lua_State *L, const char *key) {
     return value;
 }
 
-static void names_name(lua_State *L, const char *key, char out[NH_HOST_MAX]) {
+static void names_name(lua_State *L, const char *key, char out[NH_HOST_MAX])
+{
     const char *s;
     size_t len;
 
@@ -397,10 +418,15 @@ static void names_name(lua_State *L, const char *key, char out[NH_HOST_MAX]) {
     lua_pop(L, 1);
 }
 
-int nh_lua_tlsa_names(lua_State *L) {
+int nh_lua_tlsa_names(lua_State *L)
+{
     static const char *const known[] = {
-        "have_mx",       "expanded_next_hop_authentic", "expanded_tlsa_base_domain_authentic",
-        "orig_next_hop", "expanded_next_hop",           "orig_tlsa_base_domain",
+        "have_mx",
+        "expanded_next_hop_authentic",
+        "expanded_tlsa_base_domain_authentic",
+        "orig_next_hop",
+        "expanded_next_hop",
+        "orig_tlsa_base_domain",
         "expanded_tlsa_base_domain",
     };
     char orig_hop[NH_HOST_MAX], hop[NH_HOST_MAX], orig_base[NH_HOST_MAX], base[NH_HOST_MAX];

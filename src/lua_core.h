@@ -20,7 +20,7 @@ struct nh_request {
     double deadline; /* seconds, negative: none */
     struct nh_timer *timer;
     unsigned long serial; /* order of finishing */
-    struct nh_err err; /* in place of a result; the partial fields still hold */
+    struct nh_err err;    /* in place of a result; the partial fields still hold */
     TAILQ_ENTRY(nh_request) link;
     struct nh_dialed *dialed;
     size_t n_dialed;
@@ -44,7 +44,7 @@ int nh_lua_tlsa_names(lua_State *L);
 /* lua_result.c: pushes the result, or nil and the error; returns how many. */
 int nh_push_result(lua_State *L, struct nh_request *request);
 int nh_push_error(lua_State *L, const struct nh_err *err); /* nil, err */
-void nh_open_results(lua_State *L); /* leaves the table of metatables */
+void nh_open_results(lua_State *L);                        /* leaves the table of metatables */
 const char *nh_code_name(enum nh_code code);
 
 /* lua_resolver.c */

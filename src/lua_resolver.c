@@ -19,11 +19,11 @@ struct nh_lua_resolver {
     struct nh_resolver *resolver; /* NULL: closed */
     bool closing;
     double budget;
-    unsigned depth;            /* callbacks being run right now, one inside the other */
-    unsigned pending;          /* calls with a callback that has not run */
-    struct requests open;      /* under way */
-    struct requests finished;  /* callback due, first come first served */
-    unsigned long serial;      /* of the last call that finished */
+    unsigned depth;           /* callbacks being run right now, one inside the other */
+    unsigned pending;         /* calls with a callback that has not run */
+    struct requests open;     /* under way */
+    struct requests finished; /* callback due, first come first served */
+    unsigned long serial;     /* of the last call that finished */
     unsigned long calls, delivered;
     double longest_process;
 };
@@ -32,22 +32,26 @@ struct nh_lua_resolver {
 
 /* ---- the userdata ------------------------------------------------------------------- */
 
-static struct nh_lua_resolver *check_resolver(lua_State *L) {
+static struct nh_lua_resolver *check_resolver(lua_State *L)
+{
     return luaL_checkudata(L, 1, NH_RESOLVER);
 }
 
-static bool forked(const struct nh_lua_resolver *self) {
+static bool forked(const struct nh_lua_resolver *self)
+{
     return self->resolver && !nh_resolver_mine(self->resolver);
 }
 
 /* NH_OK, or why the resolver can't be used. */
-static enum nh_code usable(const struct nh_lua_resolver *self) {
+static enum nh_code usable(const struct nh_lua_resolver *self)
+{
     if (!self->resolver || self->closing)
         return NH_CLOSED;
     return forked(self) ? NH_FORKED : NH_OK;
 }
 
-static int push_unusable(lua_State *L, enum nh_code code) {
+static int push_unusable(lua_State *L, enum nh_code code)
+{
     struct nh_err err;
 
     nh_fail(&err, code,
@@ -58,17 +62,27 @@ static int push_unusable(lua_State *L, enum nh_code code) {
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
-static void stop_op(struct nh_request *request) {
+static void stop_op(struct nh_request *request)
+{
     switch (request->kind) {
-    case NH_DESTINATIONS: nh_dest_stop(&request->dest); break;
-    case NH_IPS: nh_ips_stop(&request->ips); break;
-    case NH_TLSA: nh_tlsas_stop(&request->tlsas); break;
-    case NH_PLAN: nh_plan_stop(&request->plan); break;
+    case NH_DESTINATIONS:
+        nh_dest_stop(&request->dest);
+        break;
+    case NH_IPS:
+        nh_ips_stop(&request->ips);
+        break;
+    case NH_TLSA:
+        nh_tlsas_stop(&request->tlsas);
+        break;
+    case NH_PLAN:
+        nh_plan_stop(&request->plan);
+        break;
     }
 }
 
 /* Takes the request out of its resolver and frees what it holds. Idempotent; the userdata stays. */
-static void stop_request(struct nh_request *request) {
+static void stop_request(struct nh_request *request)
+{
     struct nh_lua_resolver *self = request->owner;
     size_t k;
 
@@ -101,7 +115,8 @@ static void stop_request(struct nh_request *request) {
 }
 
 /* The answer is there: line up for delivery, or let the blocking call see it. */
-static void finished(void *arg) {
+static void finished(void *arg)
+{
     struct nh_request *request = arg;
     struct nh_lua_resolver *self = request->owner;
 
@@ -117,14 +132,16 @@ static void finished(void *arg) {
 }
 
 /* Runs inside the loop: only marks. */
-static void on_deadline(void *arg) {
+static void on_deadline(void *arg)
+{
     struct nh_request *request = arg;
 
     request->timer = NULL;
     request->expired = true;
 }
 
-static void expire(struct nh_request *request) {
+static void expire(struct nh_request *request)
+{
     switch (request->kind) {
     case NH_DESTINATIONS:
         nh_fail(&request->err, NH_TIMEOUT, "%s: the deadline came before its mail hosts were known",
@@ -142,13 +159,16 @@ static void expire(struct nh_request *request) {
         nh_tlsas_stop(&request->tlsas);
         request->tlsas.dane_required = true;
         break;
-    case NH_PLAN: nh_plan_expire(&request->plan); break;
+    case NH_PLAN:
+        nh_plan_expire(&request->plan);
+        break;
     }
     finished(request);
 }
 
 /* Ends what has passed its deadline. */
-static void expire_all(struct nh_lua_resolver *self) {
+static void expire_all(struct nh_lua_resolver *self)
+{
     struct nh_request *request, *next;
 
     for (request = TAILQ_FIRST(&self->open); request; request = next) {
@@ -158,23 +178,34 @@ static void expire_all(struct nh_lua_resolver *self) {
     }
 }
 
-static void run(struct nh_lua_resolver *self, double until, double wait) {
+static void run(struct nh_lua_resolver *self, double until, double wait)
+{
     nh_resolver_enter(self->resolver);
     nh_resolver_run(self->resolver, until, wait);
     expire_all(self);
     nh_resolver_leave(self->resolver);
 }
 
-static void start_op(struct nh_request *request, struct nh_resolver *r) {
+static void start_op(struct nh_request *request, struct nh_resolver *r)
+{
     switch (request->kind) {
-    case NH_DESTINATIONS: nh_dest_start(&request->dest, r, finished, request); break;
-    case NH_IPS: nh_ips_start(&request->ips, r, finished, request); break;
-    case NH_TLSA: nh_tlsas_start(&request->tlsas, r, finished, request); break;
-    case NH_PLAN: nh_plan_start(&request->plan, r, finished, request); break;
+    case NH_DESTINATIONS:
+        nh_dest_start(&request->dest, r, finished, request);
+        break;
+    case NH_IPS:
+        nh_ips_start(&request->ips, r, finished, request);
+        break;
+    case NH_TLSA:
+        nh_tlsas_start(&request->tlsas, r, finished, request);
+        break;
+    case NH_PLAN:
+        nh_plan_start(&request->plan, r, finished, request);
+        break;
     }
 }
 
-static void start(struct nh_lua_resolver *self, struct nh_request *request) {
+static void start(struct nh_lua_resolver *self, struct nh_request *request)
+{
     request->owner = self;
     request->state = NH_REQUEST_OPEN;
     TAILQ_INSERT_TAIL(&self->open, request, link);
@@ -189,8 +220,7 @@ static void start(struct nh_lua_resolver *self, struct nh_request *request) {
     start_op(request, self->resolver);
     nh_resolver_drain(self->resolver);
     if (request->state == NH_REQUEST_OPEN && request->deadline >= 0) {
-        request->timer =
-            nh_resolver_timer(self->resolver, request->deadline, on_deadline, request);
+        request->timer = nh_resolver_timer(self->resolver, request->deadline, on_deadline, request);
         if (!request->timer) {
             stop_op(request);
             nh_fail(&request->err, NH_NO_MEMORY, "out of memory");
@@ -203,7 +233,8 @@ static void start(struct nh_lua_resolver *self, struct nh_request *request) {
 /* ---- delivery ---------------------------------------------------------------------------------- */
 
 /* The message handler of callbacks: text with a traceback; what is no text stays as it is. */
-static int add_traceback(lua_State *L) {
+static int add_traceback(lua_State *L)
+{
     const char *message = lua_tostring(L, 1);
 
     if (!message && luaL_callmeta(L, 1, "__tostring"))
@@ -217,7 +248,8 @@ static int add_traceback(lua_State *L) {
 
 /* (request, callback): runs it with the result. A C function, so that an error of ours (memory)
  * is caught like one of the callback's. */
-static int run_callback(lua_State *L) {
+static int run_callback(lua_State *L)
+{
     struct nh_request *request = lua_touserdata(L, 1);
     int n = nh_push_result(L, request);
 
@@ -227,7 +259,8 @@ static int run_callback(lua_State *L) {
 }
 
 /* Pushes { request, callback } of a call out of requests[address], which ends there. */
-static void take_anchor(lua_State *L, int table, struct nh_request *request) {
+static void take_anchor(lua_State *L, int table, struct nh_request *request)
+{
     lua_rawgeti(L, table, 1);
     lua_pushlightuserdata(L, request);
     lua_rawget(L, -2);
@@ -239,7 +272,8 @@ static void take_anchor(lua_State *L, int table, struct nh_request *request) {
 
 /* Runs the first callback that is due. Leaves its error, if any, in the resolver's table at
  * field "error" unless one is there already. */
-static void deliver_one(lua_State *L, int self_index) {
+static void deliver_one(lua_State *L, int self_index)
+{
     struct nh_lua_resolver *self = lua_touserdata(L, self_index);
     struct nh_request *request = TAILQ_FIRST(&self->finished);
     int top = lua_gettop(L), table = top + 1;
@@ -267,7 +301,8 @@ static void deliver_one(lua_State *L, int self_index) {
 
 /* Runs callbacks that are due, until `until` (0: all that are due now; what becomes due meanwhile
  * is for the next round). Returns how many. */
-static int deliver(lua_State *L, int self_index, double until) {
+static int deliver(lua_State *L, int self_index, double until)
+{
     struct nh_lua_resolver *self = lua_touserdata(L, self_index);
     unsigned long last = self->serial;
     struct nh_request *request;
@@ -283,7 +318,8 @@ static int deliver(lua_State *L, int self_index, double until) {
 }
 
 /* Raises what a callback has raised, once the batch is through. */
-static void raise_error(lua_State *L, int self_index) {
+static void raise_error(lua_State *L, int self_index)
+{
     nh_getuservalue(L, self_index);
     lua_getfield(L, -1, "error");
     if (lua_isnil(L, -1)) {
@@ -298,7 +334,8 @@ static void raise_error(lua_State *L, int self_index) {
 /* ---- calls --------------------------------------------------------------------------------------- */
 
 /* Lets a debug hook run: that is how the Lua program makes Ctrl-C an error. */
-static void let_interrupt(lua_State *L, int self_index) {
+static void let_interrupt(lua_State *L, int self_index)
+{
     if (lua_gethook(L)) {
         nh_getuservalue(L, self_index);
         lua_getfield(L, -1, "idle");
@@ -309,7 +346,8 @@ static void let_interrupt(lua_State *L, int self_index) {
 
 /* Waits for a call's own answer. The callbacks of others run meanwhile, but not inside one of
  * them: they would pile up on the C stack. */
-static int block(lua_State *L, struct nh_request *request) {
+static int block(lua_State *L, struct nh_request *request)
+{
     struct nh_lua_resolver *self = lua_touserdata(L, 1);
     enum nh_code code;
     int n;
@@ -332,7 +370,8 @@ static int block(lua_State *L, struct nh_request *request) {
     return n;
 }
 
-static int call(lua_State *L, enum nh_kind kind) {
+static int call(lua_State *L, enum nh_kind kind)
+{
     struct nh_lua_resolver *self = check_resolver(L);
     struct nh_request *request;
     enum nh_code code;
@@ -361,24 +400,29 @@ static int call(lua_State *L, enum nh_kind kind) {
     return callback ? 1 : block(L, request);
 }
 
-static int m_gather_destinations(lua_State *L) {
+static int m_gather_destinations(lua_State *L)
+{
     return call(L, NH_DESTINATIONS);
 }
 
-static int m_gather_ips(lua_State *L) {
+static int m_gather_ips(lua_State *L)
+{
     return call(L, NH_IPS);
 }
 
-static int m_gather_tlsa(lua_State *L) {
+static int m_gather_tlsa(lua_State *L)
+{
     return call(L, NH_TLSA);
 }
 
-static int m_plan(lua_State *L) {
+static int m_plan(lua_State *L)
+{
     return call(L, NH_PLAN);
 }
 
 /* request:cancel(): its callback will not run. True if it was still to come. */
-static int request_cancel(lua_State *L) {
+static int request_cancel(lua_State *L)
+{
     struct nh_request *request = luaL_checkudata(L, 1, NH_REQUEST);
     bool live = request->owner != NULL;
 
@@ -387,12 +431,14 @@ static int request_cancel(lua_State *L) {
     return 1;
 }
 
-static int request_gc(lua_State *L) {
+static int request_gc(lua_State *L)
+{
     stop_request(lua_touserdata(L, 1));
     return 0;
 }
 
-static int request_tostring(lua_State *L) {
+static int request_tostring(lua_State *L)
+{
     struct nh_request *request = luaL_checkudata(L, 1, NH_REQUEST);
     static const char *const kinds[] = {"gather_destinations", "gather_ips", "gather_tlsa", "plan"};
 
@@ -403,7 +449,8 @@ static int request_tostring(lua_State *L) {
 
 /* ---- driving ------------------------------------------------------------------------------------- */
 
-static int m_process(lua_State *L) {
+static int m_process(lua_State *L)
+{
     struct nh_lua_resolver *self = check_resolver(L);
     enum nh_code code = usable(self);
     double start_time, until, took;
@@ -427,7 +474,8 @@ static int m_process(lua_State *L) {
 }
 
 /* wait([seconds]): true when nothing is pending any more, false when the time was up. */
-static int m_wait(lua_State *L) {
+static int m_wait(lua_State *L)
+{
     struct nh_lua_resolver *self = check_resolver(L);
     double seconds = luaL_optnumber(L, 2, -1), end = seconds >= 0 ? nh_now() + seconds : 0, left;
     enum nh_code code = usable(self);
@@ -450,7 +498,8 @@ static int m_wait(lua_State *L) {
     return 1;
 }
 
-static int m_timeout(lua_State *L) {
+static int m_timeout(lua_State *L)
+{
     struct nh_lua_resolver *self = check_resolver(L);
     enum nh_code code = usable(self);
     double seconds;
@@ -469,7 +518,8 @@ static int m_timeout(lua_State *L) {
     return 1;
 }
 
-static int m_pollfd(lua_State *L) {
+static int m_pollfd(lua_State *L)
+{
     struct nh_lua_resolver *self = check_resolver(L);
     enum nh_code code = usable(self);
 
@@ -479,7 +529,8 @@ static int m_pollfd(lua_State *L) {
     return 1;
 }
 
-static int m_events(lua_State *L) {
+static int m_events(lua_State *L)
+{
     struct nh_lua_resolver *self = check_resolver(L);
     enum nh_code code = usable(self);
 
@@ -489,7 +540,8 @@ static int m_events(lua_State *L) {
     return 1;
 }
 
-static int m_pending(lua_State *L) {
+static int m_pending(lua_State *L)
+{
     struct nh_lua_resolver *self = check_resolver(L);
     enum nh_code code = usable(self);
 
@@ -499,12 +551,14 @@ static int m_pending(lua_State *L) {
     return 1;
 }
 
-static void set_count(lua_State *L, const char *key, unsigned long value) {
+static void set_count(lua_State *L, const char *key, unsigned long value)
+{
     lua_pushinteger(L, (lua_Integer)value);
     lua_setfield(L, -2, key);
 }
 
-static int m_stats(lua_State *L) {
+static int m_stats(lua_State *L)
+{
     struct nh_lua_resolver *self = check_resolver(L);
     enum nh_code code = usable(self);
     const struct nh_stats *s;
@@ -533,7 +587,8 @@ static int m_stats(lua_State *L) {
 /* ---- the end ---------------------------------------------------------------------------------------- */
 
 /* Stops all calls; with callbacks to come they become due with `closed`, without they are over. */
-static void stop_all(struct nh_lua_resolver *self, bool callbacks) {
+static void stop_all(struct nh_lua_resolver *self, bool callbacks)
+{
     struct nh_request *request;
 
     while ((request = TAILQ_FIRST(&self->open)) != NULL) {
@@ -554,7 +609,8 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks) {
             stop_request(request);
 }
 
-static void free_resolver(struct nh_lua_resolver *self) {
+static void free_resolver(struct nh_lua_resolver *self)
+{
     struct nh_resolver *r = self->resolver;
 
     self->resolver = NULL;
@@ -562,7 +618,8 @@ static void free_resolver(struct nh_lua_resolver *self) {
 }
 
 /* close(): idempotent. Pending callbacks run with `closed`. */
-static int m_close(lua_State *L) {
+static int m_close(lua_State *L)
+{
     struct nh_lua_resolver *self = check_resolver(L);
 
     if (self->resolver && forked(self)) {
@@ -581,7 +638,8 @@ static int m_close(lua_State *L) {
     return 1;
 }
 
-static int resolver_gc(lua_State *L) {
+static int resolver_gc(lua_State *L)
+{
     struct nh_lua_resolver *self = lua_touserdata(L, 1);
 
     if (self->resolver) {
@@ -594,22 +652,28 @@ static int resolver_gc(lua_State *L) {
     return 0;
 }
 
-static int resolver_tostring(lua_State *L) {
+static int resolver_tostring(lua_State *L)
+{
     struct nh_lua_resolver *self = check_resolver(L);
 
     switch (usable(self)) {
     case NH_OK:
         lua_pushfstring(L, NH_RESOLVER " (%d pending)", (int)self->pending);
         break;
-    case NH_FORKED: lua_pushliteral(L, NH_RESOLVER " (of another process)"); break;
-    default: lua_pushliteral(L, NH_RESOLVER " (closed)"); break;
+    case NH_FORKED:
+        lua_pushliteral(L, NH_RESOLVER " (of another process)");
+        break;
+    default:
+        lua_pushliteral(L, NH_RESOLVER " (closed)");
+        break;
     }
     return 1;
 }
 
 /* ---- creation -------------------------------------------------------------------------------------------- */
 
-static const char *field_string(lua_State *L, int table, const char *key) {
+static const char *field_string(lua_State *L, int table, const char *key)
+{
     const char *s;
 
     lua_getfield(L, table, key);
@@ -618,7 +682,8 @@ static const char *field_string(lua_State *L, int table, const char *key) {
     return s;
 }
 
-static double field_number(lua_State *L, int table, const char *key) {
+static double field_number(lua_State *L, int table, const char *key)
+{
     double n;
 
     lua_getfield(L, table, key);
@@ -627,7 +692,8 @@ static double field_number(lua_State *L, int table, const char *key) {
     return n;
 }
 
-static const char *item_string(lua_State *L, int index, int n) {
+static const char *item_string(lua_State *L, int index, int n)
+{
     const char *s;
 
     lua_rawgeti(L, index, n);
@@ -636,9 +702,11 @@ static const char *item_string(lua_State *L, int index, int n) {
     return s;
 }
 
-static void read_step(lua_State *L, struct nh_step *step) {
-    static const char *const kinds[] = {"option", "default", "resolv_conf", "unbound_conf",
-                                        "forward", "stub", "anchor", "anchor_file", "tls", NULL};
+static void read_step(lua_State *L, struct nh_step *step)
+{
+    static const char *const kinds[] = {"option",  "default", "resolv_conf", "unbound_conf",
+                                        "forward", "stub",    "anchor",      "anchor_file",
+                                        "tls",     NULL};
     int item = lua_gettop(L);
 
     lua_rawgeti(L, item, 1);
@@ -650,7 +718,8 @@ static void read_step(lua_State *L, struct nh_step *step) {
 }
 
 /* core.new(config): config is what lua/nexthop/config.lua has made of the options, checked. */
-int nh_lua_new(lua_State *L) {
+int nh_lua_new(lua_State *L)
+{
     struct nh_config config = {0};
     struct nh_lua_resolver *self;
     struct nh_step *steps;
@@ -696,7 +765,8 @@ int nh_lua_new(lua_State *L) {
     return 1;
 }
 
-void nh_open_resolver(lua_State *L) {
+void nh_open_resolver(lua_State *L)
+{
     static const luaL_Reg resolver_methods[] = {
         {"gather_destinations", m_gather_destinations},
         {"gather_ips", m_gather_ips},

@@ -11,7 +11,8 @@ static const char *const metatables[] = {"error", "destinations", "ips",    "tls
 
 #define PREFIX "nexthop."
 
-void nh_open_results(lua_State *L) {
+void nh_open_results(lua_State *L)
+{
     size_t k;
 
     lua_createtable(L, 0, sizeof metatables / sizeof metatables[0]);
@@ -22,34 +23,40 @@ void nh_open_results(lua_State *L) {
     }
 }
 
-static void set_metatable(lua_State *L, const char *name) {
+static void set_metatable(lua_State *L, const char *name)
+{
     luaL_getmetatable(L, name);
     lua_setmetatable(L, -2);
 }
 
-static void set_boolean(lua_State *L, const char *key, bool value) {
+static void set_boolean(lua_State *L, const char *key, bool value)
+{
     lua_pushboolean(L, value);
     lua_setfield(L, -2, key);
 }
 
-static void set_integer(lua_State *L, const char *key, lua_Integer value) {
+static void set_integer(lua_State *L, const char *key, lua_Integer value)
+{
     lua_pushinteger(L, value);
     lua_setfield(L, -2, key);
 }
 
-static void set_string(lua_State *L, const char *key, const char *value) {
+static void set_string(lua_State *L, const char *key, const char *value)
+{
     lua_pushstring(L, value);
     lua_setfield(L, -2, key);
 }
 
-static void set_ttl(lua_State *L, bool has, uint32_t ttl) {
+static void set_ttl(lua_State *L, bool has, uint32_t ttl)
+{
     if (has)
         set_integer(L, "ttl", (lua_Integer)ttl);
 }
 
 /* ---- errors ------------------------------------------------------------------------------ */
 
-const char *nh_code_name(enum nh_code code) {
+const char *nh_code_name(enum nh_code code)
+{
     static const char *const names[] = {
         [NH_OK] = "ok",
         [NH_NO_MAIL] = "no_mail",
@@ -71,19 +78,22 @@ const char *nh_code_name(enum nh_code code) {
     return names[code];
 }
 
-static void set_error_fields(lua_State *L, const struct nh_err *err) {
+static void set_error_fields(lua_State *L, const struct nh_err *err)
+{
     set_string(L, "code", nh_code_name(err->code));
     set_string(L, "message", err->message);
     set_boolean(L, "permanent", err->permanent);
     set_metatable(L, PREFIX "error");
 }
 
-static void push_error_table(lua_State *L, const struct nh_err *err) {
+static void push_error_table(lua_State *L, const struct nh_err *err)
+{
     lua_createtable(L, 0, 4);
     set_error_fields(L, err);
 }
 
-int nh_push_error(lua_State *L, const struct nh_err *err) {
+int nh_push_error(lua_State *L, const struct nh_err *err)
+{
     lua_pushnil(L);
     push_error_table(L, err);
     return 2;
@@ -93,7 +103,8 @@ int nh_push_error(lua_State *L, const struct nh_err *err) {
 
 /* Each of these sets its fields in the table at the top of the stack. */
 
-static void set_dest(lua_State *L, const struct nh_dest *d) {
+static void set_dest(lua_State *L, const struct nh_dest *d)
+{
     set_boolean(L, "have_mx", d->have_mx);
     set_boolean(L, "orig_next_hop_authentic", d->orig_authentic);
     set_boolean(L, "expanded_next_hop_authentic", d->expanded_authentic);
@@ -104,7 +115,8 @@ static void set_dest(lua_State *L, const struct nh_dest *d) {
     set_ttl(L, d->op.has_ttl, d->op.ttl);
 }
 
-static void set_hosts(lua_State *L, const struct nh_dest *d) {
+static void set_hosts(lua_State *L, const struct nh_dest *d)
+{
     size_t k;
 
     lua_createtable(L, (int)d->n_hosts, 0);
@@ -120,12 +132,14 @@ static void set_hosts(lua_State *L, const struct nh_dest *d) {
 
 /* ---- gather_ips ----------------------------------------------------------------------------- */
 
-static void set_family(lua_State *L, const struct nh_family *f, const char *key) {
+static void set_family(lua_State *L, const struct nh_family *f, const char *key)
+{
     if (f->answered && f->n)
         set_boolean(L, key, f->whole);
 }
 
-static void set_ips(lua_State *L, const struct nh_ips *i) {
+static void set_ips(lua_State *L, const struct nh_ips *i)
+{
     char text[NH_IP_TEXT];
     size_t k;
 
@@ -167,7 +181,8 @@ static void set_ips(lua_State *L, const struct nh_ips *i) {
 
 /* ---- gather_tlsa ---------------------------------------------------------------------------- */
 
-static void set_records(lua_State *L, const char *key, const struct nh_tlsa *records, size_t n) {
+static void set_records(lua_State *L, const char *key, const struct nh_tlsa *records, size_t n)
+{
     size_t k;
 
     lua_createtable(L, (int)n, 0);
@@ -188,7 +203,8 @@ static void set_records(lua_State *L, const char *key, const struct nh_tlsa *rec
     lua_setfield(L, -2, key);
 }
 
-static void set_tlsa(lua_State *L, const struct nh_tlsas *t) {
+static void set_tlsa(lua_State *L, const struct nh_tlsas *t)
+{
     set_boolean(L, "dane_required", t->dane_required);
     set_records(L, "records", t->records, t->n_records);
     set_records(L, "unusable", t->unusable, t->n_unusable);
@@ -204,15 +220,17 @@ static const char *const tls_names[] = {
     [NH_TLS_DANE] = "dane",
 };
 
-static void push_plan_host(lua_State *L, const struct nh_plan *p, const struct nh_plan_host *h) {
+static void push_plan_host(lua_State *L, const struct nh_plan *p, const struct nh_plan_host *h)
+{
     const struct nh_ips *i = &h->ips;
     size_t k;
 
     lua_createtable(L, 0, 20);
     /* an implicit MX: the host is what the domain's aliases end at */
     set_string(L, "host",
-               p->dest.have_mx || p->bracketed ? i->host : p->dest.n_hosts ? p->dest.hosts[0].name
-                                                                           : i->host);
+               p->dest.have_mx || p->bracketed ? i->host
+               : p->dest.n_hosts               ? p->dest.hosts[0].name
+                                               : i->host);
     set_integer(L, "pref", h->pref);
     set_ips(L, i);
     if (h->asked_tlsa) {
@@ -242,9 +260,10 @@ static void push_plan_host(lua_State *L, const struct nh_plan *p, const struct n
     set_metatable(L, PREFIX "plan_host");
 }
 
-static int append_trace(lua_State *L, int n, const struct nh_trace *trace) {
-    static const char *const rcodes[] = {"NOERROR", "FORMERR", "SERVFAIL",
-                                         "NXDOMAIN", "NOTIMP", "REFUSED"};
+static int append_trace(lua_State *L, int n, const struct nh_trace *trace)
+{
+    static const char *const rcodes[] = {"NOERROR",  "FORMERR", "SERVFAIL",
+                                         "NXDOMAIN", "NOTIMP",  "REFUSED"};
     size_t k;
 
     for (k = 0; k < trace->n; k++) {
@@ -268,7 +287,8 @@ static int append_trace(lua_State *L, int n, const struct nh_trace *trace) {
     return n;
 }
 
-static void set_plan(lua_State *L, const struct nh_plan *p) {
+static void set_plan(lua_State *L, const struct nh_plan *p)
+{
     bool has_ttl = p->dest.op.has_ttl, whole = true;
     uint32_t ttl = p->dest.op.ttl;
     size_t k;
@@ -293,8 +313,8 @@ static void set_plan(lua_State *L, const struct nh_plan *p) {
             ttl = h->ttl;
         }
         /* what a failure hides may be there at the next try */
-        whole = whole && (h->err.code == NH_OK || h->err.permanent ||
-                          h->err.code == NH_NOT_FOUND || h->err.code == NH_NO_DANE);
+        whole = whole && (h->err.code == NH_OK || h->err.permanent || h->err.code == NH_NOT_FOUND ||
+                          h->err.code == NH_NO_DANE);
     }
     set_ttl(L, has_ttl || !whole, whole ? ttl : 0);
     if (p->op.trace) {
@@ -306,7 +326,8 @@ static void set_plan(lua_State *L, const struct nh_plan *p) {
     }
 }
 
-static void set_plan_hosts(lua_State *L, const struct nh_plan *p) {
+static void set_plan_hosts(lua_State *L, const struct nh_plan *p)
+{
     size_t k;
 
     lua_createtable(L, (int)p->n_hosts, 0);
@@ -319,7 +340,8 @@ static void set_plan_hosts(lua_State *L, const struct nh_plan *p) {
 
 /* ---- all of them -------------------------------------------------------------------------------- */
 
-int nh_push_result(lua_State *L, struct nh_request *request) {
+int nh_push_result(lua_State *L, struct nh_request *request)
+{
     const struct nh_op *op = request->kind == NH_DESTINATIONS ? &request->dest.op
                              : request->kind == NH_IPS        ? &request->ips.op
                              : request->kind == NH_TLSA       ? &request->tlsas.op
@@ -333,13 +355,19 @@ int nh_push_result(lua_State *L, struct nh_request *request) {
     /* an error carries what was known when it came; a name that was none has nothing */
     if (err->code != NH_INVALID_NAME || op->resolver) {
         switch (request->kind) {
-        case NH_DESTINATIONS: set_dest(L, &request->dest); break;
-        case NH_IPS: set_ips(L, &request->ips); break;
+        case NH_DESTINATIONS:
+            set_dest(L, &request->dest);
+            break;
+        case NH_IPS:
+            set_ips(L, &request->ips);
+            break;
         case NH_TLSA:
             set_tlsa(L, &request->tlsas);
             set_ttl(L, op->has_ttl, op->ttl);
             break;
-        case NH_PLAN: set_plan(L, &request->plan); break;
+        case NH_PLAN:
+            set_plan(L, &request->plan);
+            break;
         }
     }
     if (!ok) {
@@ -352,8 +380,12 @@ int nh_push_result(lua_State *L, struct nh_request *request) {
         set_boolean(L, "permanent", false);
         set_metatable(L, PREFIX "destinations");
         break;
-    case NH_IPS: set_metatable(L, PREFIX "ips"); break;
-    case NH_TLSA: set_metatable(L, PREFIX "tlsa"); break;
+    case NH_IPS:
+        set_metatable(L, PREFIX "ips");
+        break;
+    case NH_TLSA:
+        set_metatable(L, PREFIX "tlsa");
+        break;
     case NH_PLAN:
         set_plan_hosts(L, &request->plan);
         set_metatable(L, PREFIX "plan");

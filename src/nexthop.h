@@ -123,7 +123,8 @@ struct nh_tlsa {
     uint8_t usage, selector, match_type;
     uint16_t len;
     const uint8_t *data;
-    char reason[120]; /* "" when usable, else why not: "usage 1 (PKIX-EE) is not for SMTP (RFC 7672 3.1.3)" */
+    char reason
+        [120]; /* "" when usable, else why not: "usage 1 (PKIX-EE) is not for SMTP (RFC 7672 3.1.3)" */
 };
 
 /* Fills *t from rdata (points into it) and judges it: usable when t->reason is "". Errors of

@@ -8,20 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void finish(struct nh_plan *p) {
+static void finish(struct nh_plan *p)
+{
     p->op.done(p->op.arg);
 }
 
 /* ---- one host: the end ------------------------------------------------------------- */
 
-static void keep_ttl(bool *has, uint32_t *ttl, const struct nh_op *op) {
+static void keep_ttl(bool *has, uint32_t *ttl, const struct nh_op *op)
+{
     if (op->has_ttl && (!*has || op->ttl < *ttl)) {
         *has = true;
         *ttl = op->ttl;
     }
 }
 
-static void close_host(struct nh_plan_host *h, enum nh_tls tls) {
+static void close_host(struct nh_plan_host *h, enum nh_tls tls)
+{
     struct nh_plan *p = h->plan;
 
     h->tls = tls;
@@ -33,13 +36,15 @@ static void close_host(struct nh_plan_host *h, enum nh_tls tls) {
         finish(p);
 }
 
-static void skip_host(struct nh_plan_host *h, const struct nh_err *err) {
+static void skip_host(struct nh_plan_host *h, const struct nh_err *err)
+{
     h->err = *err;
     close_host(h, NH_TLS_SKIP);
 }
 
 /* No usable record. With require_dane that is a reason to leave the host alone. */
-static void without_dane(struct nh_plan_host *h, enum nh_tls tls) {
+static void without_dane(struct nh_plan_host *h, enum nh_tls tls)
+{
     struct nh_err err;
 
     if (!h->plan->require_dane) {
@@ -55,7 +60,8 @@ static void without_dane(struct nh_plan_host *h, enum nh_tls tls) {
 
 /* How strong the plan holds a matching type to be: 0 is the strongest. Full data is always kept
  * (RFC 7671 9). */
-static size_t weakness(const struct nh_plan *p, uint8_t match_type) {
+static size_t weakness(const struct nh_plan *p, uint8_t match_type)
+{
     size_t k;
 
     if (match_type == 0)
@@ -67,7 +73,8 @@ static size_t weakness(const struct nh_plan *p, uint8_t match_type) {
 }
 
 /* Digests that the caller does not accept are unusable. */
-static void drop_unaccepted(struct nh_plan_host *h) {
+static void drop_unaccepted(struct nh_plan_host *h)
+{
     struct nh_tlsas *t = &h->tlsa;
     size_t k, n = 0;
 
@@ -87,7 +94,8 @@ static void drop_unaccepted(struct nh_plan_host *h) {
 
 /* Digest agility, RFC 7671 9: for each usage and selector only the strongest digest counts. The
  * weaker ones go to the end of the list, in their order. */
-static bool drop_weaker(struct nh_plan_host *h) {
+static bool drop_weaker(struct nh_plan_host *h)
+{
     struct nh_tlsas *t = &h->tlsa;
     size_t best[2][2] = {{SIZE_MAX, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}}, k, n = 0, w;
 
@@ -113,7 +121,8 @@ static bool drop_weaker(struct nh_plan_host *h) {
     return true;
 }
 
-static void add_name(struct nh_plan_host *h, const char *name) {
+static void add_name(struct nh_plan_host *h, const char *name)
+{
     size_t k;
 
     for (k = 0; k < h->n_names; k++)
@@ -124,7 +133,8 @@ static void add_name(struct nh_plan_host *h, const char *name) {
 
 /* The reference identifiers, RFC 7672 3.2.2: the TLSA base domain; the next-hop domain and its
  * secure expansion when an MX led here, or when the base domain is that expansion. */
-static void set_names(struct nh_plan_host *h) {
+static void set_names(struct nh_plan_host *h)
+{
     const struct nh_plan *p = h->plan;
 
     add_name(h, h->tlsa.base);
@@ -138,7 +148,8 @@ static void set_names(struct nh_plan_host *h) {
     }
 }
 
-static void on_tlsa(void *arg) {
+static void on_tlsa(void *arg)
+{
     struct nh_plan_host *h = arg;
     struct nh_tlsas *t = &h->tlsa;
 
@@ -165,7 +176,8 @@ static void on_tlsa(void *arg) {
 
 /* RFC 7672 2.2.2: is TLSA to be asked for, and where? Behind an insecure MX it is not (2.2.1),
  * unless the caller wants so. */
-static bool wants_tlsa(struct nh_plan_host *h) {
+static bool wants_tlsa(struct nh_plan_host *h)
+{
     const struct nh_plan *p = h->plan;
     const struct nh_ips *i = &h->ips;
     bool secure = (i->v4.n && i->v4.whole) || (i->v6.n && i->v6.whole);
@@ -186,7 +198,8 @@ static bool wants_tlsa(struct nh_plan_host *h) {
     return true;
 }
 
-static void on_ips(void *arg) {
+static void on_ips(void *arg)
+{
     struct nh_plan_host *h = arg;
 
     if (h->ips.op.err.code != NH_OK) {
@@ -200,7 +213,8 @@ static void on_ips(void *arg) {
     }
 }
 
-static void set_dialed(const struct nh_plan *p, struct nh_ips *i, const char *name) {
+static void set_dialed(const struct nh_plan *p, struct nh_ips *i, const char *name)
+{
     size_t k;
 
     for (k = 0; k < p->n_dialed; k++) {
@@ -214,7 +228,8 @@ static void set_dialed(const struct nh_plan *p, struct nh_ips *i, const char *na
 
 /* Without an MX the host is the next-hop domain itself: its aliases and its addresses are one
  * chain (RFC 7672 2.2.2), so the addresses are asked for at its beginning. */
-static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *name, int pref) {
+static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *name, int pref)
+{
     const char *first = p->dest.have_mx ? name : p->domain;
 
     h->plan = p;
@@ -231,7 +246,8 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-static void start_hosts(struct nh_plan *p) {
+static void start_hosts(struct nh_plan *p)
+{
     size_t k, n = p->bracketed ? 1 : p->dest.n_hosts;
 
     if (n > p->max_hosts) {
@@ -256,7 +272,8 @@ static void start_hosts(struct nh_plan *p) {
         finish(p);
 }
 
-static void on_dest(void *arg) {
+static void on_dest(void *arg)
+{
     struct nh_plan *p = arg;
 
     p->mx_authentic = p->dest.expanded_authentic;
@@ -271,7 +288,8 @@ static void on_dest(void *arg) {
     }
 }
 
-void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *), void *arg) {
+void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *), void *arg)
+{
     p->op.resolver = r;
     p->op.done = done;
     p->op.arg = arg;
@@ -286,7 +304,8 @@ void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *
     nh_dest_start(&p->dest, r, on_dest, p);
 }
 
-void nh_plan_expire(struct nh_plan *p) {
+void nh_plan_expire(struct nh_plan *p)
+{
     size_t k;
 
     if (!p->hosts) {
@@ -311,7 +330,8 @@ void nh_plan_expire(struct nh_plan *p) {
     }
 }
 
-void nh_plan_stop(struct nh_plan *p) {
+void nh_plan_stop(struct nh_plan *p)
+{
     size_t k;
 
     nh_dest_stop(&p->dest);

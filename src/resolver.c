@@ -69,7 +69,8 @@ static pthread_mutex_t context_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* libunbound writes to TCP without MSG_NOSIGNAL. Block the signal round our calls and take back
  * one that came, unless it was there before; the host's disposition stays as it is. */
-static void guard_enter(struct guard *g) {
+static void guard_enter(struct guard *g)
+{
     sigset_t pipe, pending;
 
     sigemptyset(&pipe);
@@ -80,7 +81,8 @@ static void guard_enter(struct guard *g) {
         g->was_pending = sigismember(&pending, SIGPIPE);
 }
 
-static void guard_leave(const struct guard *g) {
+static void guard_leave(const struct guard *g)
+{
     static const struct timespec at_once = {0, 0};
     sigset_t pipe;
 
@@ -92,12 +94,14 @@ static void guard_leave(const struct guard *g) {
     pthread_sigmask(SIG_SETMASK, &g->old, NULL);
 }
 
-void nh_resolver_enter(struct nh_resolver *r) {
+void nh_resolver_enter(struct nh_resolver *r)
+{
     if (r->guard_depth++ == 0)
         guard_enter(&r->guard);
 }
 
-void nh_resolver_leave(struct nh_resolver *r) {
+void nh_resolver_leave(struct nh_resolver *r)
+{
     if (--r->guard_depth == 0)
         guard_leave(&r->guard);
 }
@@ -113,7 +117,8 @@ static const struct nh_step defaults[] = {
     {NH_STEP_DEFAULT, "trust-anchor-signaling:", "no", NULL},
 };
 
-static unsigned open_descriptors(void) {
+static unsigned open_descriptors(void)
+{
     DIR *dir = opendir("/proc/self/fd");
     unsigned n = 0;
 
@@ -128,7 +133,8 @@ static unsigned open_descriptors(void) {
 /* The sockets libunbound may have open at once: the library's own 16 starve good lookups behind
  * stuck ones. One for each lookup and room for what validation asks, but below the limit on
  * descriptors: EMFILE is an instant SERVFAIL. */
-static unsigned outgoing_range(unsigned max_pending) {
+static unsigned outgoing_range(unsigned max_pending)
+{
     struct rlimit limit;
     unsigned want = max_pending < 1024 ? 1024 : max_pending + max_pending / 2;
     rlim_t used = open_descriptors(), room;
@@ -141,16 +147,19 @@ static unsigned outgoing_range(unsigned max_pending) {
     return want < 4 ? 4 : want;
 }
 
-static int set_option(struct ub_ctx *ctx, const char *name, const char *value) {
+static int set_option(struct ub_ctx *ctx, const char *name, const char *value)
+{
     return ub_ctx_set_option(ctx, name, value);
 }
 
 /* Not in every libunbound's header. */
-static int set_tls(struct ub_ctx *ctx) {
+static int set_tls(struct ub_ctx *ctx)
+{
     return ub_ctx_set_tls(ctx, 1);
 }
 
-static int apply(struct ub_ctx *ctx, const struct nh_step *step) {
+static int apply(struct ub_ctx *ctx, const struct nh_step *step)
+{
     switch (step->kind) {
     case NH_STEP_OPTION:
     case NH_STEP_DEFAULT:
@@ -173,13 +182,15 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step) {
     return UB_SYNTAX;
 }
 
-static void fail(struct nh_err *err, enum nh_code code, const char *what, const char *why) {
+static void fail(struct nh_err *err, enum nh_code code, const char *what, const char *why)
+{
     err->code = code;
     err->permanent = false;
     snprintf(err->message, sizeof err->message, "%s: %s", what, why);
 }
 
-static bool configure(struct nh_resolver *r, const struct nh_config *config, struct nh_err *err) {
+static bool configure(struct nh_resolver *r, const struct nh_config *config, struct nh_err *err)
+{
     char range[16];
     size_t i;
     int rc;
@@ -200,12 +211,14 @@ static bool configure(struct nh_resolver *r, const struct nh_config *config, str
     return true;
 }
 
-static void no_result(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited) {
+static void no_result(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited)
+{
     (void)arg, (void)rcode, (void)packet, (void)len, (void)sec, (void)why, (void)limited;
 }
 
 /* The last line that libunbound logged, without its "[time] program[pid:0] error: ". */
-static const char *last_line(char *log) {
+static const char *last_line(char *log)
+{
     char *end = log + strlen(log), *line;
 
     while (end > log && end[-1] == '\n')
@@ -224,7 +237,8 @@ static const char *last_line(char *log) {
 /* libunbound reads and checks its configuration at the first resolve only. "localhost." is
  * answered inline. After a failure the context must go at once: a second resolve would end the
  * process (rule 6). The log is caught for its reason, then switched off for good (rule 11). */
-static bool initialise(struct nh_resolver *r, struct nh_err *err) {
+static bool initialise(struct nh_resolver *r, struct nh_err *err)
+{
     char *log = NULL, what[64];
     size_t size = 0;
     FILE *stream = open_memstream(&log, &size);
@@ -247,15 +261,16 @@ static bool initialise(struct nh_resolver *r, struct nh_err *err) {
     return rc == 0;
 }
 
-static bool seed(struct nh_resolver *r) {
+static bool seed(struct nh_resolver *r)
+{
     if (getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
         return false;
     r->random |= 1;
     return true;
 }
 
-static bool open_context(struct nh_resolver *r, const struct nh_config *config,
-                         struct nh_err *err) {
+static bool open_context(struct nh_resolver *r, const struct nh_config *config, struct nh_err *err)
+{
     bool ok;
 
     pthread_mutex_lock(&context_mutex);
@@ -275,11 +290,13 @@ static bool open_context(struct nh_resolver *r, const struct nh_config *config,
     return ok;
 }
 
-static char *copy(const char *s) {
+static char *copy(const char *s)
+{
     return s ? strdup(s) : NULL;
 }
 
-struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_err *err) {
+struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_err *err)
+{
     struct nh_resolver *r = calloc(1, sizeof *r);
     bool ok;
 
@@ -313,14 +330,16 @@ struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_er
     return r;
 }
 
-bool nh_resolver_mine(const struct nh_resolver *r) {
+bool nh_resolver_mine(const struct nh_resolver *r)
+{
     return r->pid == getpid();
 }
 
 /* What a child has left behind; keeps it reachable, so that a leak checker knows it is meant. */
 static struct nh_resolver *abandoned;
 
-void nh_resolver_abandon(struct nh_resolver *r) {
+void nh_resolver_abandon(struct nh_resolver *r)
+{
     if (r->abandoned)
         return;
     r->abandoned = true;
@@ -329,7 +348,8 @@ void nh_resolver_abandon(struct nh_resolver *r) {
     abandoned = r;
 }
 
-void nh_resolver_free(struct nh_resolver *r) {
+void nh_resolver_free(struct nh_resolver *r)
+{
     struct ticket *t;
 
     if (!r)
@@ -355,17 +375,18 @@ void nh_resolver_free(struct nh_resolver *r) {
 
 /* ---- lookups -------------------------------------------------------------------- */
 
-static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why,
-                      int limited);
+static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited);
 
-static void make_ready(struct nh_lookup *l, enum nh_code code) {
+static void make_ready(struct nh_lookup *l, enum nh_code code)
+{
     l->code = code;
     l->state = NH_READY;
     TAILQ_INSERT_TAIL(&l->resolver->ready, l, link);
 }
 
 /* Hands a lookup to libunbound. A cached answer calls back before this returns (rule 1). */
-static void submit(struct nh_lookup *l) {
+static void submit(struct nh_lookup *l)
+{
     struct nh_resolver *r = l->resolver;
     struct ticket *t = malloc(sizeof *t);
     char name[NH_NAME_MAX + 1];
@@ -400,7 +421,8 @@ static void submit(struct nh_lookup *l) {
 
 /* Gives the ticket back: libunbound won't call for it any more. Its query runs on and keeps its
  * socket until libunbound gives it up (rule 3). */
-static void give_back(struct nh_lookup *l) {
+static void give_back(struct nh_lookup *l)
+{
     struct ticket *t = l->ticket;
 
     if (!t)
@@ -414,7 +436,8 @@ static void give_back(struct nh_lookup *l) {
     }
 }
 
-static void on_timeout(void *arg) {
+static void on_timeout(void *arg)
+{
     struct nh_lookup *l = arg;
 
     l->timer = NULL;
@@ -428,8 +451,8 @@ static void on_timeout(void *arg) {
 }
 
 /* libunbound's callback: copies, nothing else (rule 1). Order of reading: rule 2. */
-static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why,
-                      int limited) {
+static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited)
+{
     struct ticket *t = arg;
     struct nh_lookup *l = t->lookup;
     enum nh_code code = NH_OK;
@@ -466,7 +489,8 @@ static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char
 }
 
 void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *name, uint16_t type,
-                     double seconds, void (*done)(void *arg, struct nh_lookup *), void *arg) {
+                     double seconds, void (*done)(void *arg, struct nh_lookup *), void *arg)
+{
     nh_lookup_stop(l);
     memset(l, 0, sizeof *l);
     l->resolver = r;
@@ -492,7 +516,8 @@ void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *nam
     }
 }
 
-void nh_lookup_stop(struct nh_lookup *l) {
+void nh_lookup_stop(struct nh_lookup *l)
+{
     struct nh_resolver *r = l->resolver;
 
     if (l->state == NH_IDLE)
@@ -526,7 +551,8 @@ void nh_lookup_stop(struct nh_lookup *l) {
 
 /* Behind such a forwarder everything is bogus. Asked once, at the first bogus answer: does the
  * DNSKEY of the anchor's zone come with its signatures? */
-static void on_probed(void *arg, struct nh_lookup *probe) {
+static void on_probed(void *arg, struct nh_lookup *probe)
+{
     struct nh_resolver *r = arg;
     struct nh_lookup *l;
 
@@ -538,7 +564,8 @@ static void on_probed(void *arg, struct nh_lookup *probe) {
     }
 }
 
-static void explain(struct nh_lookup *l) {
+static void explain(struct nh_lookup *l)
+{
     struct nh_resolver *r = l->resolver;
     char *why;
 
@@ -552,7 +579,8 @@ static void explain(struct nh_lookup *l) {
 }
 
 /* True when the lookup has to wait for the probe. */
-static bool set_aside(struct nh_lookup *l) {
+static bool set_aside(struct nh_lookup *l)
+{
     struct nh_resolver *r = l->resolver;
 
     if (l->code != NH_BOGUS || !r->forwarders || !r->anchor_zone || l == &r->probe)
@@ -568,19 +596,29 @@ static bool set_aside(struct nh_lookup *l) {
 
 /* ---- running -------------------------------------------------------------------- */
 
-static void count(struct nh_lookup *l) {
+static void count(struct nh_lookup *l)
+{
     struct nh_stats *s = &l->resolver->stats;
 
     switch (l->code) {
-    case NH_OK: l->secure ? s->secure++ : s->insecure++; break;
-    case NH_BOGUS: s->bogus++; break;
-    case NH_TIMEOUT: s->timeouts++; break;
-    default: s->servfail++; break;
+    case NH_OK:
+        l->secure ? s->secure++ : s->insecure++;
+        break;
+    case NH_BOGUS:
+        s->bogus++;
+        break;
+    case NH_TIMEOUT:
+        s->timeouts++;
+        break;
+    default:
+        s->servfail++;
+        break;
     }
 }
 
 /* Finishes one lookup that has its answer. */
-static void finish(struct nh_lookup *l) {
+static void finish(struct nh_lookup *l)
+{
     struct nh_resolver *r = l->resolver;
 
     TAILQ_REMOVE(&r->ready, l, link);
@@ -602,7 +640,8 @@ static void finish(struct nh_lookup *l) {
     l->done(l->arg, l); /* may free l */
 }
 
-static void send_queued(struct nh_resolver *r) {
+static void send_queued(struct nh_resolver *r)
+{
     struct nh_lookup *l;
 
     while (r->stats.running < r->max_pending && (l = TAILQ_FIRST(&r->queued)) != NULL) {
@@ -612,7 +651,8 @@ static void send_queued(struct nh_resolver *r) {
     }
 }
 
-void nh_resolver_drain(struct nh_resolver *r) {
+void nh_resolver_drain(struct nh_resolver *r)
+{
     struct nh_lookup *l;
 
     while ((l = TAILQ_FIRST(&r->ready)) != NULL) {
@@ -623,12 +663,14 @@ void nh_resolver_drain(struct nh_resolver *r) {
         nh_loop_collect(r->loop, false);
 }
 
-static void on_alarm(void *arg) {
+static void on_alarm(void *arg)
+{
     *(struct nh_timer **)arg = NULL;
 }
 
 /* Waits for something to happen, for at most so long. */
-static void wait(struct nh_resolver *r, double seconds) {
+static void wait(struct nh_resolver *r, double seconds)
+{
     struct nh_timer *alarm = nh_timer_start(r->loop, seconds, on_alarm, &alarm);
 
     if (alarm)
@@ -636,7 +678,8 @@ static void wait(struct nh_resolver *r, double seconds) {
     nh_timer_stop(alarm);
 }
 
-void nh_resolver_run(struct nh_resolver *r, double until, double seconds) {
+void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
+{
     struct nh_lookup *l;
 
     if (!nh_loop_ready(r->loop))
@@ -656,31 +699,37 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds) {
         nh_loop_collect(r->loop, false);
 }
 
-double nh_resolver_timeout(struct nh_resolver *r) {
+double nh_resolver_timeout(struct nh_resolver *r)
+{
     return TAILQ_EMPTY(&r->ready) ? nh_loop_timeout(r->loop) : 0;
 }
 
-int nh_resolver_fd(const struct nh_resolver *r) {
+int nh_resolver_fd(const struct nh_resolver *r)
+{
     return nh_loop_fd(r->loop);
 }
 
 struct nh_timer *nh_resolver_timer(struct nh_resolver *r, double seconds, void (*fn)(void *),
-                                   void *arg) {
+                                   void *arg)
+{
     return nh_timer_start(r->loop, seconds, fn, arg);
 }
 
-double nh_resolver_lookup_timeout(const struct nh_resolver *r) {
+double nh_resolver_lookup_timeout(const struct nh_resolver *r)
+{
     return r->timeout;
 }
 
 /* xorshift64*: spreads load, keeps no secret. */
-uint32_t nh_resolver_random(struct nh_resolver *r) {
+uint32_t nh_resolver_random(struct nh_resolver *r)
+{
     r->random ^= r->random >> 12;
     r->random ^= r->random << 25;
     r->random ^= r->random >> 27;
     return (uint32_t)((r->random * UINT64_C(2685821657736338717)) >> 32);
 }
 
-const struct nh_stats *nh_resolver_stats(const struct nh_resolver *r) {
+const struct nh_stats *nh_resolver_stats(const struct nh_resolver *r)
+{
     return &r->stats;
 }

@@ -72,9 +72,9 @@ struct nh_lookup {
     /* the result, when done() is called and until nh_lookup_stop() */
     enum nh_code code; /* NH_OK, NH_BOGUS, NH_SERVFAIL, NH_TIMEOUT, NH_NO_MEMORY */
     bool secure;
-    uint8_t rcode;          /* of a failure, for the trace */
+    uint8_t rcode;           /* of a failure, for the trace */
     struct nh_answer answer; /* with NH_OK only */
-    char *why;              /* the validator's reason or the like; may be NULL */
+    char *why;               /* the validator's reason or the like; may be NULL */
 };
 
 /* Starts looking up name (text, must outlive the lookup) and type. done(arg, lookup) is called
