@@ -63,6 +63,7 @@ build = {
         ["nexthop.config"] = "lua/nexthop/config.lua",
         ["nexthop.format"] = "lua/nexthop/format.lua",
         nexthop = "lua/nexthop/init.lua",
+        ["nexthop.meta"] = "lua/nexthop/meta.lua",
     },
     install = {
         bin = {
