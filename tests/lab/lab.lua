@@ -128,8 +128,13 @@ function lab.shared()
 end
 
 -- Options for nexthop.new: this lab is the whole DNS. `extra` wins.
+-- A signed zone with zones below it has a stub of its own: libunbound takes a denial of a DS that comes
+-- from below the stub it asked for one from the wrong side of the cut, and goes looking for name servers.
 function lab:options(extra)
-    local options = { stub = { ["."] = self.address }, trust_anchor_file = self.anchor_file }
+    local options = {
+        stub = { ["."] = self.address, ["example."] = self.address, ["optout.example."] = self.address },
+        trust_anchor_file = self.anchor_file,
+    }
     for key, value in pairs(extra or {}) do
         options[key] = value
     end
