@@ -60,10 +60,12 @@ build = {
             },
             libraries = { "unbound", "uv", "idn2", "crypto" },
         },
+        ["nexthop.addresses"] = "lua/nexthop/addresses.lua",
         ["nexthop.config"] = "lua/nexthop/config.lua",
         ["nexthop.format"] = "lua/nexthop/format.lua",
         nexthop = "lua/nexthop/init.lua",
         ["nexthop.meta"] = "lua/nexthop/meta.lua",
+        ["nexthop.policy"] = "lua/nexthop/policy.lua",
     },
     install = {
         bin = {
