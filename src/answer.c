@@ -452,9 +452,9 @@ static bool limit_denial(const struct view *v, uint32_t *ttl)
  * See nexthop.h. What a reader of the result may rely on: the names of chain are all different,
  * but for a question about a CNAME that points to itself (loop is then set). Any other loop has
  * no records, and its chain ends before the name that would come again. A CNAME question that
- * only a DNAME answers has that record's rdata and the synthesised name. qname is compared in
- * lower case and without a final dot. A chain of more than 64 links, and an rcode that is
- * neither 0 nor 3, are NH_SERVFAIL.
+ * only a DNAME answers has that record's rdata and the synthesised name. qname is a valid name
+ * (as name.c or this file makes them), in any case, perhaps with a final dot. A chain of more
+ * than 64 links, and an rcode that is neither 0 nor 3, are NH_SERVFAIL.
  */
 enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t len,
                              const char *qname, uint16_t qtype)
