@@ -37,6 +37,7 @@ build = {
         ["nexthop.core"] = {
             sources = {
                 "src/answer.c",
+                "src/context.c",
                 "src/core.c",
                 "src/gather.c",
                 "src/gather_dest.c",
@@ -61,6 +62,8 @@ build = {
             libraries = { "unbound", "uv", "idn2", "crypto" },
         },
         ["nexthop.addresses"] = "lua/nexthop/addresses.lua",
+        ["nexthop.cli.json"] = "lua/nexthop/cli/json.lua",
+        ["nexthop.cli.words"] = "lua/nexthop/cli/words.lua",
         ["nexthop.config"] = "lua/nexthop/config.lua",
         ["nexthop.format"] = "lua/nexthop/format.lua",
         nexthop = "lua/nexthop/init.lua",
@@ -69,6 +72,7 @@ build = {
     },
     install = {
         bin = {
+            "bin/nexthop",
         },
     },
 }

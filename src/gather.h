@@ -10,6 +10,8 @@
 #include "nexthop.h"
 #include "resolver.h"
 
+#pragma GCC visibility push(hidden)
+
 /* CNAMEs followed. mox looks up at most 16 names of a domain, follows 11 aliases of a host and 10
  * of a TLSA name. */
 #define NH_DEST_LINKS 15
@@ -77,7 +79,7 @@ struct nh_dest {
     bool literal;
     bool have_mx, orig_authentic, expanded_authentic, nxdomain;
     bool has_expanded; /* false for a literal */
-    char expanded[NH_NAME_MAX];
+    char expanded[NH_HOST_MAX];
     struct nh_host *hosts;
     size_t n_hosts;
     /* private */
@@ -96,11 +98,10 @@ enum nh_network { NH_IP, NH_IP4, NH_IP6 };
 /* One address family's lookup. */
 struct nh_family {
     bool wanted;
-    bool answered; /* else err says why not */
+    bool answered; /* else the lookup says why not */
     bool whole;    /* secure as a whole: chain and addresses */
     bool own;      /* the status of the addresses (or their denial) alone */
     uint16_t n;    /* addresses, in the lookup's answer */
-    struct nh_err err;
     struct nh_lookup lookup;
 };
 
@@ -122,13 +123,19 @@ struct nh_ips {
     /* private */
     struct nh_lookup cname;
     struct nh_walk walk;
-    char final[NH_NAME_MAX]; /* the end of the chain */
+    char *final; /* the end of the chain; NULL: the host itself */
     unsigned n_links;
     bool chain_secure;             /* every alias was; known after a walk or from a whole answer */
     unsigned waiting;              /* lookups under way */
     struct nh_family *again;       /* the one that was asked a second time */
     void (*next)(struct nh_ips *); /* when they are back */
 };
+
+/* Looked up and failed; not one that was stopped before. */
+static inline bool nh_family_failed(const struct nh_family *f)
+{
+    return f->wanted && !f->answered && f->lookup.state == NH_DONE;
+}
 
 void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *), void *arg);
 void nh_ips_stop(struct nh_ips *i);
@@ -148,8 +155,8 @@ struct nh_tlsas {
     /* private */
     struct nh_lookup lookup;
     struct nh_walk walk;
-    char name[NH_NAME_MAX];
-    bool last; /* no other base domain to try */
+    char name[NH_HOST_MAX + 32]; /* _port._protocol.base */
+    bool last;                   /* no other base domain to try */
 };
 
 void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void *), void *arg);
@@ -164,7 +171,7 @@ struct nh_plan_host {
     int pref;
     bool done, asked_tlsa;
     enum nh_tls tls;
-    struct nh_err err;
+    const struct nh_err *err; /* NULL: none; else that of ips.op or tlsa.op */
     struct nh_ips ips;
     struct nh_tlsas tlsa;
     struct nh_tlsa *weaker; /* dropped by digest agility; the tail of tlsa.records */
@@ -235,5 +242,7 @@ void nh_walk_start(struct nh_walk *w, const char *name);
 const char *nh_walk_end(const struct nh_walk *w);
 void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subject);
 void nh_walk_stop(struct nh_walk *w);
+
+#pragma GCC visibility pop
 
 #endif

@@ -108,7 +108,7 @@ static bool take_chain(struct nh_dest *d, const struct nh_answer *a)
                     d->domain, d->expanded, reason);
             return false;
         }
-        snprintf(d->expanded, sizeof d->expanded, "%s", host);
+        nh_copy(d->expanded, sizeof d->expanded, host);
     }
     return true;
 }
@@ -136,7 +136,7 @@ static void on_walked(void *arg)
     struct nh_dest *d = arg;
     struct nh_walk *w = &d->walk;
 
-    snprintf(d->expanded, sizeof d->expanded, "%s", nh_walk_end(w));
+    nh_copy(d->expanded, sizeof d->expanded, nh_walk_end(w));
     d->orig_authentic = w->first_secure;
     d->expanded_authentic = w->all_secure;
     if (w->n_links == 0 && w->code != NH_INVALID_NAME && d->mx.code != NH_OK) {
@@ -178,7 +178,7 @@ static void on_cname(void *arg, struct nh_lookup *l)
     nh_note(&d->op, l, SECTION_ALIAS);
     d->orig_authentic = l->code == NH_OK && l->secure;
     if (l->code != NH_OK) {
-        snprintf(d->expanded, sizeof d->expanded, "%s", d->domain);
+        nh_copy(d->expanded, sizeof d->expanded, d->domain);
         nh_lookup_error(&d->op.err, d->domain, l);
     } else if (take_chain(d, &d->mx.answer)) {
         take_records(d, &d->mx.answer);
@@ -223,7 +223,7 @@ void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *
         return;
     }
     d->has_expanded = true;
-    snprintf(d->expanded, sizeof d->expanded, "%s", d->domain);
+    nh_copy(d->expanded, sizeof d->expanded, d->domain);
     nh_lookup_start(r, &d->mx, d->domain, NH_TYPE_MX, 0, on_mx, d);
 }
 

@@ -18,6 +18,27 @@ static void finish(struct nh_ips *i)
     i->op.done(i->op.arg);
 }
 
+static const char *end_name(const struct nh_ips *i)
+{
+    return i->final ? i->final : i->host;
+}
+
+/* Remembers where the chain ends; the text belongs to what may be asked again. False: no memory,
+ * and the call is over. */
+static bool set_end(struct nh_ips *i, const char *name, unsigned n_links)
+{
+    i->n_links = n_links;
+    if (n_links == 0)
+        return true;
+    free(i->final);
+    i->final = strdup(name);
+    if (!i->final) {
+        nh_fail(&i->op.err, NH_NO_MEMORY, "%s: out of memory", i->host);
+        finish(i);
+    }
+    return i->final != NULL;
+}
+
 /* ---- the two families ---------------------------------------------------------------- */
 
 static void on_family(void *arg, struct nh_lookup *l)
@@ -29,8 +50,6 @@ static void on_family(void *arg, struct nh_lookup *l)
     f->answered = l->code == NH_OK;
     f->whole = f->own = f->answered && l->secure;
     f->n = f->answered ? l->answer.n_records : 0;
-    if (!f->answered)
-        nh_lookup_error(&f->err, i->host, l);
     if (--i->waiting == 0)
         i->next(i);
 }
@@ -117,21 +136,19 @@ static bool order(struct nh_ips *i)
 /* ---- the end -------------------------------------------------------------------------------- */
 
 /* Bogus before SERVFAIL before a time-out: the first says most. */
-static const struct nh_err *worse(const struct nh_family *a, const struct nh_family *b)
+static const struct nh_family *worse(const struct nh_family *a, const struct nh_family *b)
 {
     if (!failed(a))
-        return &b->err;
-    if (!failed(b) || a->err.code == NH_BOGUS)
-        return &a->err;
-    if (b->err.code == NH_BOGUS || a->err.code == NH_TIMEOUT)
-        return &b->err;
-    return &a->err;
+        return b;
+    if (!failed(b) || a->lookup.code == NH_BOGUS)
+        return a;
+    return b->lookup.code == NH_BOGUS || a->lookup.code == NH_TIMEOUT ? b : a;
 }
 
 /* Flags are set; the addresses and the errors remain. */
 static void conclude(struct nh_ips *i)
 {
-    const char *reason = nh_name_from_dns(i->final, i->n_links == 0, i->expanded);
+    const char *reason = nh_name_from_dns(end_name(i), i->n_links == 0, i->expanded);
 
     i->alias = i->n_links > 0;
     if (reason) {
@@ -145,7 +162,7 @@ static void conclude(struct nh_ips *i)
     i->dualstack = i->v4.n && i->v6.n;
     if (i->n_ips == 0) {
         if (failed(&i->v4) || failed(&i->v6)) /* a failed lookup proves nothing */
-            i->op.err = *worse(&i->v4, &i->v6);
+            nh_lookup_error(&i->op.err, i->host, &worse(&i->v4, &i->v6)->lookup);
         else
             nh_fail(&i->op.err, NH_NOT_FOUND, "%s: %s has no address", i->host, i->expanded);
         finish(i);
@@ -182,8 +199,8 @@ static void on_walked(void *arg)
     struct nh_ips *i = arg;
     struct nh_walk *w = &i->walk;
 
-    snprintf(i->final, sizeof i->final, "%s", nh_walk_end(w));
-    i->n_links = w->n_links;
+    if (!set_end(i, nh_walk_end(w), w->n_links))
+        return;
     if (w->n_links == 0 && !i->v4.answered && !i->v6.answered) {
         conclude(i); /* no alias, or not to be known: what failed is the address lookup */
         return;
@@ -198,16 +215,16 @@ static void on_walked(void *arg)
     }
     i->next = on_own;
     if (i->v4.wanted)
-        ask(i, &i->v4, i->final, w->seconds);
+        ask(i, &i->v4, end_name(i), w->seconds);
     if (i->v6.wanted)
-        ask(i, &i->v6, i->final, w->seconds);
+        ask(i, &i->v6, end_name(i), w->seconds);
 }
 
 static void walk(struct nh_ips *i)
 {
     struct nh_walk *w = &i->walk;
-    bool timed_out = failed(&i->v4) ? i->v4.err.code == NH_TIMEOUT
-                                    : failed(&i->v6) && i->v6.err.code == NH_TIMEOUT;
+    bool timed_out = (failed(&i->v4) && i->v4.lookup.code == NH_TIMEOUT) ||
+                     (failed(&i->v6) && i->v6.lookup.code == NH_TIMEOUT);
 
     w->op = &i->op;
     w->done = on_walked;
@@ -241,9 +258,9 @@ static void on_cname(void *arg, struct nh_lookup *l)
     again4 = counts(i, &i->v4) && !i->v4.whole;
     again6 = counts(i, &i->v6) && !i->v6.whole;
     if (again4)
-        ask(i, &i->v4, i->final, 0);
+        ask(i, &i->v4, end_name(i), 0);
     if (again6)
-        ask(i, &i->v6, i->final, 0);
+        ask(i, &i->v6, end_name(i), 0);
 }
 
 static void judge(struct nh_ips *i)
@@ -287,14 +304,14 @@ static void on_families(struct nh_ips *i)
         walk(i);
         return;
     }
-    i->n_links = good->lookup.answer.n_links;
+    if (!set_end(i, end_of(good), good->lookup.answer.n_links))
+        return;
     i->chain_secure = i->v4.whole || i->v6.whole; /* either one proves it */
-    snprintf(i->final, sizeof i->final, "%s", end_of(good));
     if (failed(other) && i->n_links) {
         /* the chain, not the address, may be what libunbound gave up on */
         i->next = on_again;
         i->again = other;
-        ask(i, other, i->final, nh_grace(&i->op, other->err.code));
+        ask(i, other, end_name(i), nh_grace(&i->op, other->lookup.code));
         return;
     }
     judge(i);
@@ -315,7 +332,6 @@ void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *),
         finish(i);
         return;
     }
-    snprintf(i->final, sizeof i->final, "%s", i->host);
     i->v4.wanted = i->network != NH_IP6;
     i->v6.wanted = i->network != NH_IP4;
     i->next = on_families;
@@ -331,6 +347,8 @@ void nh_ips_stop(struct nh_ips *i)
     nh_lookup_stop(&i->v6.lookup);
     nh_lookup_stop(&i->cname);
     nh_walk_stop(&i->walk);
+    free(i->final);
+    i->final = NULL;
     free(i->ips);
     i->ips = NULL;
     i->n_ips = 0;

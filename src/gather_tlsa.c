@@ -143,12 +143,12 @@ static void ask(struct nh_tlsas *t)
 static void next_base(struct nh_tlsas *t)
 {
     if (t->last) {
-        snprintf(t->base, sizeof t->base, "%s", t->host);
+        nh_copy(t->base, sizeof t->base, t->host);
         finish(t);
         return;
     }
     t->last = true;
-    snprintf(t->base, sizeof t->base, "%s", t->host);
+    nh_copy(t->base, sizeof t->base, t->host);
     ask(t);
 }
 
@@ -158,7 +158,7 @@ void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void
     t->op.resolver = r;
     t->op.done = done;
     t->op.arg = arg;
-    snprintf(t->base, sizeof t->base, "%s", t->host);
+    nh_copy(t->base, sizeof t->base, t->host);
     if (t->literal) {
         finish(t);
         return;
@@ -166,7 +166,7 @@ void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void
     t->last = !t->expanded_authentic || !t->expanded_host[0] ||
               strcmp(t->host, t->expanded_host) == 0;
     if (!t->last)
-        snprintf(t->base, sizeof t->base, "%s", t->expanded_host);
+        nh_copy(t->base, sizeof t->base, t->expanded_host);
     ask(t);
 }
 

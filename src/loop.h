@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#pragma GCC visibility push(hidden)
+
 struct ub_event_base;
 struct nh_loop;
 struct nh_timer;
@@ -46,5 +48,7 @@ bool nh_loop_ready(const struct nh_loop *loop);
 struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *),
                                 void *arg);
 void nh_timer_stop(struct nh_timer *timer);
+
+#pragma GCC visibility pop
 
 #endif

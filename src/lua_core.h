@@ -5,6 +5,8 @@
 #include "compat.h"
 #include "gather.h"
 
+#pragma GCC visibility push(hidden)
+
 #define NH_RESOLVER "nexthop resolver"
 #define NH_REQUEST "nexthop request"
 
@@ -50,5 +52,7 @@ const char *nh_code_name(enum nh_code code);
 /* lua_resolver.c */
 void nh_open_resolver(lua_State *L);
 int nh_lua_new(lua_State *L);
+
+#pragma GCC visibility pop
 
 #endif

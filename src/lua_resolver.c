@@ -93,16 +93,16 @@ static void stop_request(struct nh_request *request)
             TAILQ_REMOVE(&self->finished, request, link);
         if (!request->blocking)
             self->pending--;
-        if (forked(self)) {
+        if (request->state == NH_REQUEST_FINISHED) {
+            stop_op(request); /* no lookup is under way; the resolver may be closed even */
+        } else if (forked(self)) {
             nh_resolver_abandon(self->resolver);
             stop_op(request);
-        } else if (self->resolver) {
+        } else {
             nh_resolver_enter(self->resolver);
             nh_timer_stop(request->timer);
             stop_op(request);
             nh_resolver_leave(self->resolver);
-        } else {
-            stop_op(request); /* closed under a blocking call that has its answer */
         }
         request->timer = NULL;
         request->owner = NULL;

@@ -138,6 +138,19 @@ static void set_family(lua_State *L, const struct nh_family *f, const char *key)
         set_boolean(L, key, f->whole);
 }
 
+/* Puts the error of a family that could not be looked up into the table below it. */
+static void set_failed(lua_State *L, const struct nh_ips *i, const struct nh_family *f,
+                       const char *key)
+{
+    struct nh_err err;
+
+    if (!nh_family_failed(f))
+        return;
+    nh_lookup_error(&err, i->host, &f->lookup);
+    push_error_table(L, &err);
+    lua_setfield(L, -2, key);
+}
+
 static void set_ips(lua_State *L, const struct nh_ips *i)
 {
     char text[NH_IP_TEXT];
@@ -158,23 +171,11 @@ static void set_ips(lua_State *L, const struct nh_ips *i)
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, "ips");
-    if (i->v4.err.code != NH_OK || i->v6.err.code != NH_OK) {
+    if (nh_family_failed(&i->v4) || nh_family_failed(&i->v6)) {
         lua_createtable(L, 0, 2);
-        if (i->v4.wanted && !i->v4.answered && i->v4.err.code != NH_OK) {
-            push_error_table(L, &i->v4.err);
-            lua_setfield(L, -2, "ip4");
-        }
-        if (i->v6.wanted && !i->v6.answered && i->v6.err.code != NH_OK) {
-            push_error_table(L, &i->v6.err);
-            lua_setfield(L, -2, "ip6");
-        }
-        lua_pushnil(L);
-        if (lua_next(L, -2)) {
-            lua_pop(L, 2);
-            lua_setfield(L, -2, "failed");
-        } else {
-            lua_pop(L, 1);
-        }
+        set_failed(L, i, &i->v4, "ip4");
+        set_failed(L, i, &i->v6, "ip6");
+        lua_setfield(L, -2, "failed");
     }
     set_ttl(L, i->op.has_ttl, i->op.ttl);
 }
@@ -252,8 +253,8 @@ static void push_plan_host(lua_State *L, const struct nh_plan *p, const struct n
     }
     if (h->tls == NH_TLS_DANE || h->tls == NH_TLS_ENCRYPT)
         set_string(L, "sni", h->tlsa.base);
-    if (h->err.code != NH_OK) {
-        push_error_table(L, &h->err);
+    if (h->err) {
+        push_error_table(L, h->err);
         lua_setfield(L, -2, "err");
     }
     set_ttl(L, h->has_ttl, h->ttl);
@@ -313,8 +314,8 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
             ttl = h->ttl;
         }
         /* what a failure hides may be there at the next try */
-        whole = whole && (h->err.code == NH_OK || h->err.permanent || h->err.code == NH_NOT_FOUND ||
-                          h->err.code == NH_NO_DANE);
+        whole = whole && (!h->err || h->err->permanent || h->err->code == NH_NOT_FOUND ||
+                          h->err->code == NH_NO_DANE);
     }
     set_ttl(L, has_ttl || !whole, whole ? ttl : 0);
     if (p->op.trace) {

@@ -15,6 +15,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+/* Also where the compiler was not told so: only luaopen_nexthop_core is for others. */
+#pragma GCC visibility push(hidden)
 
 #define NH_HOST_MAX 254  /* a host name as text, with its NUL */
 #define NH_NAME_MAX 1024 /* any DNS name as text (253 bytes, all escaped), with its NUL */
@@ -54,8 +58,17 @@ enum nh_code {
 struct nh_err {
     enum nh_code code; /* NH_OK: no error */
     bool permanent;
-    char message[500]; /* one line */
+    char message[400]; /* one line */
 };
+
+/* Copies text that is known to fit; cut off if it should not. */
+static inline void nh_copy(char *out, size_t size, const char *text)
+{
+    size_t len = strnlen(text, size - 1);
+
+    memcpy(out, text, len);
+    out[len] = '\0';
+}
 
 /* ---- name.c: names, literals, IDNA (libidn2) ------------------------------ */
 
@@ -130,5 +143,7 @@ struct nh_tlsa {
 /* Fills *t from rdata (points into it) and judges it: usable when t->reason is "". Errors of
  * OpenSSL are taken from its queue, which is left as it was found. rdata of under 3 bytes is an unusable record. */
 void nh_tlsa_judge(struct nh_tlsa *t, const uint8_t *rdata, size_t len);
+
+#pragma GCC visibility pop
 
 #endif

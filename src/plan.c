@@ -38,22 +38,22 @@ static void close_host(struct nh_plan_host *h, enum nh_tls tls)
 
 static void skip_host(struct nh_plan_host *h, const struct nh_err *err)
 {
-    h->err = *err;
+    h->err = err;
     close_host(h, NH_TLS_SKIP);
 }
 
 /* No usable record. With require_dane that is a reason to leave the host alone. */
 static void without_dane(struct nh_plan_host *h, enum nh_tls tls)
 {
-    struct nh_err err;
+    struct nh_err *err = &h->tlsa.op.err;
 
     if (!h->plan->require_dane) {
         close_host(h, tls);
         return;
     }
-    nh_fail(&err, NH_NO_DANE, "%s: %s, and DANE is required", h->ips.host,
+    nh_fail(err, NH_NO_DANE, "%s: %s, and DANE is required", h->ips.host,
             tls == NH_TLS_ENCRYPT ? "no TLSA record is usable" : "has no DANE");
-    skip_host(h, &err);
+    skip_host(h, err);
 }
 
 /* ---- records and names ------------------------------------------------------------------ */
@@ -188,13 +188,13 @@ static bool wants_tlsa(struct nh_plan_host *h)
         return false;
     if (!secure && !(i->alias && i->host_authentic))
         return false;
-    snprintf(h->tlsa.host, sizeof h->tlsa.host, "%s", i->host);
+    nh_copy(h->tlsa.host, sizeof h->tlsa.host, i->host);
     if (secure) {
         h->tlsa.expanded_authentic = true;
-        snprintf(h->tlsa.expanded_host, sizeof h->tlsa.expanded_host, "%s", i->expanded);
+        nh_copy(h->tlsa.expanded_host, sizeof h->tlsa.expanded_host, i->expanded);
     } /* else a secure alias into an insecure zone: the alias alone is the base domain */
     h->tlsa.port = p->port;
-    snprintf(h->tlsa.protocol, sizeof h->tlsa.protocol, "tcp");
+    nh_copy(h->tlsa.protocol, sizeof h->tlsa.protocol, "tcp");
     return true;
 }
 
@@ -234,7 +234,7 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
 
     h->plan = p;
     h->pref = pref;
-    snprintf(h->ips.host, sizeof h->ips.host, "%s", first);
+    nh_copy(h->ips.host, sizeof h->ips.host, first);
     h->ips.literal = p->literal;
     h->ips.network = p->network;
     h->ips.max_links = p->dest.have_mx ? NH_IPS_LINKS : NH_DEST_LINKS;
@@ -297,7 +297,7 @@ void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *
         start_hosts(p);
         return;
     }
-    snprintf(p->dest.domain, sizeof p->dest.domain, "%s", p->domain);
+    nh_copy(p->dest.domain, sizeof p->dest.domain, p->domain);
     p->dest.literal = p->literal;
     if (p->op.trace)
         p->dest.op.trace = &p->trace;
@@ -321,7 +321,8 @@ void nh_plan_expire(struct nh_plan *p)
             continue;
         h->done = true;
         h->tls = NH_TLS_SKIP;
-        nh_fail(&h->err, NH_TIMEOUT, "%s: the deadline came before all of it was looked up",
+        h->err = &h->tlsa.op.err;
+        nh_fail(&h->tlsa.op.err, NH_TIMEOUT, "%s: the deadline came before all of it was looked up",
                 h->ips.host);
         if (h->asked_tlsa)
             nh_tlsas_stop(&h->tlsa);

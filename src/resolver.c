@@ -7,16 +7,14 @@
  */
 #include "resolver.h"
 
+#include "context.h"
 #include "loop.h"
 
-#include <dirent.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unbound-event.h>
 #include <unbound.h>
 #include <unistd.h>
@@ -27,12 +25,14 @@
 
 /* What libunbound's callback is given: it outlives a lookup that was cancelled. */
 struct ticket {
-    struct nh_lookup *lookup;
+    struct nh_resolver *resolver;
+    struct nh_lookup *lookup; /* NULL: given back */
     int id;
     LIST_ENTRY(ticket) link;
 };
 
 TAILQ_HEAD(lookups, nh_lookup);
+LIST_HEAD(tickets, ticket);
 
 struct guard {
     sigset_t old;
@@ -48,9 +48,11 @@ struct nh_resolver {
     struct lookups queued; /* wait for a place */
     struct lookups ready;  /* have their answer, done() not yet called */
     struct lookups aside;  /* bogus, waiting for what the probe finds */
-    LIST_HEAD(, ticket) tickets;
+    struct tickets tickets;
     struct guard guard;
     unsigned guard_depth;
+    bool written; /* libunbound may have sent something since nh_resolver_enter() */
+    struct tickets spare;
     uint64_t random;
     /* the probe for a forwarder that strips DNSSEC (rule 13) */
     struct nh_lookup probe;
@@ -61,9 +63,6 @@ struct nh_resolver {
     bool abandoned;
     struct nh_resolver *next_abandoned;
 };
-
-/* Creation, first use and deletion of contexts race between threads (rule 10). */
-static pthread_mutex_t context_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- SIGPIPE (rule 7) -------------------------------------------------------- */
 
@@ -81,12 +80,12 @@ static void guard_enter(struct guard *g)
         g->was_pending = sigismember(&pending, SIGPIPE);
 }
 
-static void guard_leave(const struct guard *g)
+static void guard_leave(const struct guard *g, bool may_have_written)
 {
     static const struct timespec at_once = {0, 0};
     sigset_t pipe;
 
-    if (!g->was_pending) {
+    if (may_have_written && !g->was_pending) {
         sigemptyset(&pipe);
         sigaddset(&pipe, SIGPIPE);
         sigtimedwait(&pipe, NULL, &at_once);
@@ -102,163 +101,10 @@ void nh_resolver_enter(struct nh_resolver *r)
 
 void nh_resolver_leave(struct nh_resolver *r)
 {
-    if (--r->guard_depth == 0)
-        guard_leave(&r->guard);
-}
-
-/* ---- configuration ------------------------------------------------------------ */
-
-/* Ours, set before anything of the user's (rule 4: dead servers cost 69 s and more without). */
-static const struct nh_step defaults[] = {
-    {NH_STEP_DEFAULT, "infra-cache-max-rtt:", "2000", NULL},
-    {NH_STEP_DEFAULT, "infra-host-ttl:", "60", NULL},
-    {NH_STEP_DEFAULT, "outbound-msg-retry:", "2", NULL},
-    {NH_STEP_DEFAULT, "max-sent-count:", "12", NULL},
-    {NH_STEP_DEFAULT, "trust-anchor-signaling:", "no", NULL},
-};
-
-static unsigned open_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    unsigned n = 0;
-
-    if (!dir)
-        return 64;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
-/* The sockets libunbound may have open at once: the library's own 16 starve good lookups behind
- * stuck ones. One for each lookup and room for what validation asks, but below the limit on
- * descriptors: EMFILE is an instant SERVFAIL. */
-static unsigned outgoing_range(unsigned max_pending)
-{
-    struct rlimit limit;
-    unsigned want = max_pending < 1024 ? 1024 : max_pending + max_pending / 2;
-    rlim_t used = open_descriptors(), room;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-        return want;
-    room = limit.rlim_cur > used ? (limit.rlim_cur - used) * 3 / 4 : 0;
-    if (room < want)
-        want = (unsigned)room;
-    return want < 4 ? 4 : want;
-}
-
-static int set_option(struct ub_ctx *ctx, const char *name, const char *value)
-{
-    return ub_ctx_set_option(ctx, name, value);
-}
-
-/* Not in every libunbound's header. */
-static int set_tls(struct ub_ctx *ctx)
-{
-    return ub_ctx_set_tls(ctx, 1);
-}
-
-static int apply(struct ub_ctx *ctx, const struct nh_step *step)
-{
-    switch (step->kind) {
-    case NH_STEP_OPTION:
-    case NH_STEP_DEFAULT:
-        return set_option(ctx, step->a, step->b);
-    case NH_STEP_RESOLV_CONF:
-        return ub_ctx_resolvconf(ctx, step->a);
-    case NH_STEP_CONFIG:
-        return ub_ctx_config(ctx, step->a);
-    case NH_STEP_FORWARD:
-        return ub_ctx_set_fwd(ctx, step->a);
-    case NH_STEP_STUB:
-        return ub_ctx_set_stub(ctx, step->a, step->b, 0);
-    case NH_STEP_ANCHOR:
-        return ub_ctx_add_ta(ctx, step->a);
-    case NH_STEP_ANCHOR_FILE:
-        return ub_ctx_add_ta_file(ctx, step->a);
-    case NH_STEP_TLS:
-        return set_tls(ctx);
+    if (--r->guard_depth == 0) {
+        guard_leave(&r->guard, r->written);
+        r->written = false;
     }
-    return UB_SYNTAX;
-}
-
-static void fail(struct nh_err *err, enum nh_code code, const char *what, const char *why)
-{
-    err->code = code;
-    err->permanent = false;
-    snprintf(err->message, sizeof err->message, "%s: %s", what, why);
-}
-
-static bool configure(struct nh_resolver *r, const struct nh_config *config, struct nh_err *err)
-{
-    char range[16];
-    size_t i;
-    int rc;
-
-    for (i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
-        apply(r->ctx, &defaults[i]);
-    snprintf(range, sizeof range, "%u", outgoing_range(config->max_pending));
-    set_option(r->ctx, "outgoing-range:", range);
-    for (i = 0; i < config->n_steps; i++) {
-        const struct nh_step *step = &config->steps[i];
-
-        rc = apply(r->ctx, step);
-        if (rc != 0 && step->kind != NH_STEP_DEFAULT) {
-            fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, step->label, ub_strerror(rc));
-            return false;
-        }
-    }
-    return true;
-}
-
-static void no_result(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited)
-{
-    (void)arg, (void)rcode, (void)packet, (void)len, (void)sec, (void)why, (void)limited;
-}
-
-/* The last line that libunbound logged, without its "[time] program[pid:0] error: ". */
-static const char *last_line(char *log)
-{
-    char *end = log + strlen(log), *line;
-
-    while (end > log && end[-1] == '\n')
-        *--end = '\0';
-    line = strrchr(log, '\n');
-    line = line ? line + 1 : log;
-    end = strstr(line, "] ");
-    while (end && strncmp(end, "] ", 2) == 0) {
-        line = end + 2;
-        end = NULL;
-    }
-    end = strstr(line, ": ");
-    return end ? end + 2 : line;
-}
-
-/* libunbound reads and checks its configuration at the first resolve only. "localhost." is
- * answered inline. After a failure the context must go at once: a second resolve would end the
- * process (rule 6). The log is caught for its reason, then switched off for good (rule 11). */
-static bool initialise(struct nh_resolver *r, struct nh_err *err)
-{
-    char *log = NULL, what[64];
-    size_t size = 0;
-    FILE *stream = open_memstream(&log, &size);
-    int rc, id = 0;
-
-    if (stream)
-        ub_ctx_debugout(r->ctx, stream);
-    rc = ub_resolve_event(r->ctx, "localhost.", NH_TYPE_A, CLASS_IN, NULL, no_result, &id);
-    if (rc == 0 && id)
-        ub_cancel(r->ctx, id);
-    ub_ctx_debugout(r->ctx, NULL);
-    if (stream)
-        fclose(stream);
-    if (rc != 0) {
-        snprintf(what, sizeof what, "libunbound does not start (%s)", ub_strerror(rc));
-        fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, what,
-             log && *log ? last_line(log) : "no reason given");
-    }
-    free(log);
-    return rc == 0;
 }
 
 static bool seed(struct nh_resolver *r)
@@ -269,25 +115,11 @@ static bool seed(struct nh_resolver *r)
     return true;
 }
 
-static bool open_context(struct nh_resolver *r, const struct nh_config *config, struct nh_err *err)
+static void no_memory(struct nh_err *err)
 {
-    bool ok;
-
-    pthread_mutex_lock(&context_mutex);
-    r->ctx = ub_ctx_create_ub_event(nh_loop_base(r->loop));
-    if (!r->ctx) {
-        fail(err, NH_NO_MEMORY, "libunbound", "no context could be created");
-        ok = false;
-    } else {
-        ub_ctx_debugout(r->ctx, NULL);
-        ok = configure(r, config, err) && initialise(r, err);
-        if (!ok) {
-            ub_ctx_delete(r->ctx);
-            r->ctx = NULL;
-        }
-    }
-    pthread_mutex_unlock(&context_mutex);
-    return ok;
+    err->code = NH_NO_MEMORY;
+    err->permanent = false;
+    nh_copy(err->message, sizeof err->message, "resolver: no memory or no descriptors left");
 }
 
 static char *copy(const char *s)
@@ -298,16 +130,16 @@ static char *copy(const char *s)
 struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_err *err)
 {
     struct nh_resolver *r = calloc(1, sizeof *r);
-    bool ok;
 
     if (!r) {
-        fail(err, NH_NO_MEMORY, "resolver", "out of memory");
+        no_memory(err);
         return NULL;
     }
     TAILQ_INIT(&r->queued);
     TAILQ_INIT(&r->ready);
     TAILQ_INIT(&r->aside);
     LIST_INIT(&r->tickets);
+    LIST_INIT(&r->spare);
     r->pid = getpid();
     r->timeout = config->timeout;
     r->max_pending = config->max_pending;
@@ -316,14 +148,14 @@ struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_er
     r->loop = nh_loop_new();
     if (!r->loop || !seed(r) || (config->forwarders && !r->forwarders) ||
         (config->anchor_zone && !r->anchor_zone)) {
-        fail(err, NH_NO_MEMORY, "resolver", "no memory or no descriptors left");
+        no_memory(err);
         nh_resolver_free(r);
         return NULL;
     }
     nh_resolver_enter(r);
-    ok = open_context(r, config, err);
+    r->ctx = nh_context_open(nh_loop_base(r->loop), config, err);
     nh_resolver_leave(r);
-    if (!ok) {
+    if (!r->ctx) {
         nh_resolver_free(r);
         return NULL;
     }
@@ -348,26 +180,30 @@ void nh_resolver_abandon(struct nh_resolver *r)
     abandoned = r;
 }
 
-void nh_resolver_free(struct nh_resolver *r)
+static void free_tickets(struct tickets *list)
 {
     struct ticket *t;
 
+    while ((t = LIST_FIRST(list)) != NULL) {
+        LIST_REMOVE(t, link);
+        free(t);
+    }
+}
+
+void nh_resolver_free(struct nh_resolver *r)
+{
     if (!r)
         return;
     if (r->abandoned)
         return;
     nh_resolver_enter(r);
     nh_lookup_stop(&r->probe);
-    pthread_mutex_lock(&context_mutex);
     if (r->ctx)
-        ub_ctx_delete(r->ctx);
-    pthread_mutex_unlock(&context_mutex);
+        nh_context_close(r->ctx);
     nh_loop_free(r->loop);
     nh_resolver_leave(r);
-    while ((t = LIST_FIRST(&r->tickets)) != NULL) {
-        LIST_REMOVE(t, link);
-        free(t);
-    }
+    free_tickets(&r->tickets);
+    free_tickets(&r->spare);
     free(r->forwarders);
     free(r->anchor_zone);
     free(r);
@@ -384,34 +220,51 @@ static void make_ready(struct nh_lookup *l, enum nh_code code)
     TAILQ_INSERT_TAIL(&l->resolver->ready, l, link);
 }
 
+static struct ticket *new_ticket(struct nh_resolver *r)
+{
+    struct ticket *t = LIST_FIRST(&r->spare);
+
+    if (t) {
+        LIST_REMOVE(t, link);
+    } else {
+        t = malloc(sizeof *t);
+        if (!t)
+            return NULL;
+        t->resolver = r;
+    }
+    LIST_INSERT_HEAD(&r->tickets, t, link);
+    return t;
+}
+
+static void end_ticket(struct nh_resolver *r, struct ticket *t)
+{
+    LIST_REMOVE(t, link);
+    LIST_INSERT_HEAD(&r->spare, t, link);
+}
+
 /* Hands a lookup to libunbound. A cached answer calls back before this returns (rule 1). */
 static void submit(struct nh_lookup *l)
 {
     struct nh_resolver *r = l->resolver;
-    struct ticket *t = malloc(sizeof *t);
-    char name[NH_NAME_MAX + 1];
+    struct ticket *t = new_ticket(r);
     int rc, id = 0;
 
     if (!t) {
         make_ready(l, NH_NO_MEMORY);
         return;
     }
-    /* absolute, so that no search list could ever apply; the root is "." already */
-    snprintf(name, sizeof name, "%s%s", l->name, strcmp(l->name, ".") == 0 ? "" : ".");
     t->lookup = l;
     t->id = 0;
     l->ticket = t;
     l->state = NH_SENT;
-    LIST_INSERT_HEAD(&r->tickets, t, link);
     r->stats.running++;
-    nh_loop_update(r->loop);
-    rc = ub_resolve_event(r->ctx, name, l->type, CLASS_IN, t, on_answer, &id);
+    rc = ub_resolve_event(r->ctx, l->name, l->type, CLASS_IN, t, on_answer, &id);
     if (l->ticket != t)
         return; /* answered: t is gone */
+    r->written = true;
     t->id = id;
     if (rc != 0) {
-        LIST_REMOVE(t, link);
-        free(t);
+        end_ticket(r, t);
         l->ticket = NULL;
         r->stats.running--;
         l->why = strdup(ub_strerror(rc));
@@ -430,10 +283,8 @@ static void give_back(struct nh_lookup *l)
     l->ticket = NULL;
     t->lookup = NULL;
     l->resolver->stats.running--;
-    if (ub_cancel(l->resolver->ctx, t->id) == 0) {
-        LIST_REMOVE(t, link);
-        free(t);
-    }
+    if (ub_cancel(l->resolver->ctx, t->id) == 0)
+        end_ticket(l->resolver, t);
 }
 
 static void on_timeout(void *arg)
@@ -458,8 +309,7 @@ static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char
     enum nh_code code = NH_OK;
 
     (void)limited;
-    LIST_REMOVE(t, link);
-    free(t);
+    end_ticket(t->resolver, t);
     if (!l)
         return;
     l->ticket = NULL;
@@ -689,7 +539,9 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     for (;;) {
         if ((l = TAILQ_FIRST(&r->ready)) != NULL)
             finish(l);
-        else if (!nh_loop_dispatch(r->loop))
+        else if (nh_loop_dispatch(r->loop))
+            r->written = true;
+        else
             break;
         send_queued(r);
         if (until > 0 && nh_now() >= until)

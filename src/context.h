@@ -1,0 +1,48 @@
+/* context.h - a libunbound context: configuration, initialisation, deletion. */
+#ifndef NEXTHOP_CONTEXT_H
+#define NEXTHOP_CONTEXT_H
+
+#include "nexthop.h"
+
+#pragma GCC visibility push(hidden)
+
+struct ub_ctx;
+struct ub_event_base;
+
+enum nh_step_kind {
+    NH_STEP_OPTION,      /* ub_ctx_set_option(a, b); the user's: unknown ones are an error */
+    NH_STEP_DEFAULT,     /* the same, ours: a libunbound that does not know it is let be */
+    NH_STEP_RESOLV_CONF, /* a: path */
+    NH_STEP_CONFIG,      /* a: path of an unbound.conf */
+    NH_STEP_FORWARD,     /* a: address */
+    NH_STEP_STUB,        /* a: zone, b: address */
+    NH_STEP_ANCHOR,      /* a: a DS or DNSKEY record */
+    NH_STEP_ANCHOR_FILE, /* a: path; read and checked before by the caller */
+    NH_STEP_TLS          /* DNS over TLS to the forwarders */
+};
+
+/* One step of configuration, done in the order given. label: how errors name it. */
+struct nh_step {
+    enum nh_step_kind kind;
+    const char *a, *b, *label;
+};
+
+struct nh_config {
+    const struct nh_step *steps;
+    size_t n_steps;
+    double timeout; /* seconds for one lookup */
+    unsigned max_pending;
+    const char *forwarders;  /* for the message about one that strips DNSSEC; NULL: none */
+    const char *anchor_zone; /* whose DNSKEY that probe asks for; NULL: no anchor */
+};
+
+/* A context that is ready to resolve, silent, on the event base. NULL and *err on failure
+ * (NH_CONFIG naming the culprit, NH_NO_MEMORY). */
+struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
+                               struct nh_err *err);
+
+void nh_context_close(struct ub_ctx *ctx);
+
+#pragma GCC visibility pop
+
+#endif
