@@ -163,7 +163,8 @@ local function sign_command(dir, zone)
     end
     local day, now = 86400, os.time()
     options[#options + 1] = zone.expired
-        and ("-i %d -e %d"):format(now - 20 * day, now - day)
+        -- Validators grant a day of skew.
+        and ("-i %d -e %d"):format(now - 20 * day, now - 3 * day)
         or ("-i %d -e %d"):format(now - day, now + 20 * day)
     options[#options + 1] = name .. ".zone"
     options[#options + 1] = quote(read(dir .. "/" .. name .. ".key"):match("%S+"))
