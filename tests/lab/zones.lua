@@ -7,7 +7,7 @@
 --   child.example         signed, DS
 --   insecure.example      unsigned, no DS
 --   wrongds.example       signed, the DS is that of another key: bogus
---   expired.example       signed, the signatures expired yesterday: bogus
+--   expired.example       signed, the signatures expired three days ago: bogus
 --   nsec3.example         signed, NSEC3 with few iterations: secure
 --   optout.example        signed, NSEC3 opt-out: denials of names are insecure
 --   unsigned.optout.example   unsigned, below an opt-out span
