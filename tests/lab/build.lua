@@ -114,6 +114,15 @@ local function parent_of(zone, all)
     return best
 end
 
+function build.has_children(zone, all)
+    for _, other in ipairs(all) do
+        if parent_of(other, all) == zone then
+            return true
+        end
+    end
+    return false
+end
+
 local function is_signed(zone)
     return zone.signed ~= false
 end

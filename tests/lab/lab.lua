@@ -6,10 +6,11 @@
 --   lab:rule { name = "_25._tcp.mx1.dane.example", type = "TLSA", action = "servfail" }
 --   assert.equal(1, lab:count("dane.example", "MX"))
 --
--- Fields: port, address ("127.0.0.1@PORT", authoritative for everything, a stub for "."),
+-- Fields: port, address ("127.0.0.1@PORT", authoritative for every zone),
 -- forward_port, forward_address (the same as a forwarder), nsd_port, nsd_address (NSD itself, neither
 -- counted nor scripted), anchor (the root's DS), anchor_file, certificate_file, key_file, ca_file (the
--- certificate behind the usable TLSA records), folder, socket, pid, demo (six domains).
+-- certificate behind the usable TLSA records), folder, socket, pid, demo (six domains), zones (all names),
+-- parents (those with zones below them).
 --
 -- All calls block and use nothing but files and pipes of plain Lua, no event loop: they may be made
 -- from inside a callback of any loop, and disturb no SIGPIPE or SIGCHLD handling.
@@ -127,27 +128,32 @@ function lab.shared()
     return shared
 end
 
--- Options for nexthop.new: this lab is the whole DNS. `extra` wins.
--- A signed zone with zones below it has a stub of its own: libunbound takes a denial of a DS that comes
--- from below the stub it asked for one from the wrong side of the cut, and goes looking for name servers.
-function lab:options(extra)
-    local options = {
-        stub = { ["."] = self.address, ["example."] = self.address, ["optout.example."] = self.address },
-        trust_anchor_file = self.anchor_file,
-    }
+local function merged(options, extra)
     for key, value in pairs(extra or {}) do
         options[key] = value
     end
     return options
 end
 
+-- The stub option for an address or list of addresses (the proxy's). A stub for "." alone does not do,
+-- each zone with zones below it has its own: libunbound takes a denial of a DS that comes from below
+-- the stub it asked for one from the wrong side of the cut, and goes looking for name servers.
+function lab:stub(address)
+    local stub = {}
+    for _, zone in ipairs(self.parents) do
+        stub[zone == "." and "." or zone .. "."] = address or self.address
+    end
+    return stub
+end
+
+-- Options for nexthop.new: this lab is the whole DNS. `extra` wins.
+function lab:options(extra)
+    return merged({ stub = self:stub(), trust_anchor_file = self.anchor_file }, extra)
+end
+
 -- The same with the lab as a forwarder.
 function lab:forward_options(extra)
-    local options = { forward = self.forward_address, trust_anchor_file = self.anchor_file }
-    for key, value in pairs(extra or {}) do
-        options[key] = value
-    end
-    return options
+    return merged({ forward = self.forward_address, trust_anchor_file = self.anchor_file }, extra)
 end
 
 -- Adds a rule (see rules.lua); returns its id.
@@ -221,7 +227,7 @@ end
 -- Adds zones, each { name =, text = (records; see zones.lua), signed = true, ... }, delegated from the
 -- zone above. That one is signed anew and NSD started again.
 function lab:add_zones(zones)
-    ask(self, { command = "add_zones", zones = zones })
+    describe(self, ask(self, { command = "add_zones", zones = zones }))
 end
 
 -- Ends the lab; returns when its processes and its folder are gone.

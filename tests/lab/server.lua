@@ -124,13 +124,27 @@ function commands.stop_nsd(_, reply)
     end)
 end
 
+local function list_zones()
+    local names, parents = {}, {}
+    for index, zone in ipairs(state.zones) do
+        names[index] = zone.name
+        if build.has_children(zone, state.zones) then
+            parents[#parents + 1] = zone.name
+        end
+    end
+    state.description.zones, state.description.parents = names, parents
+end
+
 function commands.add_zones(request, reply, fail)
     local ok, err = pcall(build.add, folder, state.zones, state.words, request.zones)
     if not ok then
         return fail(err)
     end
+    list_zones()
     state.nsd:stop(function()
-        commands.start_nsd(nil, reply, fail)
+        commands.start_nsd(nil, function()
+            reply(state.description)
+        end, fail)
     end)
 end
 
@@ -272,6 +286,7 @@ local function prepare(options)
         ca_file = folder .. "/ca.pem",
         demo = zones.demo,
     }
+    list_zones()
 end
 
 local function main()

@@ -62,7 +62,9 @@ tlsa.mixed = {
     { "agility-badstrong", "3 1 1 ${server.spki.sha256}", "3 1 2 " .. ab:sub(1, 126) },
 }
 
--- Sets by size: 20 records are over 512 bytes, 120 over 4 KB, 900 are about 42 KB.
+-- Sets by size, as t-20, t-120, t-900: 20 records are over 512 bytes, 120 over 4 KB, 900 are about
+-- 42 KB. (A validator writes each record's owner out to check the signature, and libunbound has 64 KB
+-- for that: with a name five letters longer, 900 records would be bogus.)
 tlsa.sizes = { 20, 120, 900 }
 
 -- An empty record has no text form that all tools read: the generic one of RFC 3597.
@@ -96,7 +98,7 @@ function tlsa.text()
         for number = 1, size do
             records[number] = ("3 1 1 %064x"):format(number)
         end
-        add("size" .. size, records)
+        add(tostring(size), records)
     end
     return table.concat(lines, "\n") .. "\n"
 end
