@@ -49,6 +49,49 @@ int nh_push_error(lua_State *L, const struct nh_err *err); /* nil, err */
 void nh_open_results(lua_State *L);                        /* leaves the table of metatables */
 const char *nh_code_name(enum nh_code code);
 
+TAILQ_HEAD(requests, nh_request);
+
+struct nh_lua_resolver {
+    struct nh_resolver *resolver; /* NULL: closed */
+    bool closing;
+    double budget;
+    unsigned depth;           /* callbacks being run right now, one inside the other */
+    unsigned pending;         /* calls with a callback that has not run */
+    struct requests open;     /* under way */
+    struct requests finished; /* callback due, first come first served */
+    unsigned long serial;     /* of the last call that finished */
+    unsigned long calls, delivered;
+    double longest_process;
+};
+
+#define NH_SLICE 0.1 /* seconds that a blocking call waits before it looks for an interrupt */
+
+/* lua_request.c */
+struct nh_lua_resolver *nh_check_resolver(lua_State *L);
+/* Was it made before a fork, in the parent? */
+bool nh_forked(const struct nh_lua_resolver *self);
+/* NH_OK, or why the resolver can't be used. */
+enum nh_code nh_usable(const struct nh_lua_resolver *self);
+/* nil and that as an error. */
+int nh_push_unusable(lua_State *L, enum nh_code code);
+/* Frees what the lookups of a call hold. */
+void nh_stop_op(struct nh_request *request);
+/* Takes a call out of its resolver and frees what it holds. Idempotent; the userdata stays. */
+void nh_stop_request(struct nh_request *request);
+/* Runs the resolver, see nh_resolver_run(), and ends calls whose deadline has come. */
+void nh_run(struct nh_lua_resolver *self, double until, double wait);
+/* The answer is there: lines the call up for delivery, or lets the blocking call see it. */
+void nh_finished(void *arg);
+/* Runs the first callback that is due; keeps its error for nh_raise_error(). */
+void nh_deliver_one(lua_State *L, int self_index);
+/* Runs callbacks that are due, until `until` (0: all that are due now). Returns how many. */
+int nh_deliver(lua_State *L, int self_index, double until);
+/* Raises what a callback has raised, once the batch is through. */
+void nh_raise_error(lua_State *L, int self_index);
+/* Lets a debug hook run: that is how the Lua program makes Ctrl-C an error. */
+void nh_let_interrupt(lua_State *L, int self_index);
+void nh_open_request(lua_State *L); /* adds the calls to the table at the top of the stack */
+
 /* lua_resolver.c */
 void nh_open_resolver(lua_State *L);
 int nh_lua_new(lua_State *L);

@@ -1,0 +1,453 @@
+/*
+ * lua_request.c - calls on a resolver: their life, their delivery, and waiting for one.
+ *
+ * A call is an nh_request userdata. While it has a callback to run it is anchored in the
+ * resolver's user value table. Callbacks run from nh_deliver() alone, never below libunbound or
+ * libuv.
+ */
+#include "lua_core.h"
+
+#include "loop.h"
+
+#include <stdlib.h>
+
+/* ---- the userdata ------------------------------------------------------------------- */
+
+struct nh_lua_resolver *nh_check_resolver(lua_State *L)
+{
+    return luaL_checkudata(L, 1, NH_RESOLVER);
+}
+
+bool nh_forked(const struct nh_lua_resolver *self)
+{
+    return self->resolver && !nh_resolver_mine(self->resolver);
+}
+
+/* NH_OK, or why the resolver can't be used. */
+enum nh_code nh_usable(const struct nh_lua_resolver *self)
+{
+    if (!self->resolver || self->closing)
+        return NH_CLOSED;
+    return nh_forked(self) ? NH_FORKED : NH_OK;
+}
+
+int nh_push_unusable(lua_State *L, enum nh_code code)
+{
+    struct nh_err err;
+
+    nh_fail(&err, code,
+            code == NH_FORKED ? "the resolver was made before a fork: make a new one"
+                              : "the resolver is closed");
+    return nh_push_error(L, &err);
+}
+
+/* ---- requests ---------------------------------------------------------------------------- */
+
+void nh_stop_op(struct nh_request *request)
+{
+    switch (request->kind) {
+    case NH_DESTINATIONS:
+        nh_dest_stop(&request->dest);
+        break;
+    case NH_IPS:
+        nh_ips_stop(&request->ips);
+        break;
+    case NH_TLSA:
+        nh_tlsas_stop(&request->tlsas);
+        break;
+    case NH_PLAN:
+        nh_plan_stop(&request->plan);
+        break;
+    }
+}
+
+/* Takes the request out of its resolver and frees what it holds. Idempotent; the userdata stays. */
+void nh_stop_request(struct nh_request *request)
+{
+    struct nh_lua_resolver *self = request->owner;
+    size_t k;
+
+    if (self) {
+        if (request->state == NH_REQUEST_OPEN)
+            TAILQ_REMOVE(&self->open, request, link);
+        else if (request->state == NH_REQUEST_FINISHED && !request->blocking)
+            TAILQ_REMOVE(&self->finished, request, link);
+        if (!request->blocking)
+            self->pending--;
+        if (request->state == NH_REQUEST_FINISHED) {
+            nh_stop_op(request); /* no lookup is under way; the resolver may be closed even */
+        } else if (nh_forked(self)) {
+            nh_resolver_abandon(self->resolver);
+            nh_stop_op(request);
+        } else {
+            nh_resolver_enter(self->resolver);
+            nh_timer_stop(request->timer);
+            nh_stop_op(request);
+            nh_resolver_leave(self->resolver);
+        }
+        request->timer = NULL;
+        request->owner = NULL;
+    }
+    for (k = 0; k < request->n_dialed; k++)
+        free(request->dialed[k].ips);
+    free(request->dialed);
+    request->dialed = NULL;
+    request->n_dialed = 0;
+}
+
+/* The answer is there: line up for delivery, or let the blocking call see it. */
+void nh_finished(void *arg)
+{
+    struct nh_request *request = arg;
+    struct nh_lua_resolver *self = request->owner;
+
+    if (request->state == NH_REQUEST_OPEN)
+        TAILQ_REMOVE(&self->open, request, link);
+    request->state = NH_REQUEST_FINISHED;
+    nh_timer_stop(request->timer);
+    request->timer = NULL;
+    if (!request->blocking) {
+        request->serial = ++self->serial;
+        TAILQ_INSERT_TAIL(&self->finished, request, link);
+    }
+}
+
+/* Runs inside the loop: only marks. */
+static void on_deadline(void *arg)
+{
+    struct nh_request *request = arg;
+
+    request->timer = NULL;
+    request->expired = true;
+}
+
+static void expire(struct nh_request *request)
+{
+    switch (request->kind) {
+    case NH_DESTINATIONS:
+        nh_fail(&request->err, NH_TIMEOUT, "%s: the deadline came before its mail hosts were known",
+                request->dest.domain);
+        nh_dest_stop(&request->dest);
+        break;
+    case NH_IPS:
+        nh_fail(&request->err, NH_TIMEOUT, "%s: the deadline came before its addresses were known",
+                request->ips.host);
+        nh_ips_stop(&request->ips);
+        break;
+    case NH_TLSA:
+        nh_fail(&request->err, NH_TIMEOUT, "%s: the deadline came before its TLSA were known",
+                request->tlsas.host);
+        nh_tlsas_stop(&request->tlsas);
+        request->tlsas.dane_required = true;
+        break;
+    case NH_PLAN:
+        nh_plan_expire(&request->plan);
+        break;
+    }
+    nh_finished(request);
+}
+
+/* Ends what has passed its deadline. */
+static void expire_all(struct nh_lua_resolver *self)
+{
+    struct nh_request *request, *next;
+
+    for (request = TAILQ_FIRST(&self->open); request; request = next) {
+        next = TAILQ_NEXT(request, link);
+        if (request->expired)
+            expire(request);
+    }
+}
+
+void nh_run(struct nh_lua_resolver *self, double until, double wait)
+{
+    nh_resolver_enter(self->resolver);
+    nh_resolver_run(self->resolver, until, wait);
+    expire_all(self);
+    nh_resolver_leave(self->resolver);
+}
+
+static void start_op(struct nh_request *request, struct nh_resolver *r)
+{
+    switch (request->kind) {
+    case NH_DESTINATIONS:
+        nh_dest_start(&request->dest, r, nh_finished, request);
+        break;
+    case NH_IPS:
+        nh_ips_start(&request->ips, r, nh_finished, request);
+        break;
+    case NH_TLSA:
+        nh_tlsas_start(&request->tlsas, r, nh_finished, request);
+        break;
+    case NH_PLAN:
+        nh_plan_start(&request->plan, r, nh_finished, request);
+        break;
+    }
+}
+
+static void start(struct nh_lua_resolver *self, struct nh_request *request)
+{
+    request->owner = self;
+    request->state = NH_REQUEST_OPEN;
+    TAILQ_INSERT_TAIL(&self->open, request, link);
+    self->calls++;
+    if (!request->blocking)
+        self->pending++;
+    if (request->err.code != NH_OK) { /* an invalid name */
+        nh_finished(request);
+        return;
+    }
+    nh_resolver_enter(self->resolver);
+    start_op(request, self->resolver);
+    nh_resolver_drain(self->resolver);
+    if (request->state == NH_REQUEST_OPEN && request->deadline >= 0) {
+        request->timer = nh_resolver_timer(self->resolver, request->deadline, on_deadline, request);
+        if (!request->timer) {
+            nh_stop_op(request);
+            nh_fail(&request->err, NH_NO_MEMORY, "out of memory");
+            nh_finished(request);
+        }
+    }
+    nh_resolver_leave(self->resolver);
+}
+
+/* ---- delivery ---------------------------------------------------------------------------------- */
+
+/* The message handler of callbacks: text with a traceback; what is no text stays as it is. */
+static int add_traceback(lua_State *L)
+{
+    const char *message = lua_tostring(L, 1);
+
+    if (!message && luaL_callmeta(L, 1, "__tostring"))
+        message = lua_tostring(L, -1);
+    if (message)
+        nh_traceback(L, message);
+    else
+        lua_settop(L, 1);
+    return 1;
+}
+
+/* (request, callback): runs it with the result. A C function, so that an error of ours (memory)
+ * is caught like one of the callback's. */
+static int run_callback(lua_State *L)
+{
+    struct nh_request *request = lua_touserdata(L, 1);
+    int n = nh_push_result(L, request);
+
+    nh_stop_request(request);
+    lua_call(L, n, 0);
+    return 0;
+}
+
+/* Pushes { request, callback } of a call out of requests[address], which ends there. */
+static void take_anchor(lua_State *L, int table, struct nh_request *request)
+{
+    lua_rawgeti(L, table, 1);
+    lua_pushlightuserdata(L, request);
+    lua_rawget(L, -2);
+    lua_pushlightuserdata(L, request);
+    lua_pushnil(L);
+    lua_rawset(L, -4);
+    lua_remove(L, -2);
+}
+
+/* Runs the first callback that is due. Leaves its error, if any, in the resolver's table at
+ * field "error" unless one is there already. */
+void nh_deliver_one(lua_State *L, int self_index)
+{
+    struct nh_lua_resolver *self = lua_touserdata(L, self_index);
+    struct nh_request *request = TAILQ_FIRST(&self->finished);
+    int top = lua_gettop(L), table = top + 1;
+
+    luaL_checkstack(L, 10, "no room for a callback");
+    nh_getuservalue(L, self_index);
+    lua_pushcfunction(L, add_traceback);
+    take_anchor(L, table, request); /* stays on the stack: the request is used afterwards */
+    lua_pushcfunction(L, run_callback);
+    lua_rawgeti(L, table + 2, 1);
+    lua_rawgeti(L, table + 2, 2);
+    self->depth++;
+    self->delivered++;
+    if (lua_pcall(L, 2, 0, table + 1) != 0) {
+        nh_stop_request(request); /* if it did not come that far */
+        lua_getfield(L, table, "error");
+        if (lua_isnil(L, -1)) {
+            lua_pushvalue(L, -2);
+            lua_setfield(L, table, "error");
+        }
+    }
+    self->depth--;
+    lua_settop(L, top);
+}
+
+/* Runs callbacks that are due, until `until` (0: all that are due now; what becomes due meanwhile
+ * is for the next round). Returns how many. */
+int nh_deliver(lua_State *L, int self_index, double until)
+{
+    struct nh_lua_resolver *self = lua_touserdata(L, self_index);
+    unsigned long last = self->serial;
+    struct nh_request *request;
+    int n = 0;
+
+    while ((request = TAILQ_FIRST(&self->finished)) != NULL && request->serial <= last) {
+        nh_deliver_one(L, self_index);
+        n++;
+        if (until > 0 && nh_now() >= until)
+            break;
+    }
+    return n;
+}
+
+/* Raises what a callback has raised, once the batch is through. */
+void nh_raise_error(lua_State *L, int self_index)
+{
+    nh_getuservalue(L, self_index);
+    lua_getfield(L, -1, "error");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 2);
+        return;
+    }
+    lua_pushnil(L);
+    lua_setfield(L, -3, "error");
+    lua_error(L);
+}
+
+/* ---- calls --------------------------------------------------------------------------------------- */
+
+/* Lets a debug hook run: that is how the Lua program makes Ctrl-C an error. */
+void nh_let_interrupt(lua_State *L, int self_index)
+{
+    if (lua_gethook(L)) {
+        nh_getuservalue(L, self_index);
+        lua_getfield(L, -1, "idle");
+        lua_remove(L, -2);
+        lua_call(L, 0, 0);
+    }
+}
+
+/* Waits for a call's own answer. The callbacks of others run meanwhile, but not inside one of
+ * them: they would pile up on the C stack. */
+static int block(lua_State *L, struct nh_request *request)
+{
+    struct nh_lua_resolver *self = lua_touserdata(L, 1);
+    enum nh_code code;
+    int n;
+
+    while (request->state != NH_REQUEST_FINISHED) {
+        nh_run(self, 0, NH_SLICE);
+        if (self->depth == 0 && !TAILQ_EMPTY(&self->finished))
+            nh_deliver(L, 1, 0);
+        code = nh_usable(self);
+        if (code != NH_OK && request->state != NH_REQUEST_FINISHED) {
+            nh_stop_request(request);
+            return nh_push_unusable(L, code);
+        }
+        if (code != NH_OK)
+            break;
+        nh_let_interrupt(L, 1);
+    }
+    n = nh_push_result(L, request);
+    nh_stop_request(request);
+    return n;
+}
+
+static int call(lua_State *L, enum nh_kind kind)
+{
+    struct nh_lua_resolver *self = nh_check_resolver(L);
+    struct nh_request *request;
+    enum nh_code code;
+    int callback;
+
+    lua_settop(L, 4);
+    request = nh_check_request(L, kind, &callback);
+    code = nh_usable(self);
+    if (code != NH_OK)
+        return nh_push_unusable(L, code);
+    request->blocking = callback == 0;
+    if (callback) {
+        /* anchored before it starts: requests[address] = { request, callback } */
+        nh_getuservalue(L, 1);
+        lua_rawgeti(L, -1, 1);
+        lua_pushlightuserdata(L, request);
+        lua_createtable(L, 2, 0);
+        lua_pushvalue(L, 5);
+        lua_rawseti(L, -2, 1);
+        lua_pushvalue(L, callback);
+        lua_rawseti(L, -2, 2);
+        lua_rawset(L, -3);
+        lua_settop(L, 5);
+    }
+    start(self, request);
+    return callback ? 1 : block(L, request);
+}
+
+static int m_gather_destinations(lua_State *L)
+{
+    return call(L, NH_DESTINATIONS);
+}
+
+static int m_gather_ips(lua_State *L)
+{
+    return call(L, NH_IPS);
+}
+
+static int m_gather_tlsa(lua_State *L)
+{
+    return call(L, NH_TLSA);
+}
+
+static int m_plan(lua_State *L)
+{
+    return call(L, NH_PLAN);
+}
+
+/* request:cancel(): its callback will not run. True if it was still to come. */
+static int request_cancel(lua_State *L)
+{
+    struct nh_request *request = luaL_checkudata(L, 1, NH_REQUEST);
+    bool live = request->owner != NULL;
+
+    nh_stop_request(request);
+    lua_pushboolean(L, live);
+    return 1;
+}
+
+static int request_gc(lua_State *L)
+{
+    nh_stop_request(lua_touserdata(L, 1));
+    return 0;
+}
+
+static int request_tostring(lua_State *L)
+{
+    struct nh_request *request = luaL_checkudata(L, 1, NH_REQUEST);
+    static const char *const kinds[] = {"gather_destinations", "gather_ips", "gather_tlsa", "plan"};
+
+    lua_pushfstring(L, NH_REQUEST " (%s, %s)", kinds[request->kind],
+                    request->owner ? "pending" : "over");
+    return 1;
+}
+
+void nh_open_request(lua_State *L)
+{
+    static const luaL_Reg calls[] = {
+        {"gather_destinations", m_gather_destinations},
+        {"gather_ips", m_gather_ips},
+        {"gather_tlsa", m_gather_tlsa},
+        {"plan", m_plan},
+        {NULL, NULL},
+    };
+    static const luaL_Reg methods[] = {
+        {"cancel", request_cancel},
+        {"__gc", request_gc},
+        {"__tostring", request_tostring},
+        {NULL, NULL},
+    };
+
+    nh_setfuncs(L, calls); /* into the resolver's methods, at the top of the stack */
+    luaL_newmetatable(L, NH_REQUEST);
+    nh_setfuncs(L, methods);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
