@@ -106,7 +106,7 @@ _25._tcp.mx25.com      TLSA 2 0 1 ${ca.cert.sha256}
 ]]
 
 -- Hosts by what addresses they have; each also as the MX of mx-<host>.
-local hosts = { "only4", "only6", "noaddress", "many", "bogus4", "bogus6", "bogusboth", "bogustlsa",
+local hosts = { "only4", "only6", "noaddress", "many", "pair", "pair4", "bogus4", "bogus6", "bogusboth", "bogustlsa",
     "hostalias", "danglinghost", "underscorehost", "tlsanodata" }
 local host_text = [[
 only4           A 192.0.2.20
@@ -114,6 +114,10 @@ _25._tcp.only4  TLSA 3 1 1 ${server.spki.sha256}
 only6           AAAA 2001:db8::20
 _25._tcp.only6  TLSA 3 1 1 ${server.spki.sha256}
 noaddress       TXT "no address"
+pair            HOST 26
+pair            HOST 27
+pair4           A 192.0.2.28
+pair4           A 192.0.2.29
 ; One signature broken: that of the A, the AAAA, both, the TLSA records.
 bogus4          DANE 21
 bogus6          DANE 22
@@ -222,7 +226,8 @@ mx-ts2i2s   MX 10 ts2i2s
 end
 
 -- In insecure.example: aliases back into the secure zone, of a domain, a domain without MX, a host,
--- a TLSA name; a null MX beside another; mail for hosts of the secure zone.
+-- a TLSA name; a null MX beside another; mail for hosts of the secure zone; TLSA names that are aliases
+-- in a circle, or too many.
 mail.insecure = [[
 i2s         CNAME dane.example.
 ii2s        CNAME implicit.example.
@@ -241,7 +246,15 @@ mx-hi2s     MX 10 hi2s
 nullmxmixed MX 0 .
 nullmxmixed MX 10 mx
 mxip        MX 10 192.0.2.1.
+_25._tcp.tloop1 CNAME _25._tcp.tloop1
+_25._tcp.tloop2 CNAME tloop2b
+tloop2b     CNAME _25._tcp.tloop2
+_25._tcp.tlong  CNAME tlong1
 ]]
+for link = 1, 11 do
+    mail.insecure = mail.insecure .. ("tlong%d CNAME tlong%d\n"):format(link, link + 1)
+end
+mail.insecure = mail.insecure .. "tlong12 TLSA 3 1 1 ${server.spki.sha256}\n"
 
 mail.plain = [[
 i2s         CNAME dane.example.

@@ -21,7 +21,7 @@
 --   implicit  A, AAAA, TLSA; no MX      alias     CNAME to @ (in example: to dane)
 --   nullmx    MX 0 .                    nodata    just a TXT record
 --   tlsa      a TLSA record, for aliases of TLSA names
---   nothing   does not exist
+--   four      A, no AAAA                nothing   does not exist
 --
 -- The six of the demo: dane.example (secure with DANE), insecure.example, nullmx.example,
 -- broken.example (bogus), alias.example, implicit.example.
@@ -48,6 +48,7 @@ implicit    DANE 41
 alias       CNAME @
 nullmx      MX 0 .
 nodata      TXT "neither mail nor address"
+four        A 192.0.2.42
 tlsa        TLSA 3 1 1 ${server.spki.sha256}
 ]]
 

@@ -1,0 +1,71 @@
+-- What the specs share: the lab, resolvers that end with their test, and what every error must keep to.
+--
+--   local support = require "tests.support"
+--   local lab = support.lab
+--   before_each(support.reset)
+--   after_each(support.close)
+local assert = require "luassert"
+local nexthop = require "nexthop"
+
+local support = { lab = require("tests.lab.lab").shared() }
+local lab = support.lab
+
+local open = {}
+
+--- A resolver on the lab, with an empty cache; closed after the test.
+-- @param extra options of nexthop.new beside lab:options()
+function support.resolver(extra)
+    local resolver = assert(nexthop.new(lab:options(extra)))
+    open[#open + 1] = resolver
+    return resolver
+end
+
+--- For before_each: no rules, counts at zero.
+function support.reset()
+    lab:clear()
+    lab:reset()
+end
+
+--- For after_each: closes the resolvers of the test.
+function support.close()
+    for _, resolver in ipairs(open) do
+        resolver:close()
+    end
+    open = {}
+end
+
+local permanent = { no_mail = true, nxdomain = true, invalid_name = true, invalid_mx = true }
+
+--- Asserts that a call has failed with this code, and what the API says of every error.
+-- @return the error
+function support.failed(code, result, err)
+    assert.is_nil(result)
+    assert.is_table(err)
+    assert.equal(code .. ": " .. err.message, tostring(err.code) .. ": " .. tostring(err))
+    assert.equal(permanent[code] or false, err.permanent)
+    assert.is_nil(err.message:find("%c"), "more than one line: " .. err.message)
+    return err
+end
+
+--- Asserts that a text contains others, literally.
+function support.contains(text, ...)
+    for _, part in ipairs { ... } do
+        assert(text:find(part, 1, true), ("%q is not in: %s"):format(part, text))
+    end
+end
+
+--- Asserts a TTL: what the zone says, less what the test took (the zones' TTLs are far apart).
+function support.ttl(expected, actual)
+    assert.is_number(actual)
+    assert(actual <= expected and actual > expected - 15,
+        ("ttl %d, not %d"):format(actual, expected))
+end
+
+--- Asserts the fields of a result or error that are given, deeply.
+function support.fields(expected, actual)
+    for key, value in pairs(expected) do
+        assert.same(value, actual[key], key)
+    end
+end
+
+return support
