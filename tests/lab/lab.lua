@@ -113,19 +113,20 @@ function lab.connect(socket)
     return describe(self, ask(self, { command = "describe" }))
 end
 
-local shared
+-- Where the shared lab is kept: busted loads every module anew for each spec file.
+local registry, SHARED = debug.getregistry(), "nexthop.tests.lab"
 
 -- The lab of this test run: that of $NEXTHOP_LAB, else one that ends with this process.
 function lab.shared()
-    if not shared then
+    if not registry[SHARED] then
         local socket = os.getenv("NEXTHOP_LAB")
         if socket and socket ~= "" then
-            shared = lab.connect(socket)
+            registry[SHARED] = lab.connect(socket)
         else
-            shared = lab.start()
+            registry[SHARED] = lab.start()
         end
     end
-    return shared
+    return registry[SHARED]
 end
 
 local function merged(options, extra)
@@ -240,8 +241,8 @@ function lab:stop()
     self.requests = nil
     self.answers:read("*a")
     self.answers:close()
-    if shared == self then
-        shared = nil
+    if registry[SHARED] == self then
+        registry[SHARED] = nil
     end
 end
 
