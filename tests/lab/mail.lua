@@ -106,8 +106,8 @@ _25._tcp.mx25.com      TLSA 2 0 1 ${ca.cert.sha256}
 ]]
 
 -- Hosts by what addresses they have; each also as the MX of mx-<host>.
-local hosts = { "only4", "only6", "noaddress", "many", "pair", "pair4", "bogus4", "bogus6", "bogusboth", "bogustlsa",
-    "hostalias", "danglinghost", "underscorehost", "tlsanodata" }
+local hosts = { "only4", "only6", "noaddress", "many", "pair", "pair4", "bogus4", "bogus6", "bogusboth",
+    "bogustlsa", "hostalias", "danglinghost", "underscorehost", "tlsanodata" }
 local host_text = [[
 only4           A 192.0.2.20
 _25._tcp.only4  TLSA 3 1 1 ${server.spki.sha256}
