@@ -14,7 +14,8 @@
 --
 -- All calls block and use nothing but files and pipes of plain Lua, no event loop: they may be made
 -- from inside a callback of any loop, and disturb no SIGPIPE or SIGCHLD handling.
--- The lab ends with the process that started it, however that one ends.
+-- The lab ends with the process that started it, however that one ends. It runs on luajit or lua5.4,
+-- whichever has luv; $NEXTHOP_LAB_LUA names another.
 local json = require "cjson"
 
 local lab = {}

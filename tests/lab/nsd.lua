@@ -89,6 +89,7 @@ function nsd:start(zones, done)
         return done(nil)
     end
     write_config(self, zones)
+    os.remove(self.dir .. "/nsd.log")
     local arguments = { "-d", "-c", self.dir .. "/nsd.conf" }
     local command = self.path
     -- Should this process be killed, the kernel ends NSD too.
