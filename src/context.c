@@ -67,7 +67,33 @@ static int set_tls(struct ub_ctx *ctx)
     return ub_ctx_set_tls(ctx, 1);
 }
 
-static int apply(struct ub_ctx *ctx, const struct nh_step *step)
+/* Its parser writes to stderr whatever log is set; where stderr is a variable, that is caught and
+ * the first line is the reason. *why: free() it. */
+static int read_config(struct ub_ctx *ctx, const char *path, char **why)
+{
+#ifdef __GLIBC__
+    FILE *old = stderr, *caught;
+    size_t size = 0;
+    int rc;
+
+    caught = open_memstream(why, &size);
+    if (caught)
+        stderr = caught;
+    rc = ub_ctx_config(ctx, path);
+    stderr = old;
+    if (caught)
+        fclose(caught);
+    if (*why)
+        (*why)[strcspn(*why, "\n")] = '\0';
+    return rc;
+#else
+    *why = NULL;
+    return ub_ctx_config(ctx, path);
+#endif
+}
+
+/* *why: the reason of a failure if there is a better one than the status; free() it. */
+static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
 {
     switch (step->kind) {
     case NH_STEP_OPTION:
@@ -76,7 +102,7 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step)
     case NH_STEP_RESOLV_CONF:
         return ub_ctx_resolvconf(ctx, step->a);
     case NH_STEP_CONFIG:
-        return ub_ctx_config(ctx, step->a);
+        return read_config(ctx, step->a, why);
     case NH_STEP_FORWARD:
         return ub_ctx_set_fwd(ctx, step->a);
     case NH_STEP_STUB:
@@ -100,22 +126,26 @@ static void fail(struct nh_err *err, enum nh_code code, const char *what, const 
 
 static bool configure(struct ub_ctx *ctx, const struct nh_config *config, struct nh_err *err)
 {
-    char range[16];
+    char range[16], *why = NULL;
     size_t i;
     int rc;
 
     for (i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
-        apply(ctx, &defaults[i]);
+        apply(ctx, &defaults[i], &why);
     snprintf(range, sizeof range, "%u", outgoing_range(config->max_pending));
     set_option(ctx, "outgoing-range:", range);
     for (i = 0; i < config->n_steps; i++) {
         const struct nh_step *step = &config->steps[i];
 
-        rc = apply(ctx, step);
+        rc = apply(ctx, step, &why);
         if (rc != 0 && step->kind != NH_STEP_DEFAULT) {
-            fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, step->label, ub_strerror(rc));
+            fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, step->label,
+                 why && *why ? why : ub_strerror(rc));
+            free(why);
             return false;
         }
+        free(why);
+        why = NULL;
     }
     return true;
 }
@@ -125,32 +155,41 @@ static void no_result(void *arg, int rcode, void *packet, int len, int sec, char
     (void)arg, (void)rcode, (void)packet, (void)len, (void)sec, (void)why, (void)limited;
 }
 
-/* The last line that libunbound logged, without its "[time] program[pid:0] error: ". */
-static const char *last_line(char *log)
+/* What libunbound logged first, the cause of all that follows, without its "[time]
+ * program[pid:0] error: ". */
+static const char *first_line(char *log)
 {
-    char *end = log + strlen(log), *line;
+    char *line = log, *skip;
 
-    while (end > log && end[-1] == '\n')
-        *--end = '\0';
-    line = strrchr(log, '\n');
-    line = line ? line + 1 : log;
-    end = strstr(line, "] ");
-    while (end && strncmp(end, "] ", 2) == 0) {
-        line = end + 2;
-        end = NULL;
-    }
-    end = strstr(line, ": ");
-    return end ? end + 2 : line;
+    log[strcspn(log, "\n")] = '\0';
+    if ((skip = strstr(line, "] ")) != NULL) /* the time */
+        line = skip + 2;
+    if ((skip = strstr(line, ": ")) != NULL) /* the program */
+        line = skip + 2;
+    while (strncmp(line, "error: ", 7) == 0)
+        line += 7;
+    return line;
+}
+
+static bool wants_tls(const struct nh_config *config)
+{
+    size_t i;
+
+    for (i = 0; i < config->n_steps; i++)
+        if (config->steps[i].kind == NH_STEP_TLS)
+            return true;
+    return false;
 }
 
 /* libunbound reads and checks its configuration at the first resolve only. "localhost." is
  * answered inline. After a failure the context must go at once: a second resolve would end the
  * process (rule 6). The log is caught for its reason, then switched off for good (rule 11). */
-static bool initialise(struct ub_ctx *ctx, struct nh_err *err)
+static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struct nh_err *err)
 {
     char *log = NULL, what[64];
     size_t size = 0;
     FILE *stream = open_memstream(&log, &size);
+    bool ok;
     int rc, id = 0;
 
     if (stream)
@@ -161,13 +200,18 @@ static bool initialise(struct ub_ctx *ctx, struct nh_err *err)
     ub_ctx_debugout(ctx, NULL);
     if (stream)
         fclose(stream);
-    if (rc != 0) {
+    ok = rc == 0;
+    if (!ok) {
         snprintf(what, sizeof what, "libunbound does not start (%s)", ub_strerror(rc));
         fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, what,
-             log && *log ? last_line(log) : "no reason given");
+             log && *log ? first_line(log) : "it gives no reason");
+    } else if (wants_tls(config) && log && strstr(log, "no name verification")) {
+        /* it would go on without: TLS to whoever answers */
+        fail(err, NH_CONFIG, "tls", "this libunbound cannot check the names in certificates");
+        ok = false;
     }
     free(log);
-    return rc == 0;
+    return ok;
 }
 
 struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
@@ -181,7 +225,7 @@ struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_confi
         fail(err, NH_NO_MEMORY, "libunbound", "no context could be created");
     } else {
         ub_ctx_debugout(ctx, NULL);
-        if (!configure(ctx, config, err) || !initialise(ctx, err)) {
+        if (!configure(ctx, config, err) || !initialise(ctx, config, err)) {
             ub_ctx_delete(ctx);
             ctx = NULL;
         }

@@ -18,7 +18,7 @@ M.anchor_places = {
 
 local types = {
   forward = "string or table", resolv_conf = "string or false", stub = "table",
-  trust_anchor_file = "string or false", trust_anchor = "table", unbound_conf = "string",
+  trust_anchor_file = "string or false", trust_anchor = "string or table", unbound_conf = "string",
   options = "table", timeout = "number", max_pending = "number", budget = "number",
   tls = "boolean", tls_cert_bundle = "string",
 }
@@ -75,8 +75,8 @@ end
 
 -- "127.0.0.1@5353#name" -> "127.0.0.1"; nil if it is no address.
 local function host_of(address)
-  local host, rest = address:match "^([^@#]+)(.*)$"
-  if not host or not core.address(host) then return nil end
+  local host, rest = address:match "^([%x.:]+[^@#]*)(.*)$"
+  if not host or host:find "[%c%s]" or not core.address(host) then return nil end
   local port = rest:match "^@(%d+)"
   if port then
     if tonumber(port) < 1 or tonumber(port) > 65535 then return nil end
@@ -151,16 +151,16 @@ local function records_of(text)
 end
 
 -- libunbound takes an empty or a broken file and then validates nothing: read it ourselves.
-local function check_anchor_file(path)
+local function check_anchor_file(path, what)
   local text, reason = read_file(path)
-  if not text then fail("trust_anchor_file: cannot read it: %s", reason) end
+  if not text then fail("%s: cannot read it: %s", what, reason) end
   local why
   for _, record in ipairs(records_of(text)) do
     local owner, bad = anchor_owner((record:gsub("^%s+", "")))
     if owner then return owner end
     why = why or bad
   end
-  fail("trust_anchor_file: %s holds no usable trust anchor%s", path,
+  fail("%s: %s holds no usable trust anchor%s", what, path,
     why and " (its first record " .. why .. ")" or "")
 end
 
@@ -174,6 +174,43 @@ local function first_existing(paths)
   end
 end
 
+-- ---- what libunbound crashes over ------------------------------------------------
+
+local modules = { validator = true, iterator = true, respip = true, dns64 = true }
+
+local crashes = {}
+
+-- A module that is not compiled in ends the process when the context is deleted.
+crashes["module-config"] = function(value, what)
+  for name in value:gmatch "%S+" do
+    if not modules[name] then
+      fail("%s '%s': the module '%s' is not taken (validator, iterator, respip and dns64 are)",
+        what, value, name)
+    end
+  end
+end
+
+-- So does an interface that is no address.
+crashes["outgoing-interface"] = function(value, what)
+  if not core.address((value:gsub("/%d+$", ""))) then
+    fail("%s '%s' is no address", what, value)
+  end
+end
+
+-- Whether this libunbound does DNS over TLS, and checks names: asked of a context of its own.
+-- Debian's is built on nettle; told to use TLS by an unbound.conf, it silently does without.
+local function check_tls(what)
+  local probe = core.new {
+    steps = { { "forward", "127.0.0.1@853#localhost", nil, "forward" }, { "tls", nil, nil, "tls" } },
+    timeout = 1, max_pending = 1, budget = 1, idle = function() end,
+  }
+  if not probe then
+    fail("%s: this libunbound (%s) has no TLS, or none that checks names (Debian's is without)", what,
+      core.versions().libunbound)
+  end
+  probe:close()
+end
+
 -- ---- unbound.conf ------------------------------------------------------------
 
 -- What matters of an unbound.conf before libunbound reads it.
@@ -182,18 +219,32 @@ local function scan_unbound_conf(path, found, depth)
   if not text then fail("unbound_conf: cannot read it: %s", reason) end
   for line in (text .. "\n"):gmatch "([^\n]*)\n" do
     local key, value = line:match "^%s*([%w-]+):%s*(.-)%s*$"
+    while key and value:find "^[%a-]+:%s" do -- "server: verbosity: 1"
+      key, value = value:match "^([%a-]+):%s+(.*)$"
+    end
     if key then
       value = value:gsub("%s+#.*$", "")
       value = value:match '^"(.-)"' or value:match "^'(.-)'" or value
       if key == "auto-trust-anchor-file" then
         fail("unbound_conf: %s has an auto-trust-anchor-file, over which libunbound may end the "
           .. "process: name the file as trust_anchor_file instead", path)
-      elseif key == "trust-anchor-file" or key == "trust-anchor" or key == "trusted-keys-file" then
-        found.anchor = true
+      elseif key == "trust-anchor" then
+        local owner, bad = anchor_owner(value)
+        if not owner then fail("unbound_conf: %s: trust-anchor '%s' %s", path, value, bad) end
+        found.anchor = found.anchor or owner
+      elseif key == "trust-anchor-file" or (key == "trusted-keys-file" and not value:find "[*?%[]") then
+        found.anchor = check_anchor_file(value, ("unbound_conf: %s: %s"):format(path, key))
+          or found.anchor
+      elseif key == "trusted-keys-file" then
+        found.anchor = found.anchor or "."
+      elseif key:find "[ts][ls][sl]%-upstream$" and value == "yes" then
+        found.tls = true
       elseif (key == "forward-addr" or key == "stub-addr") and is_local(value:match "^[^@#]*") then
         found.is_local = true
       elseif key == "forward-addr" then
         found.forwarders[#found.forwarders + 1] = value
+      elseif crashes[key] then
+        crashes[key](value, ("unbound_conf: %s: %s"):format(path, key))
       elseif (key == "include" or key == "include-toplevel") and depth < 10
         and not value:find "[*?%[]" then
         scan_unbound_conf(value, found, depth + 1)
@@ -226,7 +277,9 @@ local function add_servers(config, options)
     local name = zone:gsub("%.$", "")
     if name ~= "" and not core.name(name, true) then fail("stub: '%s' is no zone name", zone) end
     name = name == "" and "." or core.name(name, true) .. "."
-    for _, address in ipairs(strings(addresses, "stub")) do
+    addresses = strings(addresses, "stub")
+    if #addresses == 0 then fail("stub: the list of zone %s is empty", zone) end
+    for _, address in ipairs(addresses) do
       local host = host_of(address)
       if not host then
         fail("stub: '%s' of zone %s is no address (such as 127.0.0.1@5300)", address, zone)
@@ -263,7 +316,8 @@ local function add_servers(config, options)
   if options.unbound_conf then
     local found = scan_unbound_conf(options.unbound_conf, { forwarders = forwarders }, 0)
     near = near or found.is_local
-    config.conf_has_anchor = found.anchor
+    config.conf_anchor = found.anchor
+    if found.tls then check_tls("unbound_conf: " .. options.unbound_conf) end
     step("unbound_conf", options.unbound_conf, nil,
       ("unbound_conf '%s'"):format(options.unbound_conf))
   end
@@ -294,15 +348,16 @@ local function add_anchors(config, options)
     end
   end
   if file then
-    config.anchor_zone = config.anchor_zone or check_anchor_file(file)
-    if options.trust_anchor then check_anchor_file(file) end
+    config.anchor_zone = config.anchor_zone or check_anchor_file(file, "trust_anchor_file")
+    if options.trust_anchor then check_anchor_file(file, "trust_anchor_file") end
     step("anchor_file", file, nil, ("trust_anchor_file '%s'"):format(file))
   end
   if options.unbound_conf and file == nil and not options.trust_anchor
-    and not config.conf_has_anchor then
+    and not config.conf_anchor then
     fail("unbound_conf: %s holds no trust anchor: name one as trust_anchor_file, or say "
       .. "trust_anchor_file = false to go without DNSSEC", options.unbound_conf)
   end
+  config.anchor_zone = config.anchor_zone or config.conf_anchor
   if config.anchor_zone and config.anchor_zone ~= "." then
     config.anchor_zone = config.anchor_zone:gsub("%.$", "")
   end
@@ -329,6 +384,9 @@ local function add_options(config, options)
     local name = key:gsub(":$", "")
     if refused[name] then fail("options: '%s' is not taken: %s", key, refused[name]) end
     for _, value in ipairs(strings(options.options[key], "options." .. key)) do
+      local what = ("options: '%s'"):format(key)
+      if crashes[name] then crashes[name](value, what) end
+      if (name == "tls-upstream" or name == "ssl-upstream") and value == "yes" then check_tls(what) end
       config.steps[#config.steps + 1] =
         { "option", name .. ":", value, ("options: '%s' = '%s'"):format(key, value) }
     end
@@ -358,6 +416,7 @@ local function add_tls(config, options)
   if not text:find "BEGIN CERTIFICATE" then
     fail("tls_cert_bundle: %s holds no certificate", bundle)
   end
+  check_tls "tls"
   step("option", "tls-cert-bundle:", bundle, "tls: this libunbound does not know tls-cert-bundle")
   step("tls", nil, nil, "tls: this libunbound has no TLS")
 end
@@ -369,6 +428,17 @@ local function build(options)
   add_options(config, options)
   add_tls(config, options)
   return config
+end
+
+--- Some values are refused by libunbound only when it starts: names the options it may be about.
+function M.blame(err, options)
+  if err.message:find("libunbound does not start", 1, true) and next(options.options or {}) then
+    local names = {}
+    for key in pairs(options.options) do names[#names + 1] = "'" .. key .. "'" end
+    table.sort(names)
+    err.message = err.message .. "; options given: " .. table.concat(names, ", ")
+  end
+  return err
 end
 
 --- Checks options and turns them into what core.new takes.

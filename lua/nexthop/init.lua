@@ -18,7 +18,10 @@ function M.new(options)
   end
   local built, err = config.build(options)
   if not built then return nil, err end
-  return core.new(built)
+  local resolver
+  resolver, err = core.new(built)
+  if not resolver then return nil, config.blame(err, options) end
+  return resolver
 end
 
 local default, default_pid
