@@ -22,6 +22,7 @@ function dnsd.new(upstream)
         listeners = {},
         pending = {},
         next_id = 0,
+        last = uv.now(), -- when the last query came
     }, dnsd)
     self:open_upstream()
     return self
@@ -160,6 +161,7 @@ end
 -- Queries ------------------------------------------------------------------------------------
 
 function dnsd:count(query, client)
+    self.last = uv.now()
     local key = query.name .. " " .. query.type
     local counts = self.counts[client.proto]
     counts[key] = (counts[key] or 0) + 1

@@ -16,7 +16,7 @@ local build = require "tests.lab.build"
 local dnsd = require "tests.lab.dnsd"
 local nsd = require "tests.lab.nsd"
 
-local state = {}
+local state = { clients = 0, last = uv.now() }
 local commands = {}
 
 -- Each command: request, reply(fields), fail(text).
@@ -207,6 +207,7 @@ local function serve_socket()
     assert(pipe:listen(64, function()
         local client = uv.new_pipe(false)
         pipe:accept(client)
+        state.clients = state.clients + 1
         local feed = session(function(line, written)
             if not client:is_closing() then
                 client:write(line, written)
@@ -216,6 +217,7 @@ local function serve_socket()
             if chunk then
                 feed(chunk)
             else
+                state.clients, state.last = state.clients - 1, uv.now()
                 client:close()
             end
         end)
@@ -243,7 +245,14 @@ local function serve_stdin(detached)
             finish(0)
         end
     end)
-    if not detached and owner then
+    if detached then
+        -- Whoever was to stop it may be gone: half an hour without a client or a query is enough.
+        uv.new_timer():start(60000, 60000, function()
+            if state.clients == 0 and uv.now() - math.max(state.last, state.dnsd.last) > 1800000 then
+                finish(0)
+            end
+        end)
+    elseif owner then
         uv.new_timer():start(500, 500, function()
             if not uv.kill(owner, 0) then
                 finish(0)
