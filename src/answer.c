@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TYPE_DNAME 39
 #define CLASS_IN 1
 #define HEADER_LEN 12
 #define FLAG_QR 0x80
@@ -44,7 +43,8 @@ struct chain {
     size_t n_names;
     uint32_t ttl;
     bool loop;
-    struct rr link;              /* the last CNAME or DNAME followed */
+    struct rr link; /* the last CNAME or DNAME followed */
+    size_t dname;   /* where in text the owner of the first link's DNAME begins, or 0 */
     size_t names[LINKS_MAX + 1]; /* where each begins in text */
     size_t used;
     char text[(LINKS_MAX + 1) * NH_HOST_MAX];
@@ -202,7 +202,7 @@ static bool open_packet(struct view *v, const uint8_t *packet, size_t len, uint1
     for (unsigned i = 0; i < v->n_answers; i++) {
         if (!next_rr(v, &pos, &rr))
             return false;
-        if (rr.type == NH_TYPE_CNAME || rr.type == TYPE_DNAME)
+        if (rr.type == NH_TYPE_CNAME || rr.type == NH_TYPE_DNAME)
             v->has_alias = true;
         if (rr.type != qtype || rr.class != CLASS_IN)
             continue;
@@ -247,7 +247,7 @@ static int find_link(const struct view *v, const char *name, char target[NH_NAME
             *link = rr;
             return read_target(v, &rr, 0, target) ? 1 : -1;
         }
-        if (rr.type == TYPE_DNAME && tail == 0 && read_name(v, rr.owner, text) &&
+        if (rr.type == NH_TYPE_DNAME && tail == 0 && read_name(v, rr.owner, text) &&
             is_below(name, text)) {
             *link = rr;
             tail = strlen(text);
@@ -263,6 +263,24 @@ static int find_link(const struct view *v, const char *name, char target[NH_NAME
     if (text[0] == '.')
         target[prefix - 1] = '\0';
     return 1;
+}
+
+/*
+ * The length of the owner of a DNAME above the name, 0 when the packet has none: what is below a
+ * DNAME exists only by it (RFC 6672 2.4), so that the name's CNAME is a synthesised one.
+ */
+static size_t dname_above(const struct view *v, const char *name)
+{
+    char owner[NH_NAME_MAX];
+    struct rr rr;
+    size_t pos = v->answers;
+
+    for (unsigned i = 0; i < v->n_answers && next_rr(v, &pos, &rr); i++) {
+        if (rr.class == CLASS_IN && rr.type == NH_TYPE_DNAME && read_name(v, rr.owner, owner) &&
+            is_below(name, owner))
+            return strlen(owner);
+    }
+    return 0;
 }
 
 /* Adds a name to the chain. Returns false when the chain is too long. */
@@ -289,7 +307,7 @@ static bool start_chain(struct chain *c, const char *qname)
 {
     size_t len = strlen(qname);
 
-    c->n_names = c->used = 0;
+    c->n_names = c->used = c->dname = 0;
     c->ttl = UINT32_MAX;
     c->loop = false;
     if (len == 0 || len >= NH_NAME_MAX || !add_name(c, qname))
@@ -312,6 +330,11 @@ static bool follow_chain(const struct view *v, struct chain *c, uint16_t qtype)
     int found;
 
     while ((found = find_link(v, last_name(c), target, &c->link)) > 0) {
+        if (c->n_names == 1) {
+            size_t tail = dname_above(v, c->text);
+
+            c->dname = tail ? strlen(c->text) - tail : 0;
+        }
         c->ttl = c->link.ttl < c->ttl ? c->link.ttl : c->ttl;
         for (size_t i = 0; i < c->n_names; i++)
             c->loop = c->loop || strcmp(c->text + c->names[i], target) == 0;
@@ -407,6 +430,7 @@ static enum nh_code build(struct nh_answer *a, const struct view *v, const struc
     for (size_t i = 0; i < c->n_names; i++)
         a->chain[i] = text + c->names[i];
     a->n_links = (uint16_t)(c->n_names - 1);
+    a->dname = c->dname ? a->chain[0] + c->dname : NULL;
     a->loop = c->loop;
     a->ttl = c->ttl;
     a->rcode = v->rcode;

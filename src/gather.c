@@ -18,6 +18,8 @@ const char *nh_type_name(uint16_t type)
         return "A";
     case NH_TYPE_CNAME:
         return "CNAME";
+    case NH_TYPE_DNAME:
+        return "DNAME";
     case NH_TYPE_MX:
         return "MX";
     case NH_TYPE_AAAA:
@@ -131,6 +133,15 @@ double nh_grace(const struct nh_op *op, enum nh_code code)
     return seconds < 2 ? seconds : 2;
 }
 
+/* A name below a DNAME has no CNAME of its own, and libunbound takes the synthesised one, asked for
+ * by that type, for bogus: the DNAME is what is signed. */
+void nh_alias_start(struct nh_op *op, struct nh_lookup *l, const struct nh_answer *a,
+                    void (*done)(void *arg, struct nh_lookup *), void *arg)
+{
+    nh_lookup_start(op->resolver, l, a->dname ? a->dname : a->chain[0],
+                    a->dname ? NH_TYPE_DNAME : NH_TYPE_CNAME, 0, done, arg);
+}
+
 /* ---- the walk ------------------------------------------------------------------------ */
 
 const char *nh_walk_end(const struct nh_walk *w)
@@ -197,12 +208,12 @@ static void on_hop(void *arg, struct nh_lookup *l)
         return;
     }
     w->n_links++;
-    if (loop)
+    if (w->stop_insecure && !l->secure)
+        ended(w, NH_OK);
+    else if (loop)
         ended(w, NH_CNAME_LOOP);
     else if (w->n_links > w->max_links)
         ended(w, NH_CNAME_LIMIT);
-    else if (w->stop_insecure && !l->secure)
-        ended(w, NH_OK);
     else
         nh_lookup_start(w->op->resolver, &w->lookup, w->names[w->n_links], NH_TYPE_CNAME,
                         w->seconds, on_hop, w);
@@ -231,8 +242,8 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
                 w->first, w->max_links, nh_walk_end(w));
         break;
     case NH_INVALID_NAME:
-        nh_fail(err, w->code, "%s: %s is an alias of what is no host name: %s", subject,
-                nh_walk_end(w), w->reason);
+        nh_fail(err, w->code, "%s: %s is an alias of %s, which is no host name: %s", subject,
+                nh_walk_end(w), w->lookup.answer.chain[1], w->reason);
         break;
     default:
         nh_lookup_error(err, subject, &w->lookup);

@@ -237,6 +237,9 @@ void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lo
 /* Counts an answer in: trace and ttl. */
 void nh_note(struct nh_op *op, const struct nh_lookup *l, const char *section);
 double nh_grace(const struct nh_op *op, enum nh_code code);
+/* Looks up the first alias of an answer on its own, for its status. */
+void nh_alias_start(struct nh_op *op, struct nh_lookup *l, const struct nh_answer *a,
+                    void (*done)(void *arg, struct nh_lookup *), void *arg);
 
 void nh_walk_start(struct nh_walk *w, const char *name);
 const char *nh_walk_end(const struct nh_walk *w);

@@ -104,8 +104,9 @@ static bool take_chain(struct nh_dest *d, const struct nh_answer *a)
     for (i = 1; i <= a->n_links; i++) {
         reason = nh_name_from_dns(a->chain[i], false, host);
         if (reason) {
-            nh_fail(&d->op.err, NH_INVALID_NAME, "%s: %s is an alias of what is no host name: %s",
-                    d->domain, d->expanded, reason);
+            nh_fail(&d->op.err, NH_INVALID_NAME,
+                    "%s: %s is an alias of %s, which is no host name: %s", d->domain, d->expanded,
+                    a->chain[i], reason);
             return false;
         }
         nh_copy(d->expanded, sizeof d->expanded, host);
@@ -198,7 +199,7 @@ static void on_mx(void *arg, struct nh_lookup *l)
     } else if (l->code != NH_OK || a->loop || a->n_links > NH_DEST_LINKS) {
         walk(d);
     } else if (!l->secure && a->n_links) {
-        nh_lookup_start(d->op.resolver, &d->cname, d->domain, NH_TYPE_CNAME, 0, on_cname, d);
+        nh_alias_start(&d->op, &d->cname, a, on_cname, d);
     } else {
         d->orig_authentic = d->expanded_authentic = l->secure;
         if (take_chain(d, a))

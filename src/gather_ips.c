@@ -152,8 +152,8 @@ static void conclude(struct nh_ips *i)
 
     i->alias = i->n_links > 0;
     if (reason) {
-        nh_fail(&i->op.err, NH_INVALID_NAME, "%s: is an alias of what is no host name: %s", i->host,
-                reason);
+        nh_fail(&i->op.err, NH_INVALID_NAME, "%s: is an alias of %s, which is no host name: %s",
+                i->host, end_name(i), reason);
         finish(i);
         return;
     }
@@ -209,6 +209,9 @@ static void on_walked(void *arg)
     i->expanded_authentic = i->chain_secure = w->all_secure;
     if (w->code != NH_OK) {
         nh_walk_error(w, &i->op.err, i->host);
+        /* which of the two has failed on the same chain depends on the cache: forget it */
+        nh_lookup_stop(&i->v4.lookup);
+        nh_lookup_stop(&i->v6.lookup);
         i->v4.n = i->v6.n = 0;
         finish(i);
         return;
@@ -271,7 +274,8 @@ static void judge(struct nh_ips *i)
     } else if (i->n_links == 0) {
         conclude(i); /* insecure, or one family is: all flags false */
     } else {
-        nh_lookup_start(i->op.resolver, &i->cname, i->host, NH_TYPE_CNAME, 0, on_cname, i);
+        nh_alias_start(&i->op, &i->cname,
+                       i->v4.answered ? &i->v4.lookup.answer : &i->v6.lookup.answer, on_cname, i);
     }
 }
 
