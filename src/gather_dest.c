@@ -177,7 +177,8 @@ static void on_cname(void *arg, struct nh_lookup *l)
     struct nh_dest *d = arg;
 
     nh_note(&d->op, l, SECTION_ALIAS);
-    d->orig_authentic = l->code == NH_OK && l->secure;
+    /* not by a denial: then the alias has changed or was none */
+    d->orig_authentic = l->code == NH_OK && l->secure && l->answer.n_records;
     if (l->code != NH_OK) {
         nh_copy(d->expanded, sizeof d->expanded, d->domain);
         nh_lookup_error(&d->op.err, d->domain, l);

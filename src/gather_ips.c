@@ -247,7 +247,8 @@ static void on_cname(void *arg, struct nh_lookup *l)
     bool again4, again6;
 
     nh_note(&i->op, l, SECTION);
-    i->host_authentic = l->code == NH_OK && l->secure;
+    /* not by a denial: then the alias has changed or was none */
+    i->host_authentic = l->code == NH_OK && l->secure && l->answer.n_records;
     if (l->code != NH_OK) {
         nh_lookup_error(&i->op.err, i->host, l);
         finish(i);
