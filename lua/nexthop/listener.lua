@@ -1,0 +1,258 @@
+--- A Unix stream socket on luv's loop, and a resolver beside it. What is said on a connection is the
+-- business of its session (see nexthop.server): an object with feed, finish, take, advance, is_full,
+-- is_done, close and the fields `wake` and `blocked`.
+local M = {}
+
+-- sun_path of Linux and the BSDs, its final zero not counted.
+local longest_path = 103
+
+local lingers = 2000 -- ms that a client has to read why its connection ends
+
+local Listener, Connection = {}, {}
+Listener.__index, Connection.__index = Listener, Connection
+
+-- luv ends the process when a callback raises: what raises here is logged.
+local function safely(self, callback)
+  return function(a, b)
+    local ok, err = xpcall(function() callback(a, b) end, debug.traceback)
+    if not ok then self.log(tostring(err)) end
+  end
+end
+
+-- ---- a connection ------------------------------------------------------------------
+
+function Connection:close()
+  if self.closed then return end
+  self.closed = true
+  self.session:close()
+  self.listener:forget(self)
+  if self.timer then self.timer:close() end
+  self.pipe:close()
+end
+
+local function read_on(self)
+  if self.reading or self.closed or self.at_end then return end
+  self.reading = true
+  self.pipe:read_start(safely(self.listener, function(err, chunk)
+    if self.closed then return end
+    if err then return self:close() end
+    if chunk then
+      self.session:feed(chunk)
+    else
+      self.at_end = true
+      self.session:finish()
+    end
+    self:update()
+    self.listener:pump()
+  end))
+end
+
+local function read_no_more(self)
+  if not self.reading then return end
+  self.reading = false
+  self.pipe:read_stop()
+end
+
+-- Ends our side; then waits for the client's end, so that it sees the last line and no reset.
+local function say_goodbye(self)
+  if self.leaving then return end
+  self.leaving = true
+  self.pipe:shutdown(safely(self.listener, function()
+    if self.closed then return end
+    if self.at_end or self.listener.draining then return self:close() end
+    self.timer = self.listener.uv.new_timer()
+    self.timer:start(lingers, 0, safely(self.listener, function() self:close() end))
+  end))
+end
+
+local function write(self)
+  local output = self.session:take()
+  if not output then return end
+  local ok = self.pipe:write(output, safely(self.listener, function(err)
+    if self.closed then return end
+    if err then return self:close() end
+    if self.session.blocked then self:update() end
+  end))
+  if not ok then self:close() end
+end
+
+local function exchange(self)
+  local session = self.session
+  write(self)
+  if self.closed then return end
+  session.blocked = self.pipe:get_write_queue_size() > self.listener.limits.output
+  if session:is_full() then return end
+  session:advance() -- with what came before it was full
+  write(self)
+end
+
+--- Whatever happened: sends what is there, reads on where there is room, ends what is over.
+function Connection:update()
+  local session = self.session
+  if not self.closed then exchange(self) end
+  if self.closed then return end
+  if session:is_done() then
+    if self.at_end and self.leaving then return self:close() end
+    read_on(self) -- what still comes is thrown away
+    return say_goodbye(self)
+  end
+  if session:is_full() then read_no_more(self) else read_on(self) end
+end
+
+-- ---- the socket --------------------------------------------------------------------
+
+function Listener:accept()
+  local pipe = self.uv.new_pipe(false)
+  if not self.pipe:accept(pipe) then return pipe:close() end
+  if self.count >= self.limits.connections then
+    self.log(("more than %d connections: one is refused"):format(self.limits.connections))
+    return pipe:close()
+  end
+  local session = self.session()
+  local connection = setmetatable({ listener = self, pipe = pipe, session = session }, Connection)
+  session.wake = function() self.awake[connection] = true end
+  self.connections[connection] = true
+  self.count = self.count + 1
+  connection:update()
+end
+
+function Listener:forget(connection)
+  self.connections[connection], self.awake[connection] = nil, nil
+  self.count = self.count - 1
+  self:look_for_end()
+end
+
+--- Goes on with the connections that have something to send.
+function Listener:flush()
+  local connection = next(self.awake)
+  while connection do
+    self.awake[connection] = nil
+    connection:update()
+    connection = next(self.awake)
+  end
+end
+
+--- Sees to it that the resolver is called when it wants to be.
+function Listener:pump()
+  self:flush()
+  if not self.timer or self.closed then return end
+  local seconds = self.resolver:timeout()
+  self.timer:stop()
+  if seconds then self.timer:start(math.ceil(seconds * 1000), 0, self.process) end
+end
+
+local function watch(self, resolver)
+  local uv = self.uv
+  self.resolver, self.timer = resolver, uv.new_timer()
+  self.process = safely(self, function()
+    if self.closed then return end
+    resolver:process()
+    self:pump()
+  end)
+  self.poll = uv.new_poll(resolver:pollfd())
+  self.poll:start("r", self.process)
+end
+
+-- Is there a socket that nobody listens on? Removes it. Returns nil and why, if the path is taken.
+local function make_room(uv, path)
+  local stat, _, code = uv.fs_lstat(path)
+  if not stat then
+    if code == "ENOENT" then return true end
+    return nil, ("%s: %s"):format(path, code)
+  end
+  if stat.type ~= "socket" then return nil, path .. ": is there, and is no socket" end
+  local probe, answered, refused = uv.new_pipe(false), false, nil
+  local request, err = probe:connect(path, function(reason) answered, refused = true, reason end)
+  if not request then answered, refused = true, err end
+  while not answered do uv.run("once") end
+  probe:close()
+  if not refused then return nil, path .. ": another server listens there" end
+  if not tostring(refused):find "ECONNREFUSED" then return nil, ("%s: %s"):format(path, refused) end
+  local ok, reason = uv.fs_unlink(path)
+  if not ok then return nil, reason end
+  return true
+end
+
+--- Listens.
+-- @param path of the socket
+-- @param options session = function() -> session; limits; mode (0660); resolver, to be driven by the
+-- loop (nil: somebody else does); log = function(text); uv
+-- @return listener; or nil and why not
+function M.listen(path, options)
+  local uv = options.uv or require "luv"
+  if #path > longest_path then
+    return nil, ("%s: a socket's path has at most %d bytes"):format(path, longest_path)
+  end
+  local free, reason = make_room(uv, path)
+  if not free then return nil, reason end
+  local self = setmetatable({
+    uv = uv, path = path, session = options.session, limits = options.limits,
+    log = options.log or function(text) io.stderr:write("nexthop: ", text, "\n") end,
+    connections = {}, awake = {}, count = 0, pipe = uv.new_pipe(false),
+  }, Listener)
+  local ok, err = self.pipe:bind(path)
+  if not ok then
+    self.pipe:close()
+    return nil, ("%s: %s"):format(path, err)
+  end
+  -- nobody can connect before it listens
+  ok, err = uv.fs_chmod(path, options.mode or 432)
+  if ok then
+    ok, err = self.pipe:listen(128, safely(self, function(failed)
+      if not failed and not self.draining then self:accept() end
+      self:pump()
+    end))
+  end
+  if not ok then
+    self.pipe:close()
+    uv.fs_unlink(path)
+    return nil, tostring(err)
+  end
+  if options.resolver then watch(self, options.resolver) end
+  return self
+end
+
+-- ---- the end ----------------------------------------------------------------------
+
+local function stop_listening(self)
+  if not self.pipe:is_closing() then self.pipe:close() end -- libuv removes the socket, too
+end
+
+function Listener:look_for_end()
+  if self.draining and self.count == 0 and not self.closed then self:close() end
+end
+
+--- No more connections and requests; when all is answered, or after so many seconds, it closes.
+function Listener:drain(seconds, callback)
+  if self.draining then return end
+  self.draining, self.on_close = true, callback
+  stop_listening(self)
+  self.deadline = self.uv.new_timer()
+  self.deadline:start(math.ceil(seconds * 1000), 0, safely(self, function() self:close() end))
+  local all = {}
+  for connection in pairs(self.connections) do all[#all + 1] = connection end
+  for _, connection in ipairs(all) do
+    read_no_more(connection)
+    connection.at_end = true
+    connection.session:finish()
+    connection:update()
+  end
+  self:pump()
+  self:look_for_end()
+end
+
+--- Closes the socket and all connections.
+function Listener:close()
+  if self.closed then return end
+  self.closed = true
+  stop_listening(self)
+  local all = {}
+  for connection in pairs(self.connections) do all[#all + 1] = connection end
+  for _, connection in ipairs(all) do connection:close() end
+  for _, name in ipairs { "timer", "poll", "deadline" } do
+    if self[name] then self[name]:close() end
+  end
+  if self.on_close then self.on_close() end
+end
+
+return M

@@ -1,0 +1,175 @@
+--- What nexthop.server and its clients say to each other: one JSON object a line. Results and errors
+-- go out as they are, with TLSA data in hex, and come back with their bytes and metatables.
+--
+-- Encoding needs nothing; decoding needs lua-cjson.
+local M = {}
+
+--- The longest line, without its end.
+M.max_line = 65536
+
+--- Encoded as `null`.
+M.null = setmetatable({}, { __tostring = function() return "null" end })
+
+--- Decodes JSON; a function(text) -> value that raises, and what it gives for null. Replaceable:
+-- rspamd has a JSON of its own.
+function M.json()
+  local cjson = require "cjson"
+  return cjson.decode, cjson.null
+end
+
+-- ---- encoding ------------------------------------------------------------
+
+-- Fields that are lists, also when they are empty.
+local lists = {
+  hosts = true, ips = true, records = true, weaker = true, unusable = true, names = true, trace = true,
+}
+
+local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+
+local function escape(c)
+  return escapes[c] or ("\\u%04x"):format(c:byte())
+end
+
+-- The forms of a character in UTF-8 (RFC 3629 4).
+local characters = {
+  "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]", "^[\225-\236\238\239][\128-\191][\128-\191]",
+  "^\237[\128-\159][\128-\191]", "^\240[\144-\191][\128-\191][\128-\191]",
+  "^[\241-\243][\128-\191][\128-\191][\128-\191]", "^\244[\128-\143][\128-\191][\128-\191]",
+}
+
+-- Bytes that are no UTF-8 would make the line no JSON; a message may quote them.
+local function repair(run)
+  local good, at = {}, 1
+  while at <= #run do
+    local stop
+    for _, form in ipairs(characters) do
+      stop = stop or select(2, run:find(form, at))
+    end
+    good[#good + 1] = stop and run:sub(at, stop) or "?"
+    at = (stop or at) + 1
+  end
+  return table.concat(good)
+end
+
+local function encode_string(text)
+  if text:find "[\128-\255]" then text = text:gsub("[\128-\255]+", repair) end
+  return '"' .. text:gsub('[%c"\\]', escape) .. '"'
+end
+
+local function hex(data)
+  return (data:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+local encode
+
+local function encode_table(value, key)
+  local parts = {}
+  if lists[key] or value[1] ~= nil then
+    for i, item in ipairs(value) do parts[i] = encode(item) end
+    return "[" .. table.concat(parts, ",") .. "]"
+  end
+  for name, item in pairs(value) do
+    parts[#parts + 1] = encode_string(tostring(name)) .. ":" .. encode(item, name)
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+-- key: under which the value stands, for what depends on it
+encode = function(value, key)
+  local kind = type(value)
+  if value == M.null or value == nil then return "null" end
+  if kind == "table" then return encode_table(value, key) end
+  if kind == "boolean" then return tostring(value) end
+  if kind == "number" then
+    if value ~= value or value == math.huge or value == -math.huge then return "null" end
+    if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return ("%d"):format(value) end
+    return ("%.14g"):format(value)
+  end
+  return encode_string(key == "data" and hex(value) or tostring(value))
+end
+
+--- A table as one line of JSON, its end included.
+function M.encode(value)
+  return encode(value) .. "\n"
+end
+
+-- ---- decoding ------------------------------------------------------------
+
+-- nil for null, and whole numbers as integers where Lua has those.
+local function clean(value, null)
+  if value == null then return nil end
+  if type(value) == "table" then
+    for key, item in pairs(value) do value[key] = clean(item, null) end
+  elseif type(value) == "number" and value == math.floor(value) and math.abs(value) < 2 ^ 53 then
+    return math.floor(value)
+  end
+  return value
+end
+
+--- The object of a line.
+-- @return table; or nil and why it is none
+function M.decode(line)
+  if not line:find "^%s*{" then return nil, "not a JSON object" end
+  local decode, null = M.json()
+  local ok, value = pcall(decode, line)
+  if not ok or type(value) ~= "table" then
+    return nil, "no valid JSON: " .. (tostring(value):gsub("[^\32-\126]+", " "))
+  end
+  return clean(value, null)
+end
+
+-- ---- what was a result is one again ---------------------------------------------
+
+local function unhex(text)
+  return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
+end
+
+-- Without the C half (a client need not have it) results have no metatables.
+local function metatables()
+  if not M.metatables then
+    local ok, core = pcall(require, "nexthop.core")
+    if ok then require "nexthop.format" end -- how they print
+    M.metatables = ok and core.metatables or {}
+  end
+  return M.metatables
+end
+
+local function restore(value, kind)
+  if type(value) ~= "table" then return value end
+  local meta = metatables()
+  for _, name in ipairs { "records", "weaker", "unusable" } do
+    for _, record in ipairs(value[name] or {}) do
+      record.data = unhex(record.data)
+      setmetatable(record, meta.record)
+    end
+  end
+  for _, host in ipairs(value.hosts or {}) do
+    restore(host, kind == "plan" and "plan_host" or "host")
+  end
+  restore(value.err, "error")
+  for _, err in pairs(value.failed or {}) do restore(err, "error") end
+  return setmetatable(value, meta[kind])
+end
+
+local kinds = {
+  gather_destinations = "destinations", gather_ips = "ips", gather_tlsa = "tlsa", plan = "plan",
+}
+
+--- Gives an answer's result or error its bytes and metatables back, in place.
+-- @param op what was asked
+-- @param answer as M.decode gives it
+-- @return result; or nil and the error
+function M.restore(op, answer)
+  if answer.error then return nil, restore(answer.error, "error") end
+  local result = answer.result
+  if type(result) ~= "table" then
+    return nil, restore({ code = "servfail", message = "the server gave no result", permanent = false },
+      "error")
+  end
+  if kinds[op] then return restore(result, kinds[op]) end
+  restore(result.plan, "plan")
+  restore(result.error, "error")
+  return result
+end
+
+return M
