@@ -24,6 +24,7 @@ nullmxmixed     MX 0 .
 nullmxmixed     MX 10 mx1.dane
 nullmxlast      MX 10 mx1.dane
 nullmxlast      MX 50 .
+nullmxalias     CNAME nullmx
 
 ; No MX. implicitalias has a secure alias in front.
 implicitalias   CNAME implicit
@@ -245,6 +246,7 @@ mixed       MX 20 mx1.dane.example.
 mx-hi2s     MX 10 hi2s
 nullmxmixed MX 0 .
 nullmxmixed MX 10 mx
+nullmxalias CNAME nullmx.example.
 mxip        MX 10 192.0.2.1.
 _25._tcp.tloop1 CNAME _25._tcp.tloop1
 _25._tcp.tloop2 CNAME tloop2b
