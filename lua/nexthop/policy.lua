@@ -176,13 +176,15 @@ end
 --- Checks options against what is allowed.
 -- @param given the table of options
 -- @param spec { key = function(value) -> value; or nil and what is allowed }; see M.options
--- @param prefix for messages about tables in tables, such as "sender."
+-- @param prefix for messages about a table in a table: "sender.", or "." in a function of a spec
 -- @return the options that are given, as the functions returned them; or nil and a message that
 -- names the key and what is allowed
 function M.check(given, spec, prefix)
   prefix = prefix or ""
   if type(given) ~= "table" then
-    return nil, ("%s: a table expected, got a %s"):format((prefix:gsub("%.$", "")), type(given))
+    prefix = prefix:gsub("%.$", "")
+    return nil, ("%s%sa table expected, got a %s"):format(prefix, prefix ~= "" and ": " or "",
+      type(given))
   end
   local keys = {}
   for key in pairs(spec) do keys[#keys + 1] = key end
@@ -195,7 +197,9 @@ function M.check(given, spec, prefix)
         table.concat(keys, ", "))
     end
     local result, reason = check(value)
-    if result == nil then return nil, ("%s%s: %s"):format(prefix, key, reason) end
+    if result == nil then
+      return nil, prefix .. key .. (reason:sub(1, 1) == "." and reason or ": " .. reason)
+    end
     checked[key] = result
   end
   return checked
@@ -204,14 +208,18 @@ end
 --- Functions for M.check: of options that all of the glue has.
 M.options = {}
 
---- Options of nexthop.new: tried, with all that goes with it (trust anchors ...).
+--- Options of nexthop.new: tried, with all that goes with it (trust anchors ...). What may work
+-- out another time (no memory, no descriptors) is no fault of theirs.
 function M.options.resolver(value)
   if type(value) ~= "table" then return nil, "options of nexthop.new expected, as a table" end
   local nexthop = require "nexthop"
   local ok, resolver, err = pcall(nexthop.new, value)
   if not ok then return nil, (tostring(resolver):gsub("^.-:%d+: ", "")) end
-  if not resolver then return nil, err.message end
-  resolver:close()
+  if resolver then
+    resolver:close()
+  elseif err.code == "config" then
+    return nil, err.message
+  end
   return value
 end
 

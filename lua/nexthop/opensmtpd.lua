@@ -1,0 +1,291 @@
+--- OpenSMTPD's filter protocol, smtpd-filters(7), versions 0.4 to 0.7 and later ones of that shape:
+-- what filter-nexthop stands on, and any other filter can.
+--
+--   local opensmtpd = require "nexthop.opensmtpd"
+--   local filter = opensmtpd.new { deadline = 10 }
+--   filter:on("mail-from", function(request)             -- a phase: wants one answer, now or later
+--     if request.address:find "@example%.org$" and not request.session.authenticated then
+--       request:reject "550 5.7.1 Not from outside"
+--     else
+--       request:proceed()
+--     end
+--   end)
+--   filter:on("tx-mail", function(event) ... end)        -- a report: wants none
+--   filter:run()                                         -- until smtpd closes
+--
+-- The handlers run on luv's loop and must not block. smtpd ends, and takes all mail with it, when a
+-- filter exits or says something wrong: so every answer is checked and given exactly once, a handler
+-- that raises is logged and its request proceeds, and so does one without an answer at its deadline.
+local uv = require "luv"
+local protocol = require "nexthop.opensmtpd.protocol"
+local streams = require "nexthop.streams"
+local logging = require "nexthop.opensmtpd.log"
+
+local M = { log = logging }
+
+local filter = {}
+filter.__index = filter
+
+local high_water = 1048576 -- bytes of answers that smtpd has not read, before we read no more
+
+-- ---- requests ------------------------------------------------------------------
+
+local request = {}
+request.__index = request
+
+-- Writes the answer, once. What is written is whole and valid, or smtpd would end.
+local function answer(self, decision, parameter)
+  if self.answered then return nil, "has its answer already" end
+  self.answered = decision
+  local owner = self.filter
+  owner.open = owner.open - 1
+  if self.session.open[self.phase] == self then self.session.open[self.phase] = nil end
+  owner:send(protocol.result(self, decision, parameter))
+  owner:settle()
+  return true
+end
+
+--- Nothing against it.
+-- @return true; or nil and a reason when the request has its answer already
+function request:proceed() return answer(self, "proceed") end
+
+--- Marks the message, or the session, as junk. Raises at `commit`, where smtpd does not take it.
+function request:junk()
+  if self.phase == "commit" then error("junk is no answer at commit", 2) end
+  return answer(self, "junk")
+end
+
+local function checked(text)
+  local reply, reason = protocol.reply(text)
+  if not reply then error(reason, 3) end
+  return reply
+end
+
+--- Refuses the command.
+-- @param text the SMTP reply: 4xx or 5xx, a space and printable ASCII; raises on any other
+function request:reject(text) return answer(self, "reject", checked(text)) end
+
+--- Refuses and closes the connection; text as for reject.
+function request:disconnect(text) return answer(self, "disconnect", checked(text)) end
+
+--- Goes on with another parameter in place of the client's.
+function request:rewrite(parameter)
+  if type(parameter) ~= "string" or parameter == "" or #parameter > 1900 or parameter:find "%c" then
+    error("a parameter expected, one line of up to 1900 bytes", 2)
+  end
+  return answer(self, "rewrite", parameter)
+end
+
+--- For `data-line`: sends a line of the message on. The last one is "."
+function request:write(line)
+  if self.phase ~= "data-line" then error("lines are for data-line", 2) end
+  if line:find "[\r\n]" then error("one line expected", 2) end
+  self.filter:send(protocol.data_line(self, line))
+end
+
+-- ---- what comes in --------------------------------------------------------------
+
+-- Runs a handler; an error in it is logged with its place and goes no further.
+local function guarded(self, what, session, handler, ...)
+  local ok, err = xpcall(handler, debug.traceback, ...)
+  if not ok then
+    self.log:line { session = session and session.id, error = what, message = tostring(err) }
+  end
+  return ok
+end
+M.guarded = guarded
+
+function filter:session(id, keep)
+  local session = self.sessions[id]
+  if not session then
+    session = { id = id, authenticated = false, is_local = false, open = {} }
+    if keep then self.sessions[id] = session end
+  end
+  return session
+end
+
+local function on_report(self, event)
+  local session = self:session(event.id, protocol.begins[event.name])
+  event.session = session
+  protocol.update(session, event)
+  local handler = self.handlers[event.name]
+  if handler then guarded(self, event.name, session, handler, event) end
+  if event.name == "link-disconnect" then
+    -- smtpd looks at no answer for it any more, whoever works on one may stop
+    self.sessions[event.id] = nil
+    for _, open in pairs(session.open) do
+      if open.on_gone then guarded(self, open.phase, session, open.on_gone, open) end
+      open:proceed()
+    end
+  end
+end
+
+local function expire(self, open)
+  self.log:line { session = open.session.id, event = "deadline", phase = open.phase,
+    action = "proceed" }
+  open:proceed()
+end
+
+local function on_request(self, event, overlong)
+  local session = self:session(event.id)
+  event.session, event.filter = session, self
+  setmetatable(event, request)
+  local handler = self.handlers[event.phase]
+  if event.phase == "data-line" then -- a stream, not a question
+    if not handler or overlong then
+      event:write(event.parameter)
+    elseif not guarded(self, "data-line", session, handler, event) then
+      event:write(event.parameter)
+    end
+    return
+  end
+  -- smtpd has one question open per session and phase: an older one it has forgotten
+  local former = session.open[event.phase]
+  if former then
+    former.answered, self.open = "forgotten", self.open - 1
+    if former.on_gone then guarded(self, former.phase, session, former.on_gone, former) end
+  end
+  session.open[event.phase] = event
+  self.open = self.open + 1
+  if overlong then
+    self.log:line { session = event.id, event = "overlong", phase = event.phase, action = "proceed" }
+    event:proceed()
+  elseif not handler then
+    event:proceed()
+  else
+    if self.deadline then self:watch(event) end
+    if not guarded(self, event.phase, session, handler, event) then event:proceed() end
+  end
+end
+
+-- Deadlines are all equally long: the oldest request is first in the queue. One timer.
+function filter:watch(event)
+  local queue = self.queue
+  event.due = uv.now() + math.ceil(self.deadline * 1000)
+  queue.last = queue.last + 1
+  queue[queue.last] = event
+  if not self.timer:is_active() then self:arm() end
+end
+
+function filter:arm()
+  local queue = self.queue
+  while queue.first <= queue.last and queue[queue.first].answered do
+    queue[queue.first] = nil
+    queue.first = queue.first + 1
+  end
+  if queue.first > queue.last then return end
+  local wait = math.max(0, queue[queue.first].due - uv.now())
+  self.timer:start(wait, 0, function()
+    local first = queue[queue.first]
+    if first and not first.answered and first.due <= uv.now() then
+      guarded(self, "deadline", first.session, self.on_deadline or expire, self, first)
+      first:proceed()
+    end
+    self:arm()
+  end)
+end
+
+local function register(self)
+  local lines = {}
+  local function add(kind, name)
+    lines[#lines + 1] = ("register|%s|smtp-in|%s\n"):format(kind, name)
+  end
+  for _, name in ipairs(protocol.order) do
+    if protocol.needed[name] or self.handlers[name] then
+      add(protocol.phases[name] and "filter" or "report", name)
+    end
+  end
+  lines[#lines + 1] = "register|ready\n"
+  self:send(table.concat(lines))
+end
+
+local function on_line(self, line, overlong)
+  local event, reason = protocol.parse(line)
+  if not event then
+    self.log:line { event = "ignored", reason = reason, line = line:sub(1, 200) }
+  elseif event.kind == "config" then
+    if event.key == "ready" and not self.ready then
+      self.ready = true
+      register(self)
+    elseif event.key ~= "ready" then
+      self.config[event.key] = event.value
+    end
+  elseif event.kind == "filter" then
+    on_request(self, event, overlong)
+  elseif overlong then
+    self.log:line { session = event.id, event = "overlong", report = event.name }
+  else
+    on_report(self, event)
+  end
+end
+
+-- ---- the filter -----------------------------------------------------------------
+
+--- Makes a filter.
+-- @param options `deadline`: seconds after which a request without an answer proceeds (none);
+-- `on_deadline(filter, request)`: called then, may answer otherwise; `log`: an opensmtpd.log (to
+-- stderr); `input`, `output`: descriptors (0, 1); `max_line`: bytes of the longest line that is
+-- looked at (65536)
+function M.new(options)
+  options = options or {}
+  return setmetatable({
+    deadline = options.deadline, on_deadline = options.on_deadline,
+    log = options.log or logging.new(2), input = options.input or 0, output = options.output or 1,
+    max_line = options.max_line or 65536,
+    handlers = {}, sessions = {}, config = {}, open = 0, queue = { first = 1, last = 0 },
+  }, filter)
+end
+
+--- Sets the handler of a phase (called with a request) or of a report (called with an event).
+-- A request has phase, session, parameter (all after the token), for mail-from and rcpt-to also
+-- address, and on_gone, which may be set: called when nobody waits for the answer any more. An
+-- event has name, session and the fields that smtpd-filters(7) tells, by name.
+-- A session has id, source, destination, rdns, fcrdns, helo, username, authenticated and is_local.
+function filter:on(name, handler)
+  if not protocol.phases[name] and not protocol.reports[name] then
+    error(("'%s' is no phase and no event of smtpd"):format(tostring(name)), 2)
+  end
+  self.handlers[name] = handler
+  return self
+end
+
+function filter:send(text)
+  self.writer:write(text)
+  if self.writer:queued() > high_water then self.reader:pause() end
+end
+
+-- At the end of input, once all that was open has its answer and smtpd has it: leave.
+function filter:settle()
+  if not self.ended or self.open > 0 or self.left then return end
+  self.left = true
+  self.timer:stop()
+  self.writer:close(function()
+    self.log:close(function() uv.stop() end)
+  end)
+end
+
+--- Reads and answers until the end of input; then returns, when everything is answered.
+function filter:run()
+  self.timer = uv.new_timer()
+  self.writer = streams.writer(self.output, {
+    on_drain = function() self.reader:resume() end,
+    on_broken = function(reason) self.log:line { error = "output", message = reason } end,
+  })
+  self.reader = streams.reader(self.input, {
+    max = self.max_line,
+    on_line = function(line, overlong) guarded(self, "line", nil, on_line, self, line, overlong) end,
+    on_end = function(reason, rest)
+      if reason then self.log:line { error = "input", message = reason } end
+      if rest ~= "" then
+        self.log:line { event = "ignored", reason = "unfinished", line = rest:sub(1, 200) }
+      end
+      self.ended = true
+      self:settle()
+    end,
+  })
+  uv.run()
+  self.timer:close()
+  uv.run("nowait") -- what was closed is gone before Lua is
+end
+
+return M

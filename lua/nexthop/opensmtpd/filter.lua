@@ -1,0 +1,179 @@
+--- filter-nexthop: looks the sender's and the recipient's domain up while the client waits, and
+-- answers as its configuration says.
+local uv = require "luv"
+local opensmtpd = require "nexthop.opensmtpd"
+local policy = require "nexthop.policy"
+local protocol = require "nexthop.opensmtpd.protocol"
+local pump = require "nexthop.pump"
+local settings_of = require "nexthop.opensmtpd.settings"
+
+local M = {}
+
+local roles = { ["mail-from"] = "sender", ["rcpt-to"] = "recipient" }
+
+-- Codes by RFC 7505 (null MX) and RFC 3463.
+local replies = {
+  sender = {
+    null_mx = { "550 5.7.27", "Sender domain%s accepts no mail (null MX)" },
+    no_host = { "550 5.1.8", "Sender domain%s does not exist or has no mail host" },
+    broken = { "550 5.7.1", "No mail host of sender domain%s has an address" },
+    unroutable = { "550 5.7.1", "No mail host of sender domain%s can be reached" },
+    bogus = { "550 5.7.1", "DNSSEC validation of sender domain%s failed" },
+    failure = { "550 5.7.1", "Sender domain%s could not be looked up" },
+  },
+  recipient = {
+    null_mx = { "556 5.1.10", "Recipient domain%s accepts no mail (null MX)" },
+    no_host = { "550 5.1.2", "Recipient domain%s does not exist or has no mail host" },
+    broken = { "550 5.4.4", "No mail host of recipient domain%s has an address" },
+    unroutable = { "550 5.4.4", "No mail host of recipient domain%s can be reached" },
+    bogus = { "550 5.4.4", "DNSSEC validation of recipient domain%s failed" },
+    failure = { "550 5.4.4", "Recipient domain%s could not be looked up" },
+  },
+}
+local otherwise = {
+  sender = { "550 5.7.1", "Sender domain%s is not accepted here" },
+  recipient = { "550 5.4.4", "Recipient domain%s is not accepted here" },
+}
+
+-- The domain as it may stand in a reply: nothing that the peer could have made up.
+local function shown(domain)
+  if #domain > 253 or domain:find "[^%w._-]" then return "" end
+  return " " .. domain
+end
+
+local function reply(role, finding, action, domain)
+  if action == "tempfail" then
+    return ("451 4.4.3 Domain%s cannot be checked now, try again later"):format(shown(domain))
+  end
+  local code = replies[role][finding] or otherwise[role]
+  return code[1] .. " " .. code[2]:format(shown(domain))
+end
+
+-- What the configuration's own function says: an action, and the text of a reject; nil for nothing
+-- or for what makes no sense, which is logged.
+local function ask_policy(self, event)
+  local ok, result = xpcall(function() return self.settings.policy(event) end, debug.traceback)
+  local wrong
+  if not ok then
+    wrong = tostring(result)
+  elseif result == nil then
+    return nil
+  elseif type(result) == "table" then
+    local text, reason = protocol.reply(result[2])
+    if result[1] == "reject" and text then return "reject", text end
+    wrong = result[1] == "reject" and reason or "a table other than { \"reject\", text }"
+  elseif settings_of.is_action(result) then
+    return result
+  else
+    wrong = ("neither an action nor { \"reject\", text }: %s"):format(tostring(result))
+  end
+  self.log:line { session = event.session.id, error = "policy", finding = event.finding,
+    message = wrong }
+end
+
+local function decide(self, request, event)
+  local action, text
+  if self.settings.policy then action, text = ask_policy(self, event) end
+  action = action or self.settings[event.role][event.finding] or "proceed"
+  if action == "reject" or action == "tempfail" then
+    text = text or reply(event.role, event.finding, action, event.domain)
+  end
+  if action ~= "proceed" or self.verbose then
+    self.log:line {
+      session = event.session.id, role = event.role, finding = event.finding, action = action,
+      domain = event.domain, address = event.address, source = event.session.source, reply = text,
+      message = event.err and event.err.message,
+    }
+  end
+  if action == "junk" then
+    request:junk()
+  elseif text then
+    request:reject(text)
+  else
+    request:proceed()
+  end
+end
+
+local timed_out = {
+  code = "timeout", permanent = false, message = "the deadline came before the answer",
+}
+local not_there = {
+  code = "servfail", permanent = false, message = "there is no resolver at the moment",
+}
+
+-- Why an address is not looked at; nil and its domain when it is.
+local function skip(self, role, session, address)
+  local outside = not session.authenticated and not session.is_local
+  if role == "sender" and not outside then return "authenticated or local session" end
+  if role == "recipient" and outside then return "remote session" end
+  local domain, reason = policy.domain(address)
+  if not domain then return reason end
+  if self.settings.exclude(domain) then return "excluded" end
+  return nil, domain
+end
+
+local function on_request(self, request)
+  local role, session = roles[request.phase], request.session
+  local reason, domain = skip(self, role, session, request.address)
+  if reason then
+    if self.verbose then
+      self.log:line { session = session.id, role = role, action = "proceed", reason = reason,
+        address = request.address }
+    end
+    return request:proceed()
+  end
+  local event = { role = role, phase = request.phase, address = request.address, domain = domain,
+    session = session }
+  request.event = event
+
+  local deadline = self.settings.deadline
+  local begun = uv.now()
+  local handle = self.pump:plan(domain, { deadline = deadline }, function(plan, err)
+    if request.answered then return end
+    opensmtpd.guarded(self.filter, "decision", session, function()
+      event.result, event.err = plan, err
+      event.finding = policy.find(role, plan, err)
+      if plan and uv.now() - begun >= deadline * 1000 then -- it holds only what was known by then
+        event.finding, event.err = "failure", timed_out
+      end
+      decide(self, request, event)
+    end)
+    request:proceed() -- if it has no answer yet
+  end)
+  if handle then
+    request.on_gone = function() handle:cancel() end
+  else
+    event.finding, event.err = "failure", not_there
+    decide(self, request, event)
+  end
+end
+
+--- Runs the filter until the end of input.
+-- @param settings of nexthop.opensmtpd.settings
+-- @param options `verbose`: log what proceeds, too; `input`, `output`: descriptors
+function M.run(settings, options)
+  options = options or {}
+  local self = { settings = settings, verbose = options.verbose }
+  self.filter = opensmtpd.new {
+    input = options.input, output = options.output,
+    -- the plan has a deadline of its own: this one is for when even that does not come
+    deadline = settings.deadline + 1,
+    on_deadline = function(_, request)
+      request.on_gone()
+      request.event.finding, request.event.err = "failure", timed_out
+      decide(self, request, request.event)
+    end,
+  }
+  self.log = self.filter.log
+  self.pump = pump.new(settings.resolver, function(reason, pause)
+    self.log:line { error = "resolver", message = reason, retry = pause }
+  end)
+  self.pump:get()
+  for phase in pairs(roles) do
+    self.filter:on(phase, function(request) on_request(self, request) end)
+  end
+  self.filter:run()
+  self.pump:stop()
+end
+
+return M

@@ -1,0 +1,174 @@
+--- Lines from one descriptor and to another on luv's loop, whatever these are: pipes, sockets (one
+-- and the same for both, under smtpd), terminals, files. Nothing blocks but writes to a file.
+local uv = require "luv"
+
+local M = {}
+
+local chunk_size = 65536
+
+-- The handle for a descriptor that can be polled; nil for files and other devices.
+local function open_stream(fd)
+  local kind = uv.guess_handle(fd)
+  local handle
+  if kind == "pipe" or kind == "Pipe" then
+    handle = uv.new_pipe(false)
+  elseif kind == "tcp" then
+    handle = uv.new_tcp()
+  elseif kind == "tty" then
+    return uv.new_tty(fd, fd == 0)
+  else
+    return nil
+  end
+  assert(handle:open(fd))
+  return handle
+end
+
+-- ---- reading -----------------------------------------------------------------
+
+local reader = {}
+reader.__index = reader
+
+-- A line that is longer than `max` is handed over cut, once its end is there.
+local function take(self, line)
+  local overlong = self.overlong or #line > self.max
+  if overlong then line = (self.overlong or line):sub(1, self.max) end
+  self.overlong = nil
+  self.on_line(line, overlong)
+end
+
+local function feed(self, chunk)
+  local from = 1
+  while true do
+    local stop = chunk:find("\n", from, true)
+    if not stop then break end
+    local line = chunk:sub(from, stop - 1)
+    if self.count > 0 then
+      self.parts[self.count + 1] = line
+      line = table.concat(self.parts)
+      self.parts, self.count, self.size = {}, 0, 0
+    end
+    from = stop + 1
+    take(self, line)
+  end
+  if from > #chunk then return end
+  local rest = chunk:sub(from)
+  if self.overlong then return end
+  self.count = self.count + 1
+  self.parts[self.count] = rest
+  self.size = self.size + #rest
+  if self.size > self.max then
+    self.overlong = table.concat(self.parts):sub(1, self.max)
+    self.parts, self.count, self.size = {}, 0, 0
+  end
+end
+
+local function finish(self, reason)
+  if self.ended then return end
+  self.ended = true
+  if self.handle and not self.handle:is_closing() then self.handle:close() end
+  self.on_end(reason, self.overlong or table.concat(self.parts))
+end
+
+local read_file
+function read_file(self)
+  if self.ended or self.paused or self.reading then return end
+  self.reading = true
+  uv.fs_read(self.fd, chunk_size, -1, function(err, chunk)
+    self.reading = false
+    if err or chunk == "" then return finish(self, err) end
+    feed(self, chunk)
+    read_file(self)
+  end)
+end
+
+local function read(self)
+  if not self.handle then return read_file(self) end
+  self.handle:read_start(function(err, chunk)
+    if chunk then feed(self, chunk) else finish(self, err) end
+  end)
+end
+
+--- Reads lines.
+-- @param fd the descriptor
+-- @param options on_line(line, overlong): a line without its end; overlong: only its first `max`
+-- bytes (65536); on_end(reason, rest): the end of input, `rest` is what came after the last line
+-- @return reader with pause() and resume()
+function M.reader(fd, options)
+  local self = setmetatable({
+    fd = fd, handle = open_stream(fd), max = options.max or 65536, parts = {}, count = 0, size = 0,
+    on_line = options.on_line, on_end = options.on_end,
+  }, reader)
+  read(self)
+  return self
+end
+
+function reader:pause()
+  if self.paused or self.ended then return end
+  self.paused = true
+  if self.handle then self.handle:read_stop() end
+end
+
+function reader:resume()
+  if not self.paused or self.ended then return end
+  self.paused = false
+  read(self)
+end
+
+-- ---- writing -----------------------------------------------------------------
+
+local writer = {}
+writer.__index = writer
+
+local function written(self, err)
+  self.writing = self.writing - 1
+  if err and not self.broken then
+    self.broken = err
+    if self.on_broken then self.on_broken(err) end
+  end
+  if self.on_drain and self:queued() <= self.low then self.on_drain() end
+end
+
+--- Writes text, in order and without waiting.
+-- @param options on_drain(): called when the queue has become short (`low` bytes, 65536);
+-- on_broken(reason): the other side has closed
+-- @return writer
+function M.writer(fd, options)
+  return setmetatable({
+    fd = fd, handle = open_stream(fd), writing = 0, low = options.low or 65536,
+    on_drain = options.on_drain, on_broken = options.on_broken,
+  }, writer)
+end
+
+--- Bytes that are not yet written.
+function writer:queued()
+  if not self.handle or self.handle:is_closing() then return 0 end
+  return self.handle:get_write_queue_size()
+end
+
+--- @return false when the other side has closed
+function writer:write(text)
+  if self.broken then return false end
+  self.writing = self.writing + 1
+  if self.handle then
+    local ok, err = self.handle:write(text, function(reason) written(self, reason) end)
+    if not ok then written(self, err) end
+  else
+    local ok, err = uv.fs_write(self.fd, text, -1)
+    written(self, not ok and err or nil)
+  end
+  return true
+end
+
+--- Runs `done` when everything is written (or cannot be); then no more may be written.
+function writer:close(done)
+  if not self.handle or self.handle:is_closing() then return done() end
+  if self.broken or self.writing == 0 then
+    self.handle:close(done)
+  else
+    self.on_drain, self.low = function()
+      if self.writing == 0 and not self.handle:is_closing() then self.handle:close(done) end
+    end, math.huge
+  end
+end
+
+return M
