@@ -29,13 +29,9 @@ local function check_all(domain, related, ...)
     local resolver = support.resolver()
     check(resolver, domain, ...)
     check(resolver, domain, ...)
-    for _, method in ipairs { "gather_ips", "gather_tlsa", "gather_destinations" } do
-        resolver = support.resolver()
-        for _, name in ipairs(related) do
-            resolver[method](resolver, name)
-        end
-        check(resolver, domain, ...)
-    end
+    resolver = support.resolver()
+    support.look_up(resolver, related)
+    check(resolver, domain, ...)
     return check(resolver, domain, ...)
 end
 

@@ -36,6 +36,15 @@ end
 
 local permanent = { no_mail = true, nxdomain = true, invalid_name = true, invalid_mx = true }
 
+--- Fills the cache with what is known of names, whatever that is.
+function support.look_up(resolver, names)
+    for _, name in ipairs(names) do
+        resolver:gather_ips(name)
+        resolver:gather_tlsa(name)
+        resolver:gather_destinations(name)
+    end
+end
+
 --- Asserts that a call has failed with this code, and what the API says of every error.
 -- @return the error
 function support.failed(code, result, err)
