@@ -50,14 +50,14 @@ static inline void nh_setfuncs(lua_State *L, const luaL_Reg *l)
 static inline void nh_traceback(lua_State *L, const char *message)
 {
 #if LUA_VERSION_NUM >= 502
-    luaL_traceback(L, L, message, 2);
+    luaL_traceback(L, L, message, 1);
 #else
     lua_getglobal(L, "debug");
     if (lua_istable(L, -1))
         lua_getfield(L, -1, "traceback");
     if (lua_isfunction(L, -1)) {
         lua_pushstring(L, message);
-        lua_pushinteger(L, 3);
+        lua_pushinteger(L, 2);
         lua_call(L, 2, 1);
     } else {
         lua_pushstring(L, message);

@@ -88,8 +88,9 @@ void nh_deliver_one(lua_State *L, int self_index);
 int nh_deliver(lua_State *L, int self_index, double until);
 /* Raises what a callback has raised, once the batch is through. */
 void nh_raise_error(lua_State *L, int self_index);
-/* Lets a debug hook run: that is how the Lua program makes Ctrl-C an error. */
-void nh_let_interrupt(lua_State *L, int self_index);
+/* Lets a debug hook run: that is how the Lua program makes Ctrl-C an error. True, and the error
+ * on the stack, when it raised one. */
+bool nh_interrupted(lua_State *L, int self_index);
 void nh_open_request(lua_State *L); /* adds the calls to the table at the top of the stack */
 
 /* lua_resolver.c */

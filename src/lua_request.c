@@ -220,6 +220,8 @@ static int add_traceback(lua_State *L)
 
     if (!message && luaL_callmeta(L, 1, "__tostring"))
         message = lua_tostring(L, -1);
+    if (lua_isnil(L, 1))
+        message = "(the error is nil)"; /* nil would be no error */
     if (message)
         nh_traceback(L, message);
     else
@@ -292,8 +294,8 @@ int nh_deliver(lua_State *L, int self_index, double until)
     while ((request = TAILQ_FIRST(&self->finished)) != NULL && request->serial <= last) {
         nh_deliver_one(L, self_index);
         n++;
-        if (until > 0 && nh_now() >= until)
-            break;
+        if ((until > 0 && nh_now() >= until) || nh_forked(self))
+            break; /* the callback has forked: in the child, the others are not ours */
     }
     return n;
 }
@@ -314,15 +316,16 @@ void nh_raise_error(lua_State *L, int self_index)
 
 /* ---- calls --------------------------------------------------------------------------------------- */
 
-/* Lets a debug hook run: that is how the Lua program makes Ctrl-C an error. */
-void nh_let_interrupt(lua_State *L, int self_index)
+/* Lets a debug hook run: that is how the Lua program makes Ctrl-C an error. True, and the error
+ * on the stack, when it raised one. */
+bool nh_interrupted(lua_State *L, int self_index)
 {
-    if (lua_gethook(L)) {
-        nh_getuservalue(L, self_index);
-        lua_getfield(L, -1, "idle");
-        lua_remove(L, -2);
-        lua_call(L, 0, 0);
-    }
+    if (!lua_gethook(L))
+        return false;
+    nh_getuservalue(L, self_index);
+    lua_getfield(L, -1, "idle");
+    lua_remove(L, -2);
+    return lua_pcall(L, 0, 0, 0) != 0;
 }
 
 /* Waits for a call's own answer. The callbacks of others run meanwhile, but not inside one of
@@ -344,7 +347,10 @@ static int block(lua_State *L, struct nh_request *request)
         }
         if (code != NH_OK)
             break;
-        nh_let_interrupt(L, 1);
+        if (nh_interrupted(L, 1)) {
+            nh_stop_request(request);
+            return lua_error(L);
+        }
     }
     n = nh_push_result(L, request);
     nh_stop_request(request);
@@ -368,6 +374,8 @@ static int call(lua_State *L, enum nh_kind kind)
         /* anchored before it starts: requests[address] = { request, callback } */
         nh_getuservalue(L, 1);
         lua_rawgeti(L, -1, 1);
+        lua_pushvalue(L, -1);
+        nh_setuservalue(L, 5); /* for cancel() */
         lua_pushlightuserdata(L, request);
         lua_createtable(L, 2, 0);
         lua_pushvalue(L, 5);
@@ -407,7 +415,13 @@ static int request_cancel(lua_State *L)
     struct nh_request *request = luaL_checkudata(L, 1, NH_REQUEST);
     bool live = request->owner != NULL;
 
-    nh_stop_request(request);
+    if (live) {
+        nh_stop_request(request);
+        nh_getuservalue(L, 1);
+        lua_pushlightuserdata(L, request);
+        lua_pushnil(L);
+        lua_rawset(L, -3);
+    }
     lua_pushboolean(L, live);
     return 1;
 }

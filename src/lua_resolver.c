@@ -22,7 +22,7 @@ static int m_process(lua_State *L)
     start_time = nh_now();
     until = start_time + self->budget;
     n = nh_deliver(L, 1, until);
-    if (nh_usable(self) == NH_OK && nh_now() < until) {
+    if (nh_usable(self) == NH_OK && (n == 0 || nh_now() < until)) {
         nh_run(self, until, 0);
         n += nh_deliver(L, 1, until);
     }
@@ -40,20 +40,25 @@ static int m_wait(lua_State *L)
     struct nh_lua_resolver *self = nh_check_resolver(L);
     double seconds = luaL_optnumber(L, 2, -1), end = seconds >= 0 ? nh_now() + seconds : 0, left;
     enum nh_code code = nh_usable(self);
+    bool ran = false; /* once at least, whatever the time */
 
     if (code != NH_OK)
         return nh_push_unusable(L, code);
     for (;;) {
         nh_deliver(L, 1, 0);
         nh_raise_error(L, 1);
+        if (nh_forked(self))
+            return nh_push_unusable(L, NH_FORKED);
         if (nh_usable(self) != NH_OK || self->pending == 0)
             break;
         left = end > 0 ? end - nh_now() : NH_SLICE;
-        if (left <= 0)
+        if (left <= 0 && ran)
             break;
         if (TAILQ_EMPTY(&self->finished))
             nh_run(self, 0, left < NH_SLICE ? left : NH_SLICE);
-        nh_let_interrupt(L, 1);
+        ran = true;
+        if (nh_interrupted(L, 1))
+            return lua_error(L);
     }
     lua_pushboolean(L, self->pending == 0);
     return 1;
@@ -178,22 +183,28 @@ static void free_resolver(struct nh_lua_resolver *self)
     nh_resolver_free(r);
 }
 
-/* close(): idempotent. Pending callbacks run with `closed`. */
+/* close(): idempotent. Pending callbacks run with `closed`; not in a forked child. */
 static int m_close(lua_State *L)
 {
     struct nh_lua_resolver *self = nh_check_resolver(L);
 
+    if (self->resolver && !self->closing && !nh_forked(self)) {
+        self->closing = true;
+        stop_all(self, true);
+        while (!TAILQ_EMPTY(&self->finished) && !nh_forked(self))
+            nh_deliver_one(L, 1);
+        if (!nh_forked(self)) {
+            free_resolver(self);
+            nh_raise_error(L, 1);
+        }
+    }
     if (self->resolver && nh_forked(self)) {
         nh_resolver_abandon(self->resolver);
         stop_all(self, false);
         free_resolver(self);
-    } else if (self->resolver && !self->closing) {
-        self->closing = true;
-        stop_all(self, true);
-        while (!TAILQ_EMPTY(&self->finished))
-            nh_deliver_one(L, 1);
-        free_resolver(self);
-        nh_raise_error(L, 1);
+        nh_getuservalue(L, 1); /* the callbacks, which will not run */
+        lua_newtable(L);
+        lua_rawseti(L, -2, 1);
     }
     lua_pushboolean(L, true);
     return 1;

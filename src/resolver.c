@@ -490,11 +490,17 @@ static void finish(struct nh_lookup *l)
     l->done(l->arg, l); /* may free l */
 }
 
+static bool can_send(const struct nh_resolver *r)
+{
+    return r->stats.running < r->max_pending && !TAILQ_EMPTY(&r->queued);
+}
+
 static void send_queued(struct nh_resolver *r)
 {
     struct nh_lookup *l;
 
-    while (r->stats.running < r->max_pending && (l = TAILQ_FIRST(&r->queued)) != NULL) {
+    while (can_send(r)) {
+        l = TAILQ_FIRST(&r->queued);
         TAILQ_REMOVE(&r->queued, l, link);
         r->stats.queued--;
         submit(l);
@@ -505,6 +511,7 @@ void nh_resolver_drain(struct nh_resolver *r)
 {
     struct nh_lookup *l;
 
+    send_queued(r); /* a lookup that was stopped has left its place */
     while ((l = TAILQ_FIRST(&r->ready)) != NULL) {
         finish(l);
         send_queued(r);
@@ -532,6 +539,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
 {
     struct nh_lookup *l;
 
+    send_queued(r);
     if (!nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
     if (seconds > 0 && !nh_loop_ready(r->loop) && TAILQ_EMPTY(&r->ready))
@@ -553,7 +561,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
 
 double nh_resolver_timeout(struct nh_resolver *r)
 {
-    return TAILQ_EMPTY(&r->ready) ? nh_loop_timeout(r->loop) : 0;
+    return TAILQ_EMPTY(&r->ready) && !can_send(r) ? nh_loop_timeout(r->loop) : 0;
 }
 
 int nh_resolver_fd(const struct nh_resolver *r)

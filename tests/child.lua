@@ -28,7 +28,7 @@ end
 -- more for a signal. Upvalues are not carried over; values (strings, numbers) go as arguments: `...`.
 -- options: stdin = text; args = the interpreter's own ("-lnexthop") in place of the code;
 -- before = shell commands ("ulimit -n 32").
-function M.child(code, options, ...)
+function M.run(code, options, ...)
   options = options or {}
   local words = { options.before and options.before .. ";" or "", "timeout -k 5 120", quote(M.lua) }
   if options.args then
