@@ -15,7 +15,7 @@ server:
     chroot: ""
     database: ""
     zonesdir: "%s"
-    pidfile: "%s/nsd.pid"
+    pidfile: ""
     logfile: "%s/nsd.log"
     xfrdfile: ""
     zonelistfile: "%s/nsd.zones"
@@ -50,7 +50,7 @@ end
 
 local function write_config(self, zones)
     local dir = self.dir
-    local parts = { config_head:format(self.port, dir, dir, dir, dir, dir) }
+    local parts = { config_head:format(self.port, dir, dir, dir, dir) }
     for _, zone in ipairs(zones) do
         parts[#parts + 1] = ("zone:\n    name: \"%s\"\n    zonefile: \"%s\"\n"):format(zone.name, zone.file)
     end
