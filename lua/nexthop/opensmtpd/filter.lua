@@ -127,13 +127,13 @@ local function on_request(self, request)
   request.event = event
 
   local deadline = self.settings.deadline
-  local begun = uv.now()
+  local begun = uv.hrtime()
   local handle = self.pump:plan(domain, { deadline = deadline }, function(plan, err)
     if request.answered then return end
     opensmtpd.guarded(self.filter, "decision", session, function()
       event.result, event.err = plan, err
       event.finding = policy.find(role, plan, err)
-      if plan and uv.now() - begun >= deadline * 1000 then -- it holds only what was known by then
+      if plan and (uv.hrtime() - begun) / 1e9 >= deadline - 0.01 then -- it holds only what was known by then
         event.finding, event.err = "failure", timed_out
       end
       decide(self, request, event)
