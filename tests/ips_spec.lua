@@ -56,7 +56,7 @@ describe("gather_ips", function()
         end)
 
         it("has all of them, all of IPv6 before all of IPv4", function()
-            local resolver = support.resolver()
+            local resolver = support.resolver { options = { ["rrset-roundrobin"] = "no" } }
             local result = check(resolver, "many.example", nil, { dualstack = true })
             assert.equal(40, #result.ips)
             local seen = {}
