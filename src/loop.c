@@ -267,7 +267,13 @@ static int base_exit(struct ub_event_base *base, struct timeval *tv)
     return 0;
 }
 
-static struct ub_event_base_vmt base_vmt = {NULL, NULL, base_exit, event_new, NULL, NULL};
+/* The loop is ours to free. libunbound calls this all the same when it fails to start. */
+static void base_free(struct ub_event_base *base)
+{
+    (void)base;
+}
+
+static struct ub_event_base_vmt base_vmt = {base_free, NULL, base_exit, event_new, NULL, NULL};
 
 bool nh_loop_ready(const struct nh_loop *loop)
 {

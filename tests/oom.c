@@ -1,0 +1,190 @@
+/*
+ * oom.c - makes allocations of nexthop.core fail, for oom_spec.lua. Loaded twice as the same
+ * object: by LD_PRELOAD, to stand in front of malloc and its kin, and as a Lua module.
+ *
+ * Counted and failed is what is called from inside core.so; what Lua, libunbound and the others
+ * allocate is let through.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <link.h>
+#include <lua.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PUBLIC __attribute__((visibility("default")))
+#define CALLER ((uintptr_t)__builtin_return_address(0))
+
+PUBLIC int luaopen_oom(lua_State *L);
+
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+extern void __libc_free(void *);
+
+static uintptr_t low, high; /* where core.so is */
+static long countdown = -1; /* to the one that fails; negative: none */
+static long seen;
+static int failed;
+
+static int refuse(uintptr_t caller)
+{
+    if (caller < low || caller >= high)
+        return 0;
+    seen++;
+    if (countdown > 0 && --countdown == 0) {
+        countdown = -1;
+        failed = 1;
+        errno = ENOMEM;
+        return 1;
+    }
+    return 0;
+}
+
+/* What core.so has allocated and nobody has freed: an open hash of addresses. */
+#define SLOTS 65536
+#define GONE ((void *)1)
+static void *live[SLOTS];
+static long n_live;
+
+static void **slot(void *p)
+{
+    size_t i = ((uintptr_t)p >> 4) * 2654435761u % SLOTS, n;
+
+    for (n = 0; n < SLOTS && live[i] && live[i] != p; n++)
+        i = (i + 1) % SLOTS;
+    return &live[i];
+}
+
+static void *ours(uintptr_t caller, void *p)
+{
+    if (p && caller >= low && caller < high) {
+        *slot(p) = p;
+        n_live++;
+    }
+    return p;
+}
+
+static void forget(void *p)
+{
+    void **at;
+
+    if (!p || n_live == 0)
+        return;
+    at = slot(p);
+    if (*at == p) {
+        *at = GONE;
+        n_live--;
+    }
+}
+
+PUBLIC void *malloc(size_t size)
+{
+    return refuse(CALLER) ? NULL : ours(CALLER, __libc_malloc(size));
+}
+
+PUBLIC void *calloc(size_t n, size_t size)
+{
+    return refuse(CALLER) ? NULL : ours(CALLER, __libc_calloc(n, size));
+}
+
+PUBLIC void *realloc(void *p, size_t size)
+{
+    void *new;
+
+    if (refuse(CALLER))
+        return NULL;
+    new = __libc_realloc(p, size);
+    if (new &&CALLER >= low && CALLER < high) {
+        forget(p);
+        ours(CALLER, new);
+    }
+    return new;
+}
+
+PUBLIC char *strdup(const char *s)
+{
+    size_t size = strlen(s) + 1;
+    char *copy = refuse(CALLER) ? NULL : ours(CALLER, __libc_malloc(size));
+
+    return copy ? memcpy(copy, s, size) : NULL;
+}
+
+PUBLIC void free(void *p)
+{
+    forget(p);
+    __libc_free(p);
+}
+
+static int find(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    static const char name[] = "/nexthop/core.so";
+    size_t len = strlen(info->dlpi_name);
+    int i;
+
+    (void)size, (void)arg;
+    if (len < sizeof name || strcmp(info->dlpi_name + len - (sizeof name - 1), name) != 0)
+        return 0;
+    low = UINTPTR_MAX;
+    for (i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + p->p_vaddr;
+
+        if (p->p_type != PT_LOAD)
+            continue;
+        if (start < low)
+            low = start;
+        if (start + p->p_memsz > high)
+            high = start + p->p_memsz;
+    }
+    return 1;
+}
+
+/* fail(n): the n-th allocation from now on fails; 0: none does. */
+static int oom_fail(lua_State *L)
+{
+    countdown = (long)luaL_checkinteger(L, 1);
+    if (countdown == 0)
+        countdown = -1;
+    failed = 0;
+    return 0;
+}
+
+/* failed(): did it come to that? */
+static int oom_failed(lua_State *L)
+{
+    lua_pushboolean(L, failed);
+    return 1;
+}
+
+/* seen(): allocations of core.so so far. */
+static int oom_seen(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)seen);
+    return 1;
+}
+
+/* live(): allocations of core.so that were not freed. */
+static int oom_live(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)n_live);
+    return 1;
+}
+
+int luaopen_oom(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushcfunction(L, oom_fail);
+    lua_setfield(L, -2, "fail");
+    lua_pushcfunction(L, oom_failed);
+    lua_setfield(L, -2, "failed");
+    lua_pushcfunction(L, oom_seen);
+    lua_setfield(L, -2, "seen");
+    lua_pushcfunction(L, oom_live);
+    lua_setfield(L, -2, "live");
+    lua_pushboolean(L, dl_iterate_phdr(find, NULL));
+    lua_setfield(L, -2, "found");
+    return 1;
+}
