@@ -1,0 +1,22 @@
+-- rspamd's plugin nexthop: mail hosts of sender and recipient domains. All of it is in nexthop.rspamd.
+local lua_util = require "lua_util"
+local logger = require "rspamd_logger"
+
+if rawget(_G, "confighelp") then
+  rspamd_config:add_example(nil, "nexthop", "Mail hosts of sender and recipient domains, DNSSEC, DANE", [[
+nexthop {
+  # socket = "/run/nexthop/nexthop.sock";   # a nexthop-server; without it each worker resolves by itself
+  resolver { forward = "127.0.0.1"; }
+  deadline = 4s;
+}
+]])
+  return
+end
+
+local ok, plugin = pcall(require, "nexthop.rspamd")
+if ok then
+  plugin.register(rspamd_config)
+else
+  logger.errx(rspamd_config, "nexthop: %s", plugin)
+  lua_util.disable_module("nexthop", "config")
+end

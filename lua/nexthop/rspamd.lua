@@ -1,0 +1,321 @@
+--- The plugin `nexthop` of rspamd: what is to be said about the mail hosts of senders' and recipients'
+-- domains, as symbols. plugins.d/nexthop.lua calls register() and is all that rspamd sees of it.
+local lua_util = require "lua_util"
+local rspamd_logger = require "rspamd_logger"
+local rspamd_tcp = require "rspamd_tcp"
+local rspamd_util = require "rspamd_util"
+local domains = require "nexthop.rspamd.domains"
+local options = require "nexthop.rspamd.options"
+local protocol = require "nexthop.protocol"
+
+local M = {}
+
+local N = "nexthop"
+
+--- Symbols of each finding: name, default score, description.
+M.symbols = {
+  sender = {
+    null_mx = { "NEXTHOP_FROM_NULL_MX", 4, "Sender domain accepts no mail (null MX)" },
+    no_host = { "NEXTHOP_FROM_NO_HOST", 3, "Sender domain does not exist or has no mail host" },
+    broken = { "NEXTHOP_FROM_BROKEN", 2, "No mail host of the sender domain has an address" },
+    unroutable = { "NEXTHOP_FROM_UNROUTABLE", 2, "No mail host of the sender domain can be reached" },
+    bogus = { "NEXTHOP_FROM_BOGUS", 1, "DNSSEC validation of the sender domain failed" },
+    failure = { "NEXTHOP_FROM_FAILURE", 0, "Sender domain could not be looked up" },
+  },
+  recipient = {
+    null_mx = { "NEXTHOP_RCPT_NULL_MX", 0, "Recipient domain accepts no mail (null MX)" },
+    no_host = { "NEXTHOP_RCPT_NO_HOST", 0, "Recipient domain does not exist or has no mail host" },
+    broken = { "NEXTHOP_RCPT_BROKEN", 0, "No mail host of the recipient domain has an address" },
+    unroutable = { "NEXTHOP_RCPT_UNROUTABLE", 0, "No mail host of the recipient domain can be reached" },
+    bogus = { "NEXTHOP_RCPT_BOGUS", 0, "DNSSEC validation of the recipient domain failed" },
+    failure = { "NEXTHOP_RCPT_FAILURE", 0, "Recipient domain could not be looked up" },
+    dane = { "NEXTHOP_RCPT_DANE", 0, "All mail hosts of the recipient domain have DANE" },
+    dane_partial = { "NEXTHOP_RCPT_DANE_PARTIAL", 0, "Some mail hosts of the recipient domain have DANE" },
+    dane_broken = { "NEXTHOP_RCPT_DANE_BROKEN", 0, "DANE of a mail host of the recipient domain is broken" },
+    no_dane = { "NEXTHOP_RCPT_NO_DANE", 0, "No mail host of the recipient domain has DANE" },
+  },
+}
+
+-- ---- what is to be looked up ----------------------------------------------------------
+
+-- A Unix socket or a loopback address; of no address nothing is known.
+local function is_local(task)
+  local ip = task:get_from_ip()
+  if not ip or not ip:is_valid() then return false end
+  local text = ip:to_string()
+  return text:find "^127%." ~= nil or text == "::1" or text:find "^::ffff:127%." ~= nil
+    or text:sub(1, 1) == "/" or text:find "^unix:" ~= nil
+end
+
+local function add(self, task, queries, role, address)
+  local domain, reason = domains.of(address)
+  if domain and self.excludes(domain) then reason = "excluded" end
+  if reason then
+    lua_util.debugm(N, task, "%s %s is not looked at: %s", role, address.addr, reason)
+  elseif not queries[role .. domain] then
+    queries[role .. domain] = true
+    queries[#queries + 1] = { role = role, domain = domain, address = address.addr }
+    return true
+  end
+end
+
+local function collect(self, task)
+  local settings, queries = self.settings, {}
+  local inside = task:get_user() ~= nil or is_local(task)
+  if settings.sender and not inside then
+    local from = task:get_from { "smtp", "orig" }
+    if from and from[1] then add(self, task, queries, "sender", from[1]) end
+  end
+  if settings.recipients and inside then
+    local count = 0
+    for _, address in ipairs(task:get_recipients { "smtp", "orig" } or {}) do
+      if count >= settings.max_recipients then break end
+      if add(self, task, queries, "recipient", address) then count = count + 1 end
+    end
+  end
+  return queries
+end
+
+-- ---- what is said about it ---------------------------------------------------------------
+
+local function ask_policy(self, task, query)
+  local symbols = M.symbols[query.role]
+  local ok, answer = pcall(self.settings.policy, {
+    role = query.role, phase = query.role == "sender" and "mail-from" or "rcpt-to",
+    address = query.address, domain = query.domain, finding = query.finding,
+    result = query.result, err = query.err, task = task,
+  })
+  if not ok then
+    rspamd_logger.errx(task, "policy: %s", tostring(answer))
+  elseif answer == false then
+    return nil
+  elseif symbols[answer] or answer == "ok" then
+    return answer
+  elseif answer ~= nil then
+    rspamd_logger.errx(task, "policy: '%s' is no finding of a %s", tostring(answer), query.role)
+  end
+  return query.finding
+end
+
+local function conclude(self, task, queries)
+  local said, order = {}, {}
+  for _, query in ipairs(queries) do
+    local finding
+    if not query.skipped then
+      if not query.finding then
+        query.finding = "failure"
+        query.err = query.err or
+          { code = "timeout", message = query.domain .. ": no answer in time", permanent = false }
+      end
+      lua_util.debugm(N, task, "%s %s: %s %s", query.role, query.domain, query.finding,
+        query.err and query.err.message or "")
+      finding = query.finding
+      if self.settings.policy then finding = ask_policy(self, task, query) end
+    end
+    local symbol = finding and M.symbols[query.role][finding]
+    if symbol then
+      local name = symbol[1]
+      if not said[name] then
+        said[name] = {}
+        order[#order + 1] = name
+      end
+      table.insert(said[name], query.domain)
+    end
+  end
+  for _, name in ipairs(order) do
+    task:insert_result(name, 1.0, said[name])
+  end
+end
+
+-- ---- the lookups -------------------------------------------------------------------------
+
+-- The resolver gives up a little before the task does: what it knows by then is worth having.
+local function shortened(deadline)
+  return math.max(deadline - 0.25, deadline * 0.8)
+end
+
+local function take_answer(self, query, line)
+  local answer, reason = protocol.decode(line)
+  if not answer then
+    query.err = { code = "servfail", message = reason, permanent = false }
+    return
+  end
+  local result, err
+  if self.settings.policy then -- which gets to see the plan
+    result, err = protocol.restore(query.role, answer)
+  else
+    result, err = answer.result, answer.error
+  end
+  if not result then
+    query.err = err
+    return
+  end
+  query.finding, query.skipped = result.finding, result.skipped
+  query.domain = result.domain or query.domain
+  query.result, query.err = result.plan, result.error
+end
+
+-- A connection for each: the server is asked for all of them at once.
+local function ask_server(self, task, queries)
+  local left = #queries
+  for _, query in ipairs(queries) do
+    local answered = false
+    local function finish(err, data)
+      if answered then return end
+      answered = true
+      if data and not err then
+        take_answer(self, query, tostring(data))
+      else
+        query.err = { code = "timeout", permanent = false,
+          message = ("%s: %s"):format(self.settings.socket, tostring(err or "no answer")) }
+        rspamd_logger.infox(task, "no answer for %s: %s", query.domain, query.err.message)
+      end
+      left = left - 1
+      if left == 0 then conclude(self, task, queries) end
+    end
+    local sent = rspamd_tcp.new {
+      task = task, host = self.settings.socket, port = 0, timeout = self.settings.deadline,
+      stop_pattern = "\n", callback = finish,
+      data = { protocol.encode {
+        id = 1, op = query.role, domain = query.domain,
+        options = { deadline = shortened(self.settings.deadline) },
+      } },
+    }
+    if not sent then finish "cannot connect" end
+  end
+end
+
+local function ask_worker(self, task, queries)
+  local policy = require "nexthop.policy"
+  local ok, reason = self.worker:ready()
+  if not ok then
+    for _, query in ipairs(queries) do
+      query.err = { code = "config", message = reason, permanent = false }
+    end
+    return conclude(self, task, queries)
+  end
+  local start, limit = self.now(), shortened(self.settings.deadline)
+  self.worker:look_up(task, queries, self.settings.deadline, function(query, plan, err)
+    query.finding, query.result, query.err = policy.find(query.role, plan, err), plan, err
+    if plan and self.now() - start >= limit then -- it holds no more than what was known by then
+      query.finding, query.err = nil, nil
+    end
+  end, function() conclude(self, task, queries) end)
+end
+
+local function check(self, task)
+  local queries = collect(self, task)
+  if #queries == 0 then return end
+  if self.worker then ask_worker(self, task, queries) else ask_server(self, task, queries) end
+end
+
+-- ---- registration ---------------------------------------------------------------------------
+
+-- The least of what is configured for any worker, in seconds.
+local function task_timeout(cfg)
+  local least
+  local function see(section, depth)
+    if type(section) ~= "table" or depth > 3 then return end
+    local value = section.task_timeout
+    if type(value) == "number" and value > 0 then least = math.min(least or value, value) end
+    for _, inner in pairs(section) do see(inner, depth + 1) end
+  end
+  see(cfg:get_all_opt "worker", 1)
+  local all = cfg:get_all_opt "options"
+  local value = type(all) == "table" and all.task_timeout
+  if type(value) ~= "number" or value <= 0 then value = 8 end
+  return math.min(least or value, value)
+end
+
+local function add_exclusions(self, cfg)
+  local given = self.settings.exclude_domains
+  local function warn(text) rspamd_logger.warnx(cfg, "%s", text) end
+  self.excludes = function() return false end
+  if type(given) == "table" then
+    self.excludes = domains.exclusions(given, warn)
+  elseif given then
+    local map = cfg:add_map {
+      type = "callback", url = given, description = "domains that nexthop does not look up",
+      callback = function(text) self.excludes = domains.exclusions(domains.entries(text), warn) end,
+    }
+    if not map then return nil, "exclude_domains: cannot be had: " .. given end
+  end
+  return true
+end
+
+-- rspamd has no cjson of its own; ucl reads JSON, too.
+local function choose_json()
+  if pcall(require, "cjson") then return end
+  local ucl = require "ucl"
+  protocol.json = function()
+    return function(text)
+      local parser = ucl.parser()
+      local ok, err = parser:parse_string(text)
+      if not ok then error(err, 0) end
+      return parser:get_object()
+    end, ucl.null
+  end
+end
+
+local function add_worker(self, cfg)
+  local paths = rawget(_G, "rspamd_paths") or {}
+  local directories = {}
+  for _, path in ipairs { paths.RUNDIR or "", paths.DBDIR or "", os.getenv "TMPDIR" or "/tmp" } do
+    if path:sub(1, 1) == "/" then directories[#directories + 1] = path end
+  end
+  self.worker = require("nexthop.rspamd.worker").new {
+    resolver = self.settings.resolver, deadline = shortened(self.settings.deadline),
+    directories = directories, tcp = rspamd_tcp, now = self.now,
+    log = function(text) rspamd_logger.errx(cfg, "nexthop: %s", text) end,
+  }
+  cfg:add_on_load(function(_, ev_base, worker)
+    if not worker:is_scanner() then return end
+    cfg:add_periodic(ev_base, 0.01, function() return self.worker:turn() end, false)
+  end)
+  cfg:register_finish_script(function() self.worker:close() end)
+end
+
+local function register_symbols(self, cfg)
+  local id = cfg:register_symbol {
+    name = "NEXTHOP_CHECK", type = "callback", group = N, flags = "empty,nostat",
+    augmentations = { ("timeout=%f"):format(self.settings.deadline) },
+    callback = function(task) check(self, task) end,
+  }
+  for _, symbols in pairs(M.symbols) do
+    for _, symbol in pairs(symbols) do
+      cfg:register_symbol {
+        name = symbol[1], type = "virtual", parent = id, group = N, score = symbol[2],
+        description = symbol[3],
+      }
+    end
+  end
+end
+
+--- Reads the section `nexthop`, and registers the symbols; on an error says which, and leaves the
+-- module disabled.
+-- @param cfg rspamd_config
+function M.register(cfg)
+  local given = cfg:get_all_opt(N)
+  if not given then
+    lua_util.disable_module(N, "config")
+    return
+  end
+  local function warn(text) rspamd_logger.warnx(cfg, "nexthop: %s", text) end
+  local self = { now = rspamd_util.get_time }
+  local reason
+  self.settings, reason = options.check(given, task_timeout(cfg), warn)
+  if self.settings then
+    local ok
+    ok, reason = add_exclusions(self, cfg)
+    if not ok then self.settings = nil end
+  end
+  if not self.settings then
+    rspamd_logger.errx(cfg, "nexthop: %s", reason)
+    lua_util.disable_module(N, "config")
+    return
+  end
+  if self.settings.socket then choose_json() else add_worker(self, cfg) end
+  register_symbols(self, cfg)
+end
+
+return M

@@ -1,0 +1,60 @@
+--- Domains as rspamd gives them, and the map of those that are not looked at. Needs no C: only a domain
+-- that is not ASCII does, and stays as it is where the C half of nexthop is not installed.
+local M = {}
+
+local function to_ascii(domain)
+  if not domain:find "[\128-\255]" then return domain:lower() end
+  local ok, core = pcall(require, "nexthop.core")
+  return ok and core.name(domain, true) or domain:lower()
+end
+
+--- The domain to look up of one of task:get_from() or task:get_recipients(): rspamd leaves the case as
+-- it is, and strips the brackets of address literals.
+-- @return domain; or nil and why there is none
+function M.of(address)
+  local domain = address.domain
+  if address.addr == "" or address.addr == "<>" then return nil, "null sender" end
+  if not domain or domain == "" then return nil, "no domain" end
+  if domain:find "[:%[%]]" or domain:find "^%d+%.%d+%.%d+%.%d+$" then return nil, "address literal" end
+  return (to_ascii(domain):gsub("%.$", ""))
+end
+
+--- Compiles lines or a list: `example.org` is that name, `*.example.net` everything below it.
+-- @param entries list of strings
+-- @param warn function(text), for entries that are none
+-- @return function(domain) -> boolean
+function M.exclusions(entries, warn)
+  local names, below = {}, {}
+  for _, entry in ipairs(entries) do
+    local wildcard, rest = entry:match "^(%*%.)(.*)$"
+    local name = to_ascii(rest or entry):gsub("%.$", "")
+    if name == "" or name:find "[%s*/@]" or name:find("..", 1, true) then
+      warn(("exclude_domains: '%s' is neither a domain nor '*.' and a domain"):format(entry))
+    elseif wildcard then
+      below[name] = true
+    else
+      names[name] = true
+    end
+  end
+  return function(domain)
+    if names[domain] then return true end
+    local dot = domain:find(".", 1, true)
+    while dot do
+      if below[domain:sub(dot + 1)] then return true end
+      dot = domain:find(".", dot + 1, true)
+    end
+    return false
+  end
+end
+
+--- The entries of a map's text.
+function M.entries(text)
+  local list = {}
+  for line in (text .. "\n"):gmatch "([^\n]*)\n" do
+    local entry = line:gsub("#.*", ""):match "^%s*(%S+)"
+    if entry then list[#list + 1] = entry end
+  end
+  return list
+end
+
+return M

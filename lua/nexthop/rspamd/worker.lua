@@ -1,0 +1,245 @@
+--- A lookup server inside a worker of rspamd. rspamd gives Lua no event loop of its own, but holds a
+-- task that waits at a socket: so lookups are made here, by the worker's own resolver, and a task whose
+-- answers are not yet there waits at a Unix socket in a private directory. One periodic of rspamd's
+-- drives the resolver and the socket (luv's loop, run without waiting).
+local M = {}
+
+local Worker, Hold = {}, {}
+Worker.__index, Hold.__index = Worker, Hold
+
+-- Seconds until the next turn: with work, soon after work, at rest.
+local busy, ready, idle = 0.005, 0.01, 0.05
+local ready_for = 5
+local pause = 60 -- seconds before another try, when the resolver or the socket could not be had
+
+-- luv keeps the coroutine that has loaded it, and runs its callbacks there. rspamd's threads come and
+-- go: this one stays, and is used for nothing else.
+local luv_thread, uv
+
+local function load_luv()
+  if not uv then
+    luv_thread = coroutine.create(function() return require "luv" end)
+    local ok, module = coroutine.resume(luv_thread)
+    if not ok then return nil, tostring(module) end
+    uv = module
+  end
+  return uv
+end
+
+--- @param options resolver (options of nexthop.new), deadline, directories (to try for the socket),
+-- now = function() -> seconds, log = function(text), tcp = require "rspamd_tcp"
+function M.new(options)
+  return setmetatable({
+    options = options, log = options.log, now = options.now, jobs = {}, last = 0, worked = 0,
+  }, Worker)
+end
+
+-- ---- the socket's directory ---------------------------------------------------------
+
+local function remove(directory)
+  uv.fs_unlink(directory .. "/socket")
+  uv.fs_rmdir(directory)
+end
+
+-- Directories of workers that were killed.
+local function remove_stale(parent)
+  local scan = uv.fs_scandir(parent)
+  while scan do
+    local name = uv.fs_scandir_next(scan)
+    if not name then break end
+    local pid = tonumber(name:match "^nexthop%-(%d+)%-......$")
+    if pid then
+      local alive, _, code = uv.kill(pid, 0)
+      if not alive and code == "ESRCH" then remove(parent .. "/" .. name) end
+    end
+  end
+end
+
+local function make_directory(parents)
+  local reasons = {}
+  for _, parent in ipairs(parents) do
+    remove_stale(parent)
+    local directory, reason = uv.fs_mkdtemp(("%s/nexthop-%d-XXXXXX"):format(parent, uv.os_getpid()))
+    if directory then return directory end
+    reasons[#reasons + 1] = ("%s: %s"):format(parent, tostring(reason))
+  end
+  return nil, table.concat(reasons, "; ")
+end
+
+-- ---- a task that waits -----------------------------------------------------------------
+
+-- A session of nexthop.listener: the task sends the number of its job, and gets a line when it is done.
+function Hold:feed(bytes)
+  self.input = self.input .. bytes
+  local number = self.input:match "^(%d+)\n"
+  if not number then
+    if #self.input > 20 then self.finished = true end
+    return
+  end
+  self.job = self.worker.jobs[tonumber(number)]
+  if not self.job then
+    self.finished = true
+  elseif self.job.left == 0 then
+    self:answer()
+  else
+    self.job.hold = self
+  end
+end
+
+function Hold:answer()
+  self.output, self.answered = "done\n", true
+  self.wake()
+end
+
+function Hold:take()
+  local output = self.output
+  self.output = nil
+  return output
+end
+
+function Hold:finish() self.finished = true end
+function Hold:advance() end
+function Hold:is_full() return false end
+function Hold:is_done() return self.answered or self.finished end
+
+-- The task has gone: nobody wants the answers.
+function Hold:close()
+  local job = self.job
+  if job and job.left > 0 then job:cancel() end
+end
+
+-- ---- starting, turning, ending ----------------------------------------------------------
+
+local function start(self)
+  local ok, reason = load_luv()
+  if not ok then return nil, reason end
+  local directory
+  directory, reason = make_directory(self.options.directories)
+  if not directory then return nil, reason end
+  local resolver, listener, err
+  resolver, err = require("nexthop").new(self.options.resolver)
+  if not resolver then
+    remove(directory)
+    return nil, err.message
+  end
+  listener, reason = require("nexthop.listener").listen(directory .. "/socket", {
+    uv = uv, mode = 384, log = self.log, limits = { output = 65536, connections = 10000 },
+    session = function()
+      return setmetatable({ worker = self, input = "", wake = function() end }, Hold)
+    end,
+  })
+  if not listener then
+    resolver:close()
+    remove(directory)
+    return nil, reason
+  end
+  self.directory, self.resolver, self.listener = directory, resolver, listener
+  self.path = directory .. "/socket"
+  return true
+end
+
+--- Is there a resolver? Makes it at first use, which must be in the worker.
+-- @return true; or nil and why not
+function Worker:ready()
+  if self.resolver then return true end
+  if self.again and self.now() < self.again then return nil, self.reason end
+  local ok, started, reason = pcall(start, self)
+  if ok and started then
+    self.again = nil
+    return true
+  end
+  self.reason = tostring(ok and reason or started)
+  self.again = self.now() + pause
+  self.log("the worker cannot resolve: " .. self.reason)
+  return nil, self.reason
+end
+
+local function process(self)
+  local ok, err = pcall(self.resolver.process, self.resolver)
+  if not ok then self.log(tostring(err)) end
+  self.listener:flush()
+end
+
+--- One turn of the periodic.
+-- @return seconds until the next
+function Worker:turn()
+  if not self.resolver then return idle end
+  uv.run "nowait" -- takes connections
+  uv.run "nowait" -- reads from them
+  process(self)
+  if (self.resolver:pending() or 0) > 0 or self.listener.count > 0 then
+    self.worked = self.now()
+    return busy
+  end
+  return self.now() - self.worked < ready_for and ready or idle
+end
+
+--- The worker ends: the directory goes.
+function Worker:close()
+  if not self.resolver then return end
+  self.listener:close()
+  self.resolver:close()
+  uv.run "nowait"
+  remove(self.directory)
+  self.resolver = nil
+end
+
+-- ---- lookups ----------------------------------------------------------------------------
+
+local Job = {}
+Job.__index = Job
+
+function Job:cancel()
+  for query, handle in pairs(self.handles) do
+    handle:cancel()
+    self.handles[query] = nil
+  end
+end
+
+local function start_lookups(self, job, queries, answered)
+  for _, query in ipairs(queries) do
+    local handle, err = self.resolver:plan(query.domain, { deadline = self.options.deadline },
+      function(plan, failed)
+        job.handles[query] = nil
+        job.left = job.left - 1
+        answered(query, plan, failed)
+        if job.left == 0 and job.hold then job.hold:answer() end
+      end)
+    if handle then
+      job.handles[query] = handle
+    else
+      job.left = job.left - 1
+      answered(query, nil, err)
+    end
+  end
+end
+
+--- Looks domains up for a task.
+-- @param task waits, where the answers are not in the cache
+-- @param queries each with a domain
+-- @param timeout seconds
+-- @param answered function(query, plan, err), called for each query that is answered in time
+-- @param done function(), called when all are, or the time is up
+function Worker:look_up(task, queries, timeout, answered, done)
+  local job = setmetatable({ left = #queries, handles = {} }, Job)
+  start_lookups(self, job, queries, answered)
+  process(self) -- what is in the cache is answered here
+  if job.left == 0 then return done() end
+  self.last = self.last + 1
+  local number, over = self.last, false
+  self.jobs[number] = job
+  local function finish()
+    if over then return end
+    over = true
+    self.jobs[number] = nil
+    job:cancel()
+    done()
+  end
+  local waits = self.options.tcp.new {
+    task = task, host = self.path, port = 0, timeout = timeout, stop_pattern = "\n",
+    data = { number .. "\n" }, callback = finish,
+  }
+  if not waits then finish() end
+end
+
+return M

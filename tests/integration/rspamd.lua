@@ -1,0 +1,309 @@
+-- Real rspamd for tests and the demo: out of a Debian root (see ./root), with this tree's module built
+-- and installed there for its LuaJIT, the smallest configuration that runs, and no Redis.
+--
+--   local rspamd = require "tests.integration.rspamd"
+--   local root, why = rspamd.root "bookworm"           -- nil: it cannot be had here
+--   local server = rspamd.start(root, { conf = "local.d/nexthop.conf's text", files = { name = text } })
+--   local answer = server:scan { from = "a@dane.example", ip = "192.0.2.1" }
+--   answer.symbols.NEXTHOP_FROM_NULL_MX ...
+--   server:stop()
+--
+-- Blocks, on luv. In texts and files, @DIR@ is the instance's folder as rspamd sees it.
+local cjson = require "cjson"
+local uv = require "luv"
+
+local M = {}
+
+local Server = {}
+Server.__index = Server
+
+local here = debug.getinfo(1, "S").source:match "^@(.*)/tests/integration/[^/]*$" or "."
+
+M.packages = "rspamd gcc libc6-dev make pkgconf libluajit-5.1-dev luajit libunbound-dev libuv1-dev "
+  .. "libidn2-dev libssl-dev lua-luv lua-cjson ca-certificates"
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+-- What a shell command prints, and whether it succeeded.
+local function shell(command)
+  local pipe = assert(io.popen("exec 2>&1; unset LD_PRELOAD ASAN_OPTIONS LUA_PATH LUA_CPATH MAKEFLAGS; "
+    .. command .. "\necho \" $?\""))
+  local text, status = pipe:read("*a"):match "^(.-)\n? (%d+)\n$"
+  pipe:close()
+  return text, tonumber(status)
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  assert(file:write(text))
+  file:close()
+end
+
+-- Copies the tree in, builds and installs it; under the root's lock, since others use it, too.
+local build = [[
+set -e
+cd %s
+in=%s/opt/nexthop
+mkdir -p "$in"
+rm -rf "$in/lua" "$in/examples" "$in/bin" "$in/man"
+for part in src lua bin examples man .ci Makefile README.md LICENSE; do
+    [ ! -e "$part" ] || cp -a -u "$part" "$in/"
+done
+chroot %s sh -c 'cd /opt/nexthop && make -s LUA=luajit all && make -s LUA=luajit PREFIX=/usr install' \
+    >"$in/log" 2>&1 || { tail -n 20 "$in/log"; exit 1; }
+]]
+
+--- The path of a root of that release with the module in it; or nil and why it cannot be had.
+function M.root(suite)
+  local text, status = shell(("%s/tests/integration/root %s %s"):format(quote(here), suite, M.packages))
+  local root = text:match "([^\n]*)$"
+  if status ~= 0 then return nil, root end
+  text, status = shell(("flock %s sh -c %s"):format(quote(root .. ".lock"),
+    quote(build:format(quote(here), quote(root), quote(root)))))
+  assert(status == 0, text)
+  return root
+end
+
+--- Ports on 127.0.0.1 that are free just now.
+local function free_ports(n)
+  local sockets, ports = {}, {}
+  for i = 1, n do
+    sockets[i] = uv.new_tcp()
+    assert(sockets[i]:bind("127.0.0.1", 0))
+    ports[i] = sockets[i]:getsockname().port
+  end
+  for _, socket in ipairs(sockets) do socket:close() end
+  uv.run "nowait"
+  return ports
+end
+
+local configuration = [[
+pidfile = "@DIR@/rspamd.pid";
+options {
+  filters = "";
+  control_socket = "@DIR@/control mode=0600";
+  dns { nameserver = ["127.0.0.1:9"]; timeout = 1s; retransmits = 1; }
+  history_rows = 10;
+  max_cores_size = 0;
+  hs_cache_dir = "@DIR@";
+  @OPTIONS@
+}
+logging { type = "file"; filename = "@DIR@/log"; level = "info"; debug_modules = ["nexthop"]; }
+actions { reject = 100; add_header = 50; greylist = 40; }
+worker "normal" { bind_socket = "127.0.0.1:@PORT@"; count = 1; }
+worker "controller" { bind_socket = "127.0.0.1:@CONTROL@"; count = 1; password = "q"; }
+group "test" { symbols { "TEST" { weight = 0.0; } } }
+modules { path = "@PLUGINS@"; }
+.include "/etc/rspamd/modules.local.d/nexthop.conf"
+@MORE@
+]]
+
+--- Writes a configuration.
+-- @param options conf: local.d/nexthop.conf; options, more: of the main file; plugin: text of a
+-- further plugin; files: { name = text }
+function M.new(root, options)
+  local name = ("/tmp/nexthop-%d-%s"):format(uv.os_getpid(), tostring({}):match "0x(%x+)")
+  local self = setmetatable({ root = root, dir = name, folder = root .. name }, Server)
+  local ports = free_ports(2)
+  self.port, self.control = ports[1], ports[2]
+  assert(select(2, shell("mkdir -p " .. self.folder .. "/local.d " .. self.folder .. "/plugins.d "
+    .. self.folder .. "/run")) == 0)
+  local plugins = '/etc/rspamd/plugins.d/nexthop.lua'
+  local words = {
+    DIR = name, PORT = tostring(self.port), CONTROL = tostring(self.control),
+    OPTIONS = options.options or "", MORE = options.more or "", PLUGINS = plugins,
+  }
+  local function expand(text) return (text:gsub("@(%u+)@", words)) end
+  if options.plugin then
+    write(self.folder .. "/plugins.d/other.lua", options.plugin)
+    words.PLUGINS = plugins .. '"; path = "' .. name .. "/plugins.d/other.lua"
+  end
+  write(self.folder .. "/rspamd.conf", expand(configuration))
+  write(self.folder .. "/local.d/nexthop.conf", expand(options.conf or ""))
+  for file, text in pairs(options.files or {}) do write(self.folder .. "/" .. file, expand(text)) end
+  shell(("chroot %s chown -R _rspamd: %s"):format(quote(root), name))
+  return self
+end
+
+local function command(self, program)
+  return ("chroot %s /usr/bin/env -i PATH=/usr/bin:/bin TMPDIR=%s /usr/bin/%s"):format(
+    quote(self.root), self.dir, program)
+end
+
+local function variables(self)
+  return ("--var=LOCAL_CONFDIR=%s --var=DBDIR=%s/run --var=RUNDIR=%s/run"):format(self.dir, self.dir, self.dir)
+end
+
+--- `rspamadm configtest -s`: what it says, and its status.
+function Server:configtest()
+  return shell(command(self, ("rspamadm %s configtest -s -c %s/rspamd.conf"):format(variables(self), self.dir)))
+end
+
+function Server:log()
+  local file = io.open(self.folder .. "/log", "r")
+  local text = file and file:read "*a" or ""
+  if file then file:close() end
+  return text
+end
+
+-- Runs the loop until that is true; raises after so many seconds.
+local function wait_for(what, seconds, condition)
+  local start = uv.hrtime()
+  local timer = uv.new_timer()
+  timer:start(0, 20, function() end)
+  while not condition() do
+    if (uv.hrtime() - start) / 1e9 > seconds then
+      timer:close()
+      error("waited too long for " .. what, 2)
+    end
+    uv.run "once"
+  end
+  timer:close()
+end
+M.wait_for = wait_for
+
+--- Starts one; returns when it answers.
+function M.start(root, options)
+  local self = M.new(root, options)
+  local args = ("-f -u _rspamd -g _rspamd %s -c %s/rspamd.conf >%s/output 2>&1"):format(variables(self),
+    self.dir, self.folder)
+  local handle, pid = uv.spawn("/bin/sh", { args = { "-c", "exec " .. command(self, "rspamd " .. args) } },
+    function(code, signal) self.ended = ("status %d, signal %d"):format(code, signal) end)
+  self.handle, self.pid = assert(handle, pid), pid
+  wait_for("rspamd", 60, function()
+    if self.ended then
+      error("rspamd ended (" .. self.ended .. "):\n" .. shell("cat " .. self.folder .. "/output "
+        .. self.folder .. "/log"), 2)
+    end
+    local ok, answer = pcall(self.request, self, { path = "/ping" })
+    return ok and answer:find "pong" ~= nil
+  end)
+  return self
+end
+
+-- ---- messages ----------------------------------------------------------------------
+
+local message = table.concat({
+  "From: <header@nexthop.test>", "To: <someone@nexthop.test>", "Subject: a message",
+  "Message-ID: <1@nexthop.test>", "Date: Mon, 01 Jan 2024 00:00:00 +0000", "", "Some words.", "",
+}, "\r\n")
+
+-- Sends a request; `callback` gets the body, or nil and why not.
+local function send(self, request, callback)
+  local headers, tcp, parts = {}, uv.new_tcp(), {}
+  local function header(name, value) headers[#headers + 1] = name .. ": " .. value .. "\r\n" end
+  if request.from then header("From", "<" .. request.from .. ">") end
+  for _, rcpt in ipairs(request.rcpt or {}) do header("Rcpt", "<" .. rcpt .. ">") end
+  if request.ip then header("IP", request.ip) end
+  if request.user then header("User", request.user) end
+  local body = request.path and "" or message
+  header("Content-Length", #body)
+  local function over(text, err)
+    if tcp:is_closing() then return end
+    tcp:close()
+    callback(text, err)
+  end
+  tcp:connect("127.0.0.1", self.port, function(err)
+    if err then return over(nil, err) end
+    tcp:write(("%s %s HTTP/1.0\r\n%s\r\n%s"):format(request.path and "GET" or "POST",
+      request.path or "/checkv2", table.concat(headers), body))
+    tcp:read_start(function(failed, chunk)
+      if failed then return over(nil, failed) end
+      if chunk then
+        parts[#parts + 1] = chunk
+      else
+        local text = table.concat(parts)
+        local answer = text:match "\r\n\r\n(.*)$"
+        over(answer, not answer and "no whole answer" or nil)
+      end
+    end)
+  end)
+end
+
+--- The body of an answer.
+function Server:request(request)
+  local text, err, done
+  send(self, request, function(t, e) text, err, done = t, e, true end)
+  while not done do uv.run "once" end
+  if not text then error(err, 2) end
+  return text
+end
+
+--- Scans one message: { from, rcpt = list, ip, user }. The answer, decoded.
+function Server:scan(envelope)
+  return cjson.decode(self:request(envelope))
+end
+
+--- Scans many: the envelopes that next(i) gives for 1 to n, so many of them at a time.
+-- each(answer, i) gets the decoded answers; raises when one does not come.
+function Server:scan_many(n, at_once, next_envelope, each)
+  local i, open, failed = 0, 0, nil
+  local function more()
+    while open < at_once and i < n do
+      i, open = i + 1, open + 1
+      local number = i
+      send(self, next_envelope(number), function(text, err)
+        open = open - 1
+        if text then each(cjson.decode(text), number) else failed = failed or err or "no answer" end
+        more()
+      end)
+    end
+  end
+  more()
+  while open > 0 do uv.run "once" end
+  assert(not failed, failed)
+end
+
+-- The symbols of this module in an answer: { NAME = "domain,domain" }.
+function M.symbols(answer)
+  local found = {}
+  for name, symbol in pairs(answer.symbols or {}) do
+    if name:find "^NEXTHOP_" then found[name] = table.concat(symbol.options or {}, ",") end
+  end
+  return found
+end
+
+-- ---- its processes ------------------------------------------------------------------
+
+--- Pids of the normal workers.
+function Server:workers()
+  local pids = {}
+  for pid in shell("pgrep -P " .. self.pid):gmatch "%d+" do
+    local file = io.open("/proc/" .. pid .. "/cmdline", "r")
+    local title = file and file:read "*a" or ""
+    if file then file:close() end
+    if title:find("normal", 1, true) then pids[#pids + 1] = tonumber(pid) end
+  end
+  return pids
+end
+
+--- Open descriptors, and KiB of private memory, of a process.
+function M.usage(pid)
+  local fds = tonumber((shell("ls /proc/" .. pid .. "/fd | wc -l")))
+  local file = assert(io.open("/proc/" .. pid .. "/smaps_rollup", "r"))
+  local kib = 0
+  for n in file:read("*a"):gmatch "Private_Dirty:%s*(%d+)" do kib = kib + tonumber(n) end
+  file:close()
+  return fds, kib
+end
+
+--- What the plugin left in its directories: names of the private ones.
+function Server:directories()
+  local list = {}
+  for name in shell("ls " .. self.folder .. "/run"):gmatch "nexthop%-%S+" do list[#list + 1] = name end
+  return list
+end
+
+--- Ends it, and removes its folder.
+function Server:stop(keep)
+  if self.handle and not self.ended then
+    self.handle:kill "sigterm"
+    wait_for("the end of rspamd", 60, function() return self.ended end)
+  end
+  if self.handle then self.handle:close() end
+  if not keep then shell("rm -rf " .. quote(self.folder)) end
+end
+
+return M
