@@ -261,7 +261,8 @@ static void push_plan_host(lua_State *L, const struct nh_plan *p, const struct n
     set_metatable(L, PREFIX "plan_host");
 }
 
-static int append_trace(lua_State *L, int n, const struct nh_trace *trace)
+/* host: whose it is, from 1; 0: the destinations'. */
+static int append_trace(lua_State *L, int n, const struct nh_trace *trace, size_t host)
 {
     static const char *const rcodes[] = {"NOERROR",  "FORMERR", "SERVFAIL",
                                          "NXDOMAIN", "NOTIMP",  "REFUSED"};
@@ -270,7 +271,9 @@ static int append_trace(lua_State *L, int n, const struct nh_trace *trace)
     for (k = 0; k < trace->n; k++) {
         const struct nh_trace_entry *e = &trace->entries[k];
 
-        lua_createtable(L, 0, 5);
+        lua_createtable(L, 0, 6);
+        if (host)
+            set_integer(L, "host", (lua_Integer)host);
         set_string(L, "name", e->name);
         set_string(L, "type", nh_type_name(e->type));
         set_string(L, "rcode",
@@ -298,16 +301,16 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
     set_string(L, "domain", p->domain);
     set_dest(L, &p->dest);
     if (p->bracketed && p->n_hosts) { /* the host itself is the next hop */
-        set_boolean(L, "orig_next_hop_authentic", p->hosts[0].ips.host_authentic);
-        set_boolean(L, "expanded_next_hop_authentic", p->hosts[0].ips.expanded_authentic);
-        if (p->hosts[0].ips.has_expanded)
-            set_string(L, "expanded_next_hop", p->hosts[0].ips.expanded);
+        set_boolean(L, "orig_next_hop_authentic", p->hosts[0]->ips.host_authentic);
+        set_boolean(L, "expanded_next_hop_authentic", p->hosts[0]->ips.expanded_authentic);
+        if (p->hosts[0]->ips.has_expanded)
+            set_string(L, "expanded_next_hop", p->hosts[0]->ips.expanded);
     }
     set_boolean(L, "mx_authentic", p->mx_authentic);
     if (p->truncated)
         set_integer(L, "truncated", (lua_Integer)p->truncated);
     for (k = 0; k < p->n_hosts; k++) {
-        const struct nh_plan_host *h = &p->hosts[k];
+        const struct nh_plan_host *h = p->hosts[k];
 
         if (h->has_ttl && (!has_ttl || h->ttl < ttl)) {
             has_ttl = true;
@@ -320,9 +323,9 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
     set_ttl(L, has_ttl || !whole, whole ? ttl : 0);
     if (p->op.trace) {
         lua_newtable(L);
-        n = append_trace(L, 0, &p->trace);
+        n = append_trace(L, 0, &p->trace, 0);
         for (k = 0; k < p->n_hosts; k++)
-            n = append_trace(L, n, &p->hosts[k].trace);
+            n = append_trace(L, n, &p->hosts[k]->trace, k + 1);
         lua_setfield(L, -2, "trace");
     }
 }
@@ -333,7 +336,7 @@ static void set_plan_hosts(lua_State *L, const struct nh_plan *p)
 
     lua_createtable(L, (int)p->n_hosts, 0);
     for (k = 0; k < p->n_hosts; k++) {
-        push_plan_host(L, p, &p->hosts[k]);
+        push_plan_host(L, p, p->hosts[k]);
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, "hosts");

@@ -280,6 +280,7 @@ function nexthop.gather_tlsa_names(names) end
 ---@field rcode string "NOERROR", "NXDOMAIN", "SERVFAIL", "TIMEOUT"
 ---@field security "secure"|"insecure"|"bogus"|"failed"
 ---@field section string the RFC section the question stands under
+---@field host? integer which of the plan's hosts it was asked for; nil: where the mail goes
 
 ---@class nexthop.Plan
 ---@field domain string
