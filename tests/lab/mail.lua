@@ -78,6 +78,7 @@ alias.ttl       120 CNAME ttl
 mx.ttl          60 A 192.0.2.7
 mx.ttl          240 AAAA 2001:db8::7
 _25._tcp.mx.ttl 30 TLSA 3 1 1 ${server.spki.sha256}
+_25._tcp.tttl   120 CNAME _25._tcp.mx.ttl
 
 ; Subtrees moved: x.dname is x.child, x.dnameinsecure is x.insecure, x.dnamegone does not exist.
 dname           DNAME child
