@@ -1,0 +1,197 @@
+--- The program nexthop(1). main(arg) returns the exit status.
+local check = require "nexthop.cli.check"
+local core = require "nexthop.core"
+local explain = require "nexthop.cli.explain"
+local json = require "nexthop.cli.json"
+local nexthop = require "nexthop"
+local options = require "nexthop.cli.options"
+local tally = require "nexthop.cli.tally"
+local text = require "nexthop.cli.text"
+local words = require "nexthop.cli.words"
+
+local M = {}
+
+local function complain(message)
+  io.stderr:write(words.filter(message, function(bytes, code)
+    return code == 10 and bytes or words.clean(bytes)
+  end))
+end
+
+local function version()
+  local list = nexthop.versions()
+  return ("%s\nlibunbound %s\nOpenSSL %s\nlibuv %s\nlibidn2 %s\nLua %s\n"):format(nexthop._VERSION,
+    list.libunbound, list.openssl, list.libuv, list.libidn2, list.lua)
+end
+
+local function is_set(name)
+  local value = os.getenv(name)
+  return value ~= nil and value ~= ""
+end
+
+local function is_utf8()
+  for _, name in ipairs { "LC_ALL", "LC_CTYPE", "LANG" } do
+    if is_set(name) then return os.getenv(name):lower():find "utf%-?8" ~= nil end
+  end
+  return false
+end
+
+-- ---- the lookups ------------------------------------------------------------
+
+-- TLSA behind addresses: two calls that look like one.
+local function tlsa_lookup(resolver, name, call, port, callback)
+  local proxy = {}
+  local function cancel(self) return self.handle:cancel() end
+  proxy.cancel = cancel
+  proxy.handle = resolver:gather_ips(name, call, function(ips, err)
+    if not ips then return callback(nil, err) end
+    local result = {
+      authentic = ips.authentic, expanded_authentic = ips.expanded_authentic,
+      host_authentic = ips.host_authentic, expanded_host = ips.expanded_host,
+      dane_required = false, records = {}, unusable = {}, tlsa_base_domain = core.name(name, true) or name,
+      ttl = ips.ttl,
+    }
+    if not ips.authentic and not ips.host_authentic then return callback(result) end
+    proxy.handle = resolver:gather_tlsa(name, {
+      expanded_authentic = ips.expanded_authentic, expanded_host = ips.expanded_host, port = port,
+      deadline = call.deadline,
+    }, function(tlsa, failure)
+      if not tlsa then return callback(nil, failure) end
+      for key, value in pairs(tlsa) do result[key] = value end
+      if ips.ttl and (not tlsa.ttl or ips.ttl < tlsa.ttl) then result.ttl = ips.ttl end
+      callback(result)
+    end)
+  end)
+  return proxy
+end
+
+local function lookup(args, resolver)
+  local call = options.call(args)
+  if args.mode == "tlsa" then
+    return function(name, callback) return tlsa_lookup(resolver, name, call, args.port, callback) end
+  end
+  local method = args.mode == "destinations" and "gather_destinations"
+    or args.mode == "ips" and "gather_ips" or "plan"
+  return function(name, callback) return resolver[method](resolver, name, call, callback) end
+end
+
+-- ---- what is printed ------------------------------------------------------------
+
+-- The name in results: what was asked for, as a lower-case A-label if it is one.
+local function canonical(name)
+  local inner = name:match "^%[(.*)%]$" or name
+  return core.name(inner, true) or words.clean(name)
+end
+
+local function is_plan(args)
+  return args.mode == "plan" or args.mode == "check" or args.mode == "explain"
+end
+
+local function renderer(args, tree, count, state)
+  local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
+  local planned = is_plan(args)
+  return function(input, result, err)
+    local name = canonical(input)
+    if planned then
+      count:add(result, err)
+    else
+      count:count(err and not err.permanent, err)
+    end
+    local lines
+    if args.mode == "check" then
+      local good
+      lines, good = check.lines(tree, name, result, err, args.port or 25)
+      state.bad = state.bad or not good
+    end
+    if args.json then return json.line(key, { text = input, name = name }, result, err) end
+    if lines then return lines end
+    if args.mode == "explain" then return explain.story(tree, name, result, err) end
+    if err then return tree:error(err, name) end
+    return tree[args.mode](tree, result, name)
+  end
+end
+
+-- ---- all of it ------------------------------------------------------------
+
+local function summary(count, planned, bar, interrupted)
+  local line = planned and count:summary()
+    or ("%d names: %d failed"):format(count.total, count.permanent + count.temporary)
+  local seconds = bar:seconds()
+  io.stderr:write(("%s%s (%.1f s, %.0f/s)\n"):format(interrupted and "interrupted; " or "", line, seconds,
+    seconds > 0 and count.total / seconds or 0))
+end
+
+local function run(args, resolver)
+  local uv = require "luv"
+  local progress = require "nexthop.cli.progress"
+  local runner = require "nexthop.cli.run"
+  local stream = require "nexthop.cli.stream"
+
+  local capable = os.getenv "TERM" ~= "dumb"
+  local tree = text.new {
+    colour = uv.guess_handle(1) == "tty" and capable and not is_set "NO_COLOR", utf8 = is_utf8(),
+  }
+  local count, state, bar = tally.new(), {}, progress.new()
+  local shows = args.file and capable and uv.guess_handle(2) == "tty"
+  local render = renderer(args, tree, count, state)
+
+  local source, reason
+  if args.file then
+    -- opened before anything is asked: a wrong name is wrong usage
+    source, reason = stream.input(args.file, function() state.wake() end)
+    if not source then
+      complain(("nexthop: %s\n"):format(reason))
+      return tally.USAGE
+    end
+  else
+    source = stream.list(args.names)
+  end
+
+  local status, why = runner.run {
+    resolver = resolver, lookup = lookup(args, resolver), jobs = args.jobs or 100,
+    ordered = args.ordered or not args.file,
+    output = stream.output,
+    source = function(wake)
+      state.wake = wake
+      return source
+    end,
+    render = function(...)
+      bar:hide()
+      return render(...)
+    end,
+    tick = shows and function(self) bar:show(self) end or nil,
+  }
+  bar:hide()
+  if source.failed then
+    complain(("nexthop: %s: %s\n"):format(args.file, source.failed))
+    status = status or tally.IO
+  end
+  if why then complain(("nexthop: standard output: %s\n"):format(why)) end
+  local interrupted = status and status > 128 and status ~= 141
+  if args.file and status ~= 141 then summary(count, is_plan(args), bar, interrupted) end
+  if status then return status end
+  if args.mode == "check" then return state.bad and tally.PERMANENT or tally.OK end
+  return count:status()
+end
+
+--- Runs the program. argv: its arguments, from 1.
+function M.main(argv)
+  local args, usage = options.parse(argv)
+  if not args then
+    complain(usage)
+    return tally.USAGE
+  end
+  if args.version then
+    io.stdout:write(version())
+    return tally.OK
+  end
+  local resolver, err = nexthop.new(options.resolver(args))
+  if not resolver then
+    complain(("nexthop: %s\n"):format(err.message))
+    return tally.USAGE
+  end
+  local status = run(args, resolver)
+  resolver:close()
+  return status
+end
+
+return M

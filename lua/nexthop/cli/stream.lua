@@ -1,0 +1,197 @@
+--- Lines in and text out on luv's loop, without ever blocking it where that can be had.
+--
+-- A pipe or terminal is opened anew through /proc/self/fd, so that making it non-blocking does not do
+-- so for the other programs that share it. What cannot be polled (a plain file, a socket) is read and
+-- written as it is.
+local uv = require "luv"
+
+local M = {}
+
+-- A descriptor to poll, and its poll handle; nil: use the descriptor as it is.
+local function pollable(fd, flags)
+  local kind = uv.guess_handle(fd)
+  if kind ~= "pipe" and kind ~= "tty" then return nil end
+  local own = uv.fs_open(("/proc/self/fd/%d"):format(fd), flags, 0)
+  if not own then return nil end
+  local poll = uv.new_poll(own)
+  if poll then return own, poll end
+  uv.fs_close(own)
+end
+
+local function close(self)
+  if self.poll and not self.poll:is_closing() then self.poll:close() end
+  if self.own then uv.fs_close(self.own) end
+  self.own, self.poll = nil, nil
+end
+
+-- ---- input ------------------------------------------------------------
+
+local Input = {}
+Input.__index = Input
+
+local BLOCK = 65536
+local LONGEST = 1024 -- no name is longer; what is left of such a line is passed over
+
+--- Opens a file of lines ("-": standard input). `wake` is called when there is more to read.
+-- Returns it, or nil and why not.
+function M.input(path, wake)
+  local fd = 0
+  if path ~= "-" then
+    local reason
+    fd, reason = uv.fs_open(path, "r", 0)
+    if not fd then return nil, reason end
+  end
+  local stat = uv.fs_fstat(fd)
+  if stat and stat.type == "directory" then return nil, path .. ": is a directory" end
+  local self = setmetatable({ fd = fd, wake = wake, buffer = "", at = 1, read_bytes = 0 }, Input)
+  self.own, self.poll = pollable(fd, "r")
+  if stat and stat.type == "file" then self.size = stat.size end
+  return self
+end
+
+-- Reads a block. True: there is more; false: not now.
+function Input:fill()
+  local block, reason, code = uv.fs_read(self.own or self.fd, BLOCK, -1)
+  if not block and code == "EAGAIN" and not self.poll then
+    uv.sleep(5)
+    return true
+  elseif not block then
+    if code ~= "EAGAIN" then
+      self.ended, self.failed = true, reason -- told at the end
+      return true
+    end
+    if not self.waiting then
+      self.waiting = true
+      self.poll:start("r", function()
+        self.waiting = false
+        self.poll:stop()
+        self.wake()
+      end)
+    end
+    return false
+  end
+  if block == "" then self.ended = true end
+  self.read_bytes = self.read_bytes + #block
+  self.buffer, self.at = self.buffer:sub(self.at) .. block, 1
+  return true
+end
+
+-- The next line without its end; nil: not now, or (with self.ended) no more.
+function Input:line()
+  while true do
+    local stop = self.buffer:find("\n", self.at, true)
+    if stop then
+      local line = self.buffer:sub(self.at, math.min(stop - 1, self.at + LONGEST))
+      local skipped = self.skipping
+      self.at, self.skipping = stop + 1, false
+      if not skipped then return line end
+    elseif #self.buffer - self.at >= LONGEST then
+      local line = self.buffer:sub(self.at, self.at + LONGEST)
+      local skipped = self.skipping
+      self.buffer, self.at, self.skipping = "", 1, true
+      if not skipped then return line end
+    elseif self.ended then
+      local line = self.buffer:sub(self.at)
+      self.buffer, self.at = "", 1
+      if line ~= "" and not self.skipping then return line end
+      return nil
+    elseif not self:fill() then
+      return nil
+    end
+  end
+end
+
+--- The next name; blank lines and those that begin with # are none.
+function Input:next()
+  while true do
+    local line = self:line()
+    if not line then return nil end
+    local name = line:match "^%s*(.-)%s*$"
+    if name ~= "" and name:sub(1, 1) ~= "#" then return name end
+  end
+end
+
+--- How much of the file has been taken, 0 to 1; nil where that is not known.
+function Input:fraction()
+  if not self.size or self.size == 0 then return nil end
+  return math.min(1, (self.read_bytes - (#self.buffer - self.at + 1)) / self.size)
+end
+
+function Input:close()
+  close(self)
+  if self.fd ~= 0 then uv.fs_close(self.fd) end
+  self.ended = true
+end
+
+--- The same over a list of names.
+function M.list(names)
+  local at = 0
+  return {
+    next = function(self)
+      at = at + 1
+      self.ended = at >= #names
+      return names[at]
+    end,
+    fraction = function() return at / #names end,
+    close = function(self) self.ended = true end,
+    ended = #names == 0,
+  }
+end
+
+-- ---- output ------------------------------------------------------------
+
+local Output = {}
+Output.__index = Output
+
+--- Standard output. `wake(reason, code)` is called when all has been written, or (with a reason) when
+-- it cannot be.
+function M.output(wake)
+  local self = setmetatable({ fd = 1, wake = wake, queue = {}, first = 1, last = 0, pending = 0 }, Output)
+  self.own, self.poll = pollable(1, "w")
+  return self
+end
+
+-- Writes what can be written. A piece is one result: it is cut where the reader cannot take more.
+function Output:flush()
+  while self.queue[self.first] and not self.failed do
+    local text = self.queue[self.first]
+    local n, reason, code = uv.fs_write(self.own or self.fd, text, -1)
+    if n then
+      self.pending = self.pending - n
+      if n == #text then
+        self.queue[self.first] = nil
+        self.first = self.first + 1
+      else
+        self.queue[self.first] = text:sub(n + 1)
+      end
+    elseif code == "EAGAIN" and self.poll then
+      if not self.waiting then
+        self.waiting = true
+        self.poll:start("w", function()
+          self.waiting = false
+          self.poll:stop()
+          self:flush()
+          if self.pending == 0 then self.wake() end
+        end)
+      end
+      return
+    elseif code == "EAGAIN" then -- not ours, and yet somebody has made it non-blocking
+      uv.sleep(5)
+    elseif code ~= "EINTR" then
+      self.failed, self.pending, self.queue = true, 0, {}
+      self.wake(reason, code)
+    end
+  end
+end
+
+function Output:write(text)
+  if self.failed or text == "" then return end
+  self.last = self.last + 1
+  self.queue[self.last] = text
+  self.pending = self.pending + #text
+  if not self.waiting then self:flush() end
+end
+
+Output.close = close
+
+return M
