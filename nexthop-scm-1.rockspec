@@ -50,6 +50,7 @@ build = {
                 "src/lua_result.c",
                 "src/name.c",
                 "src/plan.c",
+                "src/pool.c",
                 "src/resolver.c",
                 "src/tlsa.c",
             },

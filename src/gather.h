@@ -8,6 +8,7 @@
 #define NEXTHOP_GATHER_H
 
 #include "nexthop.h"
+#include "pool.h"
 #include "resolver.h"
 
 #pragma GCC visibility push(hidden)
@@ -196,9 +197,10 @@ struct nh_plan {
     /* per host: earlier attempts; the caller's, until done */
     const struct nh_dialed *dialed;
     size_t n_dialed;
+    struct nh_pool *pool; /* of struct nh_plan_host; the caller's, outlives the plan */
 
     struct nh_dest dest;
-    struct nh_plan_host *hosts;
+    struct nh_plan_host **hosts;
     size_t n_hosts, truncated, open;
     bool mx_authentic;
     struct nh_trace trace; /* of the destinations */

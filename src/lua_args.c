@@ -303,7 +303,7 @@ static void read_name(struct nh_request *request, const char *s, size_t len, cha
     }
 }
 
-static void set_defaults(struct nh_request *request)
+static void set_defaults(struct nh_request *request, struct nh_lua_resolver *self)
 {
     request->deadline = -1;
     if (request->kind == NH_IPS) {
@@ -312,6 +312,7 @@ static void set_defaults(struct nh_request *request)
         request->tlsas.port = 25;
         strcpy(request->tlsas.protocol, "tcp");
     } else if (request->kind == NH_PLAN) {
+        request->plan.pool = &self->hosts;
         request->plan.port = 25;
         request->plan.max_hosts = 20;
         request->plan.digests[0] = 2;
@@ -337,8 +338,10 @@ static void set_dialed(struct nh_request *request)
     }
 }
 
-struct nh_request *nh_check_request(lua_State *L, enum nh_kind kind, int *callback)
+struct nh_handle *nh_check_request(lua_State *L, enum nh_kind kind, int *callback)
 {
+    struct nh_lua_resolver *self = lua_touserdata(L, 1);
+    struct nh_handle *handle;
     struct nh_request *request;
     const char *s;
     size_t len;
@@ -361,12 +364,16 @@ struct nh_request *nh_check_request(lua_State *L, enum nh_kind kind, int *callba
     else if (!lua_isnoneornil(L, 4))
         luaL_argerror(L, 4, "callback expected");
 
-    request = lua_newuserdata(L, sizeof *request);
-    memset(request, 0, sizeof *request);
-    request->kind = kind;
+    handle = lua_newuserdata(L, sizeof *handle);
+    *handle = (struct nh_handle){.kind = kind};
     luaL_getmetatable(L, NH_REQUEST);
     lua_setmetatable(L, -2);
-    set_defaults(request);
+    request = handle->request = nh_pool_take(&self->requests);
+    if (!request)
+        luaL_error(L, "out of memory");
+    request->handle = handle;
+    request->kind = kind;
+    set_defaults(request, self);
     if (options)
         read_options(L, request, options);
     switch (kind) {
@@ -385,7 +392,7 @@ struct nh_request *nh_check_request(lua_State *L, enum nh_kind kind, int *callba
     }
     if (kind == NH_IPS || kind == NH_PLAN)
         set_dialed(request);
-    return request;
+    return handle;
 }
 
 /* ---- gather_tlsa_names -------------------------------------------------------------------- */

@@ -12,17 +12,25 @@
 
 enum nh_kind { NH_DESTINATIONS, NH_IPS, NH_TLSA, NH_PLAN };
 
-/* One call under way, and what it leaves: a userdata, the handle that a call with a callback
- * returns. Its resolver stops it before it goes away itself. */
+/* The userdata of a call: the handle that a call with a callback returns. Small, as Lua's collector
+ * counts it; the call itself is in a block of its resolver's pool, until it is over. */
+struct nh_handle {
+    struct nh_request *request; /* NULL: over */
+    enum nh_kind kind;
+};
+
+/* One call under way, and what it leaves. Its resolver stops it before it goes away itself. */
 struct nh_request {
-    struct nh_lua_resolver *owner; /* NULL: over */
+    struct nh_handle *handle;
+    struct nh_lua_resolver *owner; /* NULL: not yet under way */
     enum nh_kind kind;
     enum { NH_REQUEST_NEW, NH_REQUEST_OPEN, NH_REQUEST_FINISHED } state;
     bool blocking, expired;
     double deadline; /* seconds, negative: none */
     struct nh_timer *timer;
-    unsigned long serial; /* order of finishing */
-    struct nh_err err;    /* in place of a result; the partial fields still hold */
+    unsigned long serial;  /* order of finishing */
+    int ref, callback_ref; /* where handle and callback are anchored */
+    struct nh_err err;     /* in place of a result; the partial fields still hold */
     TAILQ_ENTRY(nh_request) link;
     struct nh_dialed *dialed;
     size_t n_dialed;
@@ -36,9 +44,9 @@ struct nh_request {
 };
 
 /* lua_args.c: reads (self, domain|host [, options] [, callback]) into a new request. Raises on
- * misuse. Leaves the request on the stack. An input that is no name sets err. *callback: index of
+ * misuse. Leaves the handle on the stack, its request set. An input that is no name sets err. *callback: index of
  * the callback or 0. */
-struct nh_request *nh_check_request(lua_State *L, enum nh_kind kind, int *callback);
+struct nh_handle *nh_check_request(lua_State *L, enum nh_kind kind, int *callback);
 
 /* gather_tlsa_names{...} */
 int nh_lua_tlsa_names(lua_State *L);
@@ -59,7 +67,9 @@ struct nh_lua_resolver {
     unsigned pending;         /* calls with a callback that has not run */
     struct requests open;     /* under way */
     struct requests finished; /* callback due, first come first served */
-    unsigned long serial;     /* of the last call that finished */
+    bool expired;             /* the deadline of one that is open has come */
+    struct nh_pool requests, hosts;
+    unsigned long serial; /* of the last call that finished */
     unsigned long calls, delivered;
     double longest_process;
 };
@@ -76,7 +86,7 @@ enum nh_code nh_usable(const struct nh_lua_resolver *self);
 int nh_push_unusable(lua_State *L, enum nh_code code);
 /* Frees what the lookups of a call hold. */
 void nh_stop_op(struct nh_request *request);
-/* Takes a call out of its resolver and frees what it holds. Idempotent; the userdata stays. */
+/* Takes a call out of its resolver and frees it; the handle stays. */
 void nh_stop_request(struct nh_request *request);
 /* Runs the resolver, see nh_resolver_run(), and ends calls whose deadline has come. */
 void nh_run(struct nh_lua_resolver *self, double until, double wait);

@@ -1,8 +1,8 @@
 /*
  * lua_request.c - calls on a resolver: their life, their delivery, and waiting for one.
  *
- * A call is an nh_request userdata. While it has a callback to run it is anchored in the
- * resolver's user value table. Callbacks run from nh_deliver() alone, never below libunbound or
+ * A call is an nh_handle userdata and an nh_request behind it. While it has a callback to run it
+ * is anchored in the resolver's user value table. Callbacks run from nh_deliver() alone, never below libunbound or
  * libuv.
  */
 #include "lua_core.h"
@@ -61,12 +61,13 @@ void nh_stop_op(struct nh_request *request)
     }
 }
 
-/* Takes the request out of its resolver and frees what it holds. Idempotent; the userdata stays. */
+/* Takes the request out of its resolver and frees it; the handle stays. */
 void nh_stop_request(struct nh_request *request)
 {
     struct nh_lua_resolver *self = request->owner;
     size_t k;
 
+    request->handle->request = NULL;
     if (self) {
         if (request->state == NH_REQUEST_OPEN)
             TAILQ_REMOVE(&self->open, request, link);
@@ -85,14 +86,14 @@ void nh_stop_request(struct nh_request *request)
             nh_stop_op(request);
             nh_resolver_leave(self->resolver);
         }
-        request->timer = NULL;
-        request->owner = NULL;
     }
     for (k = 0; k < request->n_dialed; k++)
         free(request->dialed[k].ips);
     free(request->dialed);
-    request->dialed = NULL;
-    request->n_dialed = 0;
+    if (self && self->resolver)
+        nh_pool_give(&self->requests, request);
+    else
+        free(request);
 }
 
 /* The answer is there: line up for delivery, or let the blocking call see it. */
@@ -119,6 +120,7 @@ static void on_deadline(void *arg)
 
     request->timer = NULL;
     request->expired = true;
+    request->owner->expired = true;
 }
 
 static void expire(struct nh_request *request)
@@ -152,6 +154,9 @@ static void expire_all(struct nh_lua_resolver *self)
 {
     struct nh_request *request, *next;
 
+    if (!self->expired)
+        return;
+    self->expired = false;
     for (request = TAILQ_FIRST(&self->open); request; request = next) {
         next = TAILQ_NEXT(request, link);
         if (request->expired)
@@ -229,28 +234,37 @@ static int add_traceback(lua_State *L)
     return 1;
 }
 
-/* (request, callback): runs it with the result. A C function, so that an error of ours (memory)
+/* (handle, callback): runs it with the result. A C function, so that an error of ours (memory)
  * is caught like one of the callback's. */
 static int run_callback(lua_State *L)
 {
-    struct nh_request *request = lua_touserdata(L, 1);
-    int n = nh_push_result(L, request);
+    struct nh_handle *handle = lua_touserdata(L, 1);
+    int n = nh_push_result(L, handle->request);
 
-    nh_stop_request(request);
+    nh_stop_request(handle->request);
     lua_call(L, n, 0);
     return 0;
 }
 
-/* Pushes { request, callback } of a call out of requests[address], which ends there. */
-static void take_anchor(lua_State *L, int table, struct nh_request *request)
+/* A call with a callback is anchored in the list of its resolver's table, before it starts. The
+ * list is the handle's (at 5) user value too: cancel() has no other way to it. */
+static void anchor(lua_State *L, struct nh_request *request, int callback)
 {
-    lua_rawgeti(L, table, 1);
-    lua_pushlightuserdata(L, request);
-    lua_rawget(L, -2);
-    lua_pushlightuserdata(L, request);
-    lua_pushnil(L);
-    lua_rawset(L, -4);
-    lua_remove(L, -2);
+    nh_getuservalue(L, 1);
+    lua_rawgeti(L, -1, 1);
+    lua_pushvalue(L, -1);
+    nh_setuservalue(L, 5);
+    lua_pushvalue(L, callback);
+    request->callback_ref = luaL_ref(L, 7);
+    lua_pushvalue(L, 5);
+    request->ref = luaL_ref(L, 7);
+    lua_settop(L, 5);
+}
+
+static void drop_anchor(lua_State *L, int list, const struct nh_request *request)
+{
+    luaL_unref(L, list, request->ref);
+    luaL_unref(L, list, request->callback_ref);
 }
 
 /* Runs the first callback that is due. Leaves its error, if any, in the resolver's table at
@@ -259,19 +273,23 @@ void nh_deliver_one(lua_State *L, int self_index)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, self_index);
     struct nh_request *request = TAILQ_FIRST(&self->finished);
-    int top = lua_gettop(L), table = top + 1;
+    struct nh_handle *handle = request->handle;
+    int top = lua_gettop(L), table = top + 1, list = top + 2;
 
     luaL_checkstack(L, 10, "no room for a callback");
     nh_getuservalue(L, self_index);
+    lua_rawgeti(L, table, 1);
     lua_pushcfunction(L, add_traceback);
-    take_anchor(L, table, request); /* stays on the stack: the request is used afterwards */
+    lua_rawgeti(L, list, request->ref); /* stays on the stack: it is used afterwards */
     lua_pushcfunction(L, run_callback);
-    lua_rawgeti(L, table + 2, 1);
-    lua_rawgeti(L, table + 2, 2);
+    lua_pushvalue(L, -2);
+    lua_rawgeti(L, list, request->callback_ref);
+    drop_anchor(L, list, request);
     self->depth++;
     self->delivered++;
-    if (lua_pcall(L, 2, 0, table + 1) != 0) {
-        nh_stop_request(request); /* if it did not come that far */
+    if (lua_pcall(L, 2, 0, list + 1) != 0) {
+        if (handle->request) /* it did not come that far */
+            nh_stop_request(handle->request);
         lua_getfield(L, table, "error");
         if (lua_isnil(L, -1)) {
             lua_pushvalue(L, -2);
@@ -330,63 +348,52 @@ bool nh_interrupted(lua_State *L, int self_index)
 
 /* Waits for a call's own answer. The callbacks of others run meanwhile, but not inside one of
  * them: they would pile up on the C stack. */
-static int block(lua_State *L, struct nh_request *request)
+static int block(lua_State *L, struct nh_handle *handle)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, 1);
-    enum nh_code code;
     int n;
 
-    while (request->state != NH_REQUEST_FINISHED) {
+    /* a callback or a hook may close the resolver, which ends the call, or fork */
+    while (handle->request && handle->request->state != NH_REQUEST_FINISHED) {
+        enum nh_code code = nh_usable(self);
+
+        if (code != NH_OK) {
+            nh_stop_request(handle->request);
+            return nh_push_unusable(L, code);
+        }
         nh_run(self, 0, NH_SLICE);
         if (self->depth == 0 && !TAILQ_EMPTY(&self->finished))
             nh_deliver(L, 1, 0);
-        code = nh_usable(self);
-        if (code != NH_OK && request->state != NH_REQUEST_FINISHED) {
-            nh_stop_request(request);
-            return nh_push_unusable(L, code);
-        }
-        if (code != NH_OK)
-            break;
         if (nh_interrupted(L, 1)) {
-            nh_stop_request(request);
+            if (handle->request)
+                nh_stop_request(handle->request);
             return lua_error(L);
         }
     }
-    n = nh_push_result(L, request);
-    nh_stop_request(request);
+    if (!handle->request)
+        return nh_push_unusable(L, nh_usable(self));
+    n = nh_push_result(L, handle->request);
+    nh_stop_request(handle->request);
     return n;
 }
 
 static int call(lua_State *L, enum nh_kind kind)
 {
     struct nh_lua_resolver *self = nh_check_resolver(L);
-    struct nh_request *request;
+    struct nh_handle *handle;
     enum nh_code code;
     int callback;
 
     lua_settop(L, 4);
-    request = nh_check_request(L, kind, &callback);
+    handle = nh_check_request(L, kind, &callback);
     code = nh_usable(self);
     if (code != NH_OK)
         return nh_push_unusable(L, code);
-    request->blocking = callback == 0;
-    if (callback) {
-        /* anchored before it starts: requests[address] = { request, callback } */
-        nh_getuservalue(L, 1);
-        lua_rawgeti(L, -1, 1);
-        lua_pushvalue(L, -1);
-        nh_setuservalue(L, 5); /* for cancel() */
-        lua_pushlightuserdata(L, request);
-        lua_createtable(L, 2, 0);
-        lua_pushvalue(L, 5);
-        lua_rawseti(L, -2, 1);
-        lua_pushvalue(L, callback);
-        lua_rawseti(L, -2, 2);
-        lua_rawset(L, -3);
-        lua_settop(L, 5);
-    }
-    start(self, request);
-    return callback ? 1 : block(L, request);
+    handle->request->blocking = callback == 0;
+    if (callback)
+        anchor(L, handle->request, callback);
+    start(self, handle->request);
+    return callback ? 1 : block(L, handle);
 }
 
 static int m_gather_destinations(lua_State *L)
@@ -412,15 +419,13 @@ static int m_plan(lua_State *L)
 /* request:cancel(): its callback will not run. True if it was still to come. */
 static int request_cancel(lua_State *L)
 {
-    struct nh_request *request = luaL_checkudata(L, 1, NH_REQUEST);
-    bool live = request->owner != NULL;
+    struct nh_handle *handle = luaL_checkudata(L, 1, NH_REQUEST);
+    bool live = handle->request != NULL;
 
     if (live) {
-        nh_stop_request(request);
         nh_getuservalue(L, 1);
-        lua_pushlightuserdata(L, request);
-        lua_pushnil(L);
-        lua_rawset(L, -3);
+        drop_anchor(L, lua_gettop(L), handle->request);
+        nh_stop_request(handle->request);
     }
     lua_pushboolean(L, live);
     return 1;
@@ -428,17 +433,20 @@ static int request_cancel(lua_State *L)
 
 static int request_gc(lua_State *L)
 {
-    nh_stop_request(lua_touserdata(L, 1));
+    struct nh_handle *handle = lua_touserdata(L, 1);
+
+    if (handle->request)
+        nh_stop_request(handle->request);
     return 0;
 }
 
 static int request_tostring(lua_State *L)
 {
-    struct nh_request *request = luaL_checkudata(L, 1, NH_REQUEST);
+    struct nh_handle *handle = luaL_checkudata(L, 1, NH_REQUEST);
     static const char *const kinds[] = {"gather_destinations", "gather_ips", "gather_tlsa", "plan"};
 
-    lua_pushfstring(L, NH_REQUEST " (%s, %s)", kinds[request->kind],
-                    request->owner ? "pending" : "over");
+    lua_pushfstring(L, NH_REQUEST " (%s, %s)", kinds[handle->kind],
+                    handle->request ? "pending" : "over");
     return 1;
 }
 

@@ -181,6 +181,8 @@ static void free_resolver(struct nh_lua_resolver *self)
 
     self->resolver = NULL;
     nh_resolver_free(r);
+    nh_pool_empty(&self->requests);
+    nh_pool_empty(&self->hosts);
 }
 
 /* close(): idempotent. Pending callbacks run with `closed`; not in a forked child. */
@@ -322,6 +324,8 @@ int nh_lua_new(lua_State *L)
     memset(self, 0, sizeof *self);
     TAILQ_INIT(&self->open);
     TAILQ_INIT(&self->finished);
+    self->requests.size = sizeof(struct nh_request);
+    self->hosts.size = sizeof(struct nh_plan_host);
     self->budget = field_number(L, 1, "budget");
     luaL_getmetatable(L, NH_RESOLVER);
     lua_setmetatable(L, -2);

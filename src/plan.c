@@ -246,6 +246,14 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
+static bool make_hosts(struct nh_plan *p, size_t n)
+{
+    p->hosts = calloc(n ? n : 1, sizeof *p->hosts);
+    while (p->hosts && p->n_hosts < n && (p->hosts[p->n_hosts] = nh_pool_take(p->pool)) != NULL)
+        p->n_hosts++;
+    return p->hosts && p->n_hosts == n;
+}
+
 static void start_hosts(struct nh_plan *p)
 {
     size_t k, n = p->bracketed ? 1 : p->dest.n_hosts;
@@ -254,19 +262,17 @@ static void start_hosts(struct nh_plan *p)
         p->truncated = n - p->max_hosts;
         n = p->max_hosts;
     }
-    p->hosts = calloc(n ? n : 1, sizeof *p->hosts);
-    if (!p->hosts) {
+    if (!make_hosts(p, n)) {
         nh_fail(&p->op.err, NH_NO_MEMORY, "%s: out of memory", p->domain);
         finish(p);
         return;
     }
-    p->n_hosts = n;
     p->open = n + 1; /* one for this function: a literal's host is done at once */
     for (k = 0; k < n; k++) {
         if (p->bracketed)
-            start_host(p, &p->hosts[k], p->domain, -1);
+            start_host(p, p->hosts[k], p->domain, -1);
         else
-            start_host(p, &p->hosts[k], p->dest.hosts[k].name, p->dest.hosts[k].pref);
+            start_host(p, p->hosts[k], p->dest.hosts[k].name, p->dest.hosts[k].pref);
     }
     if (--p->open == 0)
         finish(p);
@@ -315,7 +321,7 @@ void nh_plan_expire(struct nh_plan *p)
         return;
     }
     for (k = 0; k < p->n_hosts; k++) {
-        struct nh_plan_host *h = &p->hosts[k];
+        struct nh_plan_host *h = p->hosts[k];
 
         if (h->done)
             continue;
@@ -337,10 +343,11 @@ void nh_plan_stop(struct nh_plan *p)
 
     nh_dest_stop(&p->dest);
     for (k = 0; k < p->n_hosts; k++) {
-        nh_ips_stop(&p->hosts[k].ips);
-        nh_tlsas_stop(&p->hosts[k].tlsa);
-        nh_trace_free(&p->hosts[k].trace);
-        free(p->hosts[k].weaker);
+        nh_ips_stop(&p->hosts[k]->ips);
+        nh_tlsas_stop(&p->hosts[k]->tlsa);
+        nh_trace_free(&p->hosts[k]->trace);
+        free(p->hosts[k]->weaker);
+        nh_pool_give(p->pool, p->hosts[k]);
     }
     nh_trace_free(&p->trace);
     free(p->hosts);
