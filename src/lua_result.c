@@ -301,16 +301,16 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
     set_string(L, "domain", p->domain);
     set_dest(L, &p->dest);
     if (p->bracketed && p->n_hosts) { /* the host itself is the next hop */
-        set_boolean(L, "orig_next_hop_authentic", p->hosts[0].ips.host_authentic);
-        set_boolean(L, "expanded_next_hop_authentic", p->hosts[0].ips.expanded_authentic);
-        if (p->hosts[0].ips.has_expanded)
-            set_string(L, "expanded_next_hop", p->hosts[0].ips.expanded);
+        set_boolean(L, "orig_next_hop_authentic", p->hosts[0]->ips.host_authentic);
+        set_boolean(L, "expanded_next_hop_authentic", p->hosts[0]->ips.expanded_authentic);
+        if (p->hosts[0]->ips.has_expanded)
+            set_string(L, "expanded_next_hop", p->hosts[0]->ips.expanded);
     }
     set_boolean(L, "mx_authentic", p->mx_authentic);
     if (p->truncated)
         set_integer(L, "truncated", (lua_Integer)p->truncated);
     for (k = 0; k < p->n_hosts; k++) {
-        const struct nh_plan_host *h = &p->hosts[k];
+        const struct nh_plan_host *h = p->hosts[k];
 
         if (h->has_ttl && (!has_ttl || h->ttl < ttl)) {
             has_ttl = true;
@@ -325,7 +325,7 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
         lua_newtable(L);
         n = append_trace(L, 0, &p->trace, 0);
         for (k = 0; k < p->n_hosts; k++)
-            n = append_trace(L, n, &p->hosts[k].trace, k + 1);
+            n = append_trace(L, n, &p->hosts[k]->trace, k + 1);
         lua_setfield(L, -2, "trace");
     }
 }
@@ -336,7 +336,7 @@ static void set_plan_hosts(lua_State *L, const struct nh_plan *p)
 
     lua_createtable(L, (int)p->n_hosts, 0);
     for (k = 0; k < p->n_hosts; k++) {
-        push_plan_host(L, p, &p->hosts[k]);
+        push_plan_host(L, p, p->hosts[k]);
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, "hosts");
