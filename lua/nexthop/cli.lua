@@ -4,12 +4,13 @@ local core = require "nexthop.core"
 local explain = require "nexthop.cli.explain"
 local json = require "nexthop.cli.json"
 local nexthop = require "nexthop"
-local options = require "nexthop.cli.options"
 local tally = require "nexthop.cli.tally"
 local text = require "nexthop.cli.text"
 local words = require "nexthop.cli.words"
 
 local M = {}
+
+local options -- nexthop.cli.options, once it is known that what it needs is there
 
 local function complain(message)
   io.stderr:write(words.filter(message, function(bytes, code)
@@ -19,7 +20,7 @@ end
 
 local function version()
   local list = nexthop.versions()
-  return ("%s\nlibunbound %s\nOpenSSL %s\nlibuv %s\nlibidn2 %s\nLua %s\n"):format(nexthop._VERSION,
+  return ("%s\nlibunbound %s\n%s\nlibuv %s\nlibidn2 %s\n%s\n"):format(nexthop._VERSION,
     list.libunbound, list.openssl, list.libuv, list.libidn2, list.lua)
 end
 
@@ -79,7 +80,7 @@ end
 -- The name in results: what was asked for, as a lower-case A-label if it is one.
 local function canonical(name)
   local inner = name:match "^%[(.*)%]$" or name
-  return core.name(inner, true) or words.clean(name)
+  return core.name(inner, true) or name
 end
 
 local function is_plan(args)
@@ -175,6 +176,13 @@ end
 
 --- Runs the program. argv: its arguments, from 1.
 function M.main(argv)
+  for _, name in ipairs { "argparse", "luv" } do
+    if not pcall(require, name) then
+      complain(("nexthop: the Lua module '%s' is not installed (Debian: lua-%s)\n"):format(name, name))
+      return tally.UNAVAILABLE
+    end
+  end
+  options = require "nexthop.cli.options"
   local args, usage = options.parse(argv)
   if not args then
     complain(usage)

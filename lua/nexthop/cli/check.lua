@@ -84,7 +84,7 @@ function M.lines(tree, name, plan, err, port)
       ok and tree:paint("green", "ok  ") or tree:paint("red", "mend"), subject, text)
   end
   if not plan then
-    add(false, name, failed(err, name))
+    add(false, words.name(name), failed(err, name))
     return table.concat(out), good
   end
   for _, host in ipairs(plan.hosts) do

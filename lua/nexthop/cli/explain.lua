@@ -197,7 +197,7 @@ function M.story(tree, name, plan, err)
   setmetatable(self, Story)
   local first, parts = split((plan or err).trace or {})
 
-  self:line(tree:paint("bold", ("How the decision about %s is made"):format(name)))
+  self:line(tree:paint("bold", ("How the decision about %s is made"):format(words.name(name))))
   self:heading("Where does its mail go?")
   for k in ipairs(first) do self:asked(first, k) end
   self:destinations()

@@ -5,7 +5,7 @@
 -- as `no_mail` when it takes no mail; every other failure is an error.
 local M = {}
 
-M.OK, M.PERMANENT, M.USAGE, M.IO, M.TEMPORARY = 0, 1, 64, 74, 75
+M.OK, M.PERMANENT, M.USAGE, M.UNAVAILABLE, M.IO, M.TEMPORARY = 0, 1, 64, 69, 74, 75
 
 local Tally = {}
 Tally.__index = Tally

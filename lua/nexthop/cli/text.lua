@@ -92,12 +92,16 @@ function Tree:records(lines, r)
   end
 end
 
-function Tree:host(host)
+function Tree:host(plan, host)
   local title = host.host
   if host.pref >= 0 then title = ("%d %s"):format(host.pref, title) end
   local lines = { self:paint("bold", title) }
   lines[2] = self:field("TLS owed", self:paint(hue[host.tls], words.tls[host.tls]))
-  if host.err then lines[#lines + 1] = self:field("why", self:failure(host.err, host.host)) end
+  if host.err then
+    lines[3] = self:field("why", self:failure(host.err, host.host))
+  elseif host.tls == "may" then
+    lines[3] = self:field("why", words.no_dane(plan, host))
+  end
   self:addresses(lines, host, host.host)
   self:records(lines, host)
   if host.names then
@@ -112,7 +116,9 @@ end
 -- ---- results ------------------------------------------------------------
 
 function Tree:error(err, name)
-  return self:paint("bold", name) .. "\n" .. self:paint("dim", self.last) .. self:failure(err, name) .. "\n"
+  local out = { self:paint("bold", words.name(name)) }
+  self:branch(out, { self:failure(err, name) }, true)
+  return table.concat(out, "\n") .. "\n"
 end
 
 -- "dane.example  MX (secure)": where a domain's mail goes, in one line.
@@ -131,7 +137,7 @@ function Tree:plan(plan)
   local secure = plan.have_mx and plan.mx_authentic or not plan.have_mx and plan.expanded_next_hop_authentic
   local out = { self:next_hop(plan, plan.domain, secure) }
   for i, host in ipairs(plan.hosts) do
-    self:branch(out, self:host(host), i == #plan.hosts and not plan.truncated)
+    self:branch(out, self:host(plan, host), i == #plan.hosts and not plan.truncated)
   end
   if plan.truncated then
     self:branch(out, { words.count(plan.truncated, "more host") .. " left out" }, true)

@@ -54,9 +54,9 @@ end
 
 --- An error's message; without the name it begins with, where that stands above it already.
 function M.message(err, name)
-  local message = M.clean(err.message)
+  local message = err.message
   if name and message:sub(1, #name + 2) == name .. ": " then message = message:sub(#name + 3) end
-  return message
+  return M.clean(message)
 end
 
 -- ---- results in words ------------------------------------------------------------
@@ -93,6 +93,22 @@ function M.record(record)
   local data = format.hex(record.data)
   if #data > 128 then data = ("%s... (%d bytes)"):format(data:sub(1, 64), #record.data) end
   return ("%d %d %d %s"):format(record.usage, record.selector, record.match_type, data)
+end
+
+--- Why a host has no DANE: which link of the chain is not secure, or that there are no records.
+function M.no_dane(plan, host)
+  if host.tlsa_base_domain then return "it has no TLSA record" end
+  if not host.expanded_host then return "it is an address: there is no DANE for those" end
+  if plan.have_mx and not plan.mx_authentic then
+    return "the MX records are not secure, so TLSA is not asked for (RFC 7672 2.2.1)"
+  end
+  return "its addresses are not secure, so TLSA is not asked for (RFC 7672 2.2.2)"
+end
+
+--- A name for people: cut where it is far longer than any name can be.
+function M.name(name)
+  name = M.clean(name)
+  return #name > 300 and name:sub(1, 60) .. "..." or name
 end
 
 --- "1 host", "2 hosts"
