@@ -58,7 +58,7 @@ local function once(resolver, run, n, options)
   -- the same with a callback: it runs once, whatever fails
   local count, handle = 0
   oom.fail(n)
-  ok, handle, err = pcall(resolver[run[1]], resolver, run[2], options, function(r, e)
+  ok, handle = pcall(resolver[run[1]], resolver, run[2], options, function(r, e)
     count = count + 1
     judge(what .. " (callback)", n, r, e, run[3])
   end)
