@@ -333,7 +333,9 @@ static void test_dname(void)
        "a DNAME whose CNAME is missing");
     is_text(answer.chain[1], "a.b.new.example", "is applied");
     ok(answer.ttl == 70, "and its TTL");
-    ok(parse("old.example", A) == NH_OK && answer.n_links == 0, "not to its owner");
+    is_text(answer.dname, "old.example", "its owner, which is what is signed");
+    ok(parse("old.example", A) == NH_OK && answer.n_links == 0 && !answer.dname,
+       "not to its owner");
     ok(parse("bold.example", A) == NH_OK && answer.n_links == 0, "nor to what only looks below it");
     ok(parse("x.old.example", CNAME) == NH_OK && answer.n_links == 1 && answer.n_records == 1 &&
            strcmp(answer.records[0].name, "x.new.example") == 0,
@@ -345,6 +347,12 @@ static void test_dname(void)
     ok(parse("a.old.example", A) == NH_OK && answer.n_links == 1 && answer.ttl == 0,
        "a CNAME comes first");
     is_text(answer.chain[1], "elsewhere.example", "wherever it stands");
+
+    begin(&packet, FLAGS, "a.example", A);
+    rr_name(&packet, "a.example", CNAME, 60, "b.old.example");
+    rr_name(&packet, "old.example", DNAME, 70, "new.example");
+    ok(parse("a.example", A) == NH_OK && answer.n_links == 2 && !answer.dname,
+       "a DNAME behind a CNAME");
 
     begin(&packet, FLAGS, "a.example", A);
     rr_name(&packet, "example", DNAME, 70, ".");
