@@ -2,10 +2,7 @@
 local filter = require "tests.filter"
 local lab = require("tests.lab.lab").shared()
 
-setup(function()
-  lab:clear()
-  lab:add_zones { filter.zone, filter.unsigned }
-end)
+setup(filter.prepare)
 after_each(function()
   filter.stop_all()
   lab:clear()
@@ -264,7 +261,7 @@ describe("answers", function()
 end)
 
 describe("lines", function()
-  it("of 64 KiB are taken, longer ones proceed and are logged", function()
+  it("of 128 KiB are taken, longer ones proceed and are logged", function()
     local f = filter.start()
     local function ask(length)
       local head = "filter|0.7|1576146008.006099|smtp-in|mail-from|aaaa|0123456789abcdef|"
@@ -278,11 +275,11 @@ describe("lines", function()
     end
     f:connect("aaaa", remote)
     assert.matches("^reject|550 ", ask(1000))
-    assert.matches("^reject|550 ", ask(65536))
-    assert.equal("proceed", ask(65537))
+    assert.matches("^reject|550 ", ask(131072))
+    assert.equal("proceed", ask(131073))
     assert.equal("proceed", ask(1000000))
     assert.matches("^reject|550 ", ask(65000))
-    f:report("link-identify", "aaaa", "EHLO", ("y"):rep(100000))
+    f:report("link-identify", "aaaa", "EHLO", ("y"):rep(200000))
     assert.matches("^reject|550 ", ask(200))
     assert.equal(0, f:finish())
     local _, overlong = f.log:gsub("session=aaaa phase=mail%-from event=overlong action=proceed", "")

@@ -79,7 +79,8 @@ end
 --- For `data-line`: sends a line of the message on. The last one is "."
 function request:write(line)
   if self.phase ~= "data-line" then error("lines are for data-line", 2) end
-  if line:find "[\r\n]" then error("one line expected", 2) end
+  -- a CR is let through: smtpd's own lines may hold one
+  if line:find("\n", 1, true) then error("one line expected", 2) end
   self.filter:send(protocol.data_line(self, line))
 end
 
@@ -225,13 +226,13 @@ end
 -- @param options `deadline`: seconds after which a request without an answer proceeds (none);
 -- `on_deadline(filter, request)`: called then, may answer otherwise; `log`: an opensmtpd.log (to
 -- stderr); `input`, `output`: descriptors (0, 1); `max_line`: bytes of the longest line that is
--- looked at (65536)
+-- looked at (131072: smtpd passes lines of a message of up to 65535 bytes on)
 function M.new(options)
   options = options or {}
   return setmetatable({
     deadline = options.deadline, on_deadline = options.on_deadline,
     log = options.log or logging.new(2), input = options.input or 0, output = options.output or 1,
-    max_line = options.max_line or 65536,
+    max_line = options.max_line or 131072,
     handlers = {}, sessions = {}, config = {}, open = 0, queue = { first = 1, last = 0 },
   }, filter)
 end
@@ -267,6 +268,10 @@ end
 --- Reads and answers until the end of input; then returns, when everything is answered.
 function filter:run()
   self.timer = uv.new_timer()
+  -- a smtpd that reads no more is an error of writing, not our end
+  local sigpipe = uv.new_signal()
+  sigpipe:start("sigpipe", function() end)
+  sigpipe:unref()
   self.writer = streams.writer(self.output, {
     on_drain = function() self.reader:resume() end,
     on_broken = function(reason) self.log:line { error = "output", message = reason } end,
@@ -285,6 +290,7 @@ function filter:run()
   })
   uv.run()
   self.timer:close()
+  sigpipe:close()
   uv.run("nowait") -- what was closed is gone before Lua is
 end
 
