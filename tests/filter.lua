@@ -29,6 +29,19 @@ filter.unsigned = { name = "filter-unsigned.example", signed = false, text = [[
 mx      A 192.31.196.3
 ]] }
 
+--- For setup: no rules, and the two zones. The lab may be shared with other specs that have them.
+function filter.prepare()
+    lab:clear()
+    local mark = lab.folder .. "/has-filter-zones"
+    local file = io.open(mark)
+    if file then
+        file:close()
+        return
+    end
+    lab:add_zones { filter.zone, filter.unsigned }
+    assert(io.open(mark, "w")):close()
+end
+
 -- A value as Lua source.
 local function source(value)
     if type(value) ~= "table" then
@@ -90,7 +103,8 @@ local running = {}
 
 --- Starts a filter. Options: config (see filter.config), args (in place of -c and the
 -- configuration), program (bin/filter-nexthop), version ("0.7"), stdio: "pipes" (default) or
--- "socket", one for both directions as under smtpd; handshake = false: send none.
+-- "socket", one for both directions as under smtpd; handshake = false: send none; verbose: -v;
+-- unread: its answers are not read before :read(), log_unread: its log not before the end.
 function filter.start(options)
     options = options or {}
     local self = setmetatable({
@@ -125,24 +139,22 @@ function filter.start(options)
     if self.theirs then
         uv.fs_close(self.theirs)
     end
-    local pending = ""
     if not options.unread then
-        self.output:read_start(function(_, chunk)
-            if chunk then
-                pending = split(pending, chunk, function(line) take_line(self, line) end)
-            else
-                self.closed = true
-            end
-        end)
+        self:read()
     end
-    err:read_start(function(_, chunk)
+    local function read_log() err:read_start(function(_, chunk)
         if chunk then
             self.log = self.log .. chunk
         else
             self.log_closed = true
             err:close()
         end
-    end)
+    end) end
+    if options.log_unread then
+        self.read_log = read_log
+    else
+        read_log()
+    end
     self.path = path
     running[self] = true
     if options.handshake ~= false then
@@ -150,6 +162,18 @@ function filter.start(options)
         self:wait(function() return self.other[#self.other] == "register|ready" end)
     end
     return self
+end
+
+--- Begins to read its answers (with `unread`; else they are from the start).
+function filter:read()
+    local pending = ""
+    self.output:read_start(function(_, chunk)
+        if chunk then
+            pending = split(pending, chunk, function(line) take_line(self, line) end)
+        else
+            self.closed = true
+        end
+    end)
 end
 
 --- Runs the loop until `done` says true; raises after `seconds` (20), with what the filter logged.
@@ -223,6 +247,10 @@ function filter:finish()
         self.input:shutdown()
     elseif not self.input:is_closing() then
         self.input:close()
+    end
+    if self.read_log then
+        self:wait(function() return self.code end)
+        self.read_log()
     end
     self:wait(function() return self.code and self.log_closed end)
     self:clean()

@@ -9,7 +9,9 @@ pump.__index = pump
 local first_pause, last_pause = 1, 60 -- seconds
 
 local function fail(self, reason)
-  self.pause = math.min((self.pause or first_pause / 2) * 2, last_pause)
+  if type(reason) == "table" then reason = reason.message end
+  reason = tostring(reason)
+  self.pause = self.pause and math.min(self.pause * 2, last_pause) or first_pause
   self.again = uv.now() + self.pause * 1000
   self.on_error(reason, self.pause)
 end
@@ -43,13 +45,13 @@ function drive(self)
     return arm(self)
   end
   stop(self)
-  fail(self, tostring(ok and err or count))
+  fail(self, ok and err or count)
 end
 
 local function start(self)
   local ok, resolver, err = pcall(nexthop.new, self.options)
   if not ok or not resolver then
-    fail(self, tostring(ok and err or resolver))
+    fail(self, ok and err or resolver)
     return nil
   end
   self.resolver = resolver
@@ -73,7 +75,7 @@ function pump:plan(domain, options, callback)
   local handle, err = resolver:plan(domain, options, callback)
   if not handle then
     stop(self)
-    fail(self, tostring(err))
+    fail(self, err)
     return nil
   end
   arm(self)

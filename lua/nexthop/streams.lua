@@ -62,10 +62,24 @@ local function feed(self, chunk)
   end
 end
 
+-- luv ends the program over an error in a callback.
+local function safely(callback)
+  return function(...)
+    local ok, err = pcall(callback, ...)
+    if not ok then M.on_error(err) end
+  end
+end
+
+--- Called with an error of this file's own callbacks, or of the functions given to it.
+function M.on_error(err)
+  io.stderr:write("error=streams message=", ("%q"):format(tostring(err)), "\n")
+end
+
 local function finish(self, reason)
   if self.ended then return end
   self.ended = true
-  if self.handle and not self.handle:is_closing() then self.handle:close() end
+  if self.handle then self.handle:close() end
+  self.handle = nil
   self.on_end(reason, self.overlong or table.concat(self.parts))
 end
 
@@ -73,19 +87,19 @@ local read_file
 function read_file(self)
   if self.ended or self.paused or self.reading then return end
   self.reading = true
-  uv.fs_read(self.fd, chunk_size, -1, function(err, chunk)
+  uv.fs_read(self.fd, chunk_size, -1, safely(function(err, chunk)
     self.reading = false
     if err or chunk == "" then return finish(self, err) end
     feed(self, chunk)
     read_file(self)
-  end)
+  end))
 end
 
 local function read(self)
   if not self.handle then return read_file(self) end
-  self.handle:read_start(function(err, chunk)
+  self.handle:read_start(safely(function(err, chunk)
     if chunk then feed(self, chunk) else finish(self, err) end
-  end)
+  end))
 end
 
 --- Reads lines.
@@ -119,13 +133,24 @@ end
 local writer = {}
 writer.__index = writer
 
+local function close(self)
+  local handle, done = self.handle, self.done
+  self.handle, self.done = nil, nil
+  if handle then handle:close() end
+  done()
+end
+
 local function written(self, err)
   self.writing = self.writing - 1
   if err and not self.broken then
     self.broken = err
     if self.on_broken then self.on_broken(err) end
   end
-  if self.on_drain and self:queued() <= self.low then self.on_drain() end
+  if self.done then
+    if self.writing == 0 or self.broken then close(self) end
+  elseif self.on_drain and self:queued() <= self.low then
+    self.on_drain()
+  end
 end
 
 --- Writes text, in order and without waiting.
@@ -133,24 +158,25 @@ end
 -- on_broken(reason): the other side has closed
 -- @return writer
 function M.writer(fd, options)
-  return setmetatable({
+  local self = setmetatable({
     fd = fd, handle = open_stream(fd), writing = 0, low = options.low or 65536,
     on_drain = options.on_drain, on_broken = options.on_broken,
   }, writer)
+  self.written = safely(function(err) written(self, err) end)
+  return self
 end
 
 --- Bytes that are not yet written.
 function writer:queued()
-  if not self.handle or self.handle:is_closing() then return 0 end
-  return self.handle:get_write_queue_size()
+  return self.handle and self.handle:get_write_queue_size() or 0
 end
 
---- @return false when the other side has closed
+--- @return false when the other side has closed, or we have
 function writer:write(text)
-  if self.broken then return false end
+  if self.broken or self.closed then return false end
   self.writing = self.writing + 1
   if self.handle then
-    local ok, err = self.handle:write(text, function(reason) written(self, reason) end)
+    local ok, err = self.handle:write(text, self.written)
     if not ok then written(self, err) end
   else
     local ok, err = uv.fs_write(self.fd, text, -1)
@@ -159,16 +185,16 @@ function writer:write(text)
   return true
 end
 
---- Runs `done` when everything is written (or cannot be); then no more may be written.
+--- Runs `done` once, when everything is written or cannot be. No more is written afterwards.
 function writer:close(done)
-  if not self.handle or self.handle:is_closing() then return done() end
-  if self.broken or self.writing == 0 then
-    self.handle:close(done)
-  else
-    self.on_drain, self.low = function()
-      if self.writing == 0 and not self.handle:is_closing() then self.handle:close(done) end
-    end, math.huge
-  end
+  if self.closed then return end
+  self.closed, self.done = true, done
+  if self.writing == 0 or self.broken then close(self) end
+end
+
+--- Gives up what is not yet written; `done` of close() runs now.
+function writer:abandon()
+  if self.done then close(self) end
 end
 
 return M

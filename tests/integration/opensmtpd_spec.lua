@@ -27,10 +27,7 @@ return {
 }
 ]]
 
-setup(function()
-  lab:clear()
-  lab:add_zones { filter.zone, filter.unsigned }
-end)
+setup(filter.prepare)
 teardown(function() lab:clear() end)
 
 local releases = { { "bookworm", "6.8" }, { "trixie", "7.6" } }

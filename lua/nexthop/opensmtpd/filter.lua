@@ -49,26 +49,28 @@ local function reply(role, finding, action, domain)
   return code[1] .. " " .. code[2]:format(shown(domain))
 end
 
--- What the configuration's own function says: an action, and the text of a reject; nil for nothing
--- or for what makes no sense, which is logged.
-local function ask_policy(self, event)
-  local ok, result = xpcall(function() return self.settings.policy(event) end, debug.traceback)
-  local wrong
-  if not ok then
-    wrong = tostring(result)
-  elseif result == nil then
-    return nil
-  elseif type(result) == "table" then
-    local text, reason = protocol.reply(result[2])
-    if result[1] == "reject" and text then return "reject", text end
-    wrong = result[1] == "reject" and reason or "a table other than { \"reject\", text }"
-  elseif settings_of.is_action(result) then
-    return result
-  else
-    wrong = ("neither an action nor { \"reject\", text }: %s"):format(tostring(result))
+-- Takes apart what the configuration's own function returned: an action, and the text of a reject;
+-- or nil, nil and what makes no sense of it. Whatever it is, looking at it may raise.
+local function action_of(result)
+  if result == nil then return nil end
+  if type(result) ~= "table" then
+    if settings_of.is_action(result) then return result end
+    return nil, nil, ("neither an action nor { \"reject\", text }: %s"):format(tostring(result))
   end
+  if result[1] ~= "reject" then return nil, nil, "a table other than { \"reject\", text }" end
+  local text, reason = protocol.reply(result[2])
+  if text then return "reject", text end
+  return nil, nil, reason
+end
+
+-- An action and perhaps a text; nil for nothing, or for nonsense or an error, which are logged.
+local function ask_policy(self, event)
+  local ok, action, text, wrong = xpcall(function()
+    return action_of(self.settings.policy(event))
+  end, debug.traceback)
+  if ok and not wrong then return action, text end
   self.log:line { session = event.session.id, error = "policy", finding = event.finding,
-    message = wrong }
+    message = wrong or action }
 end
 
 local function decide(self, request, event)
@@ -155,7 +157,7 @@ function M.run(settings, options)
   options = options or {}
   local self = { settings = settings, verbose = options.verbose }
   self.filter = opensmtpd.new {
-    input = options.input, output = options.output,
+    input = options.input, output = options.output, max_line = 65536,
     -- the plan has a deadline of its own: this one is for when even that does not come
     deadline = settings.deadline + 1,
     on_deadline = function(_, request)

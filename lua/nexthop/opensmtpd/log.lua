@@ -1,5 +1,6 @@
 --- Log lines of key=value on a descriptor, which smtpd copies to the mail log. Nothing blocks: who
 -- does not read them loses some. What peers send is quoted, so that it can look like nothing else.
+local uv = require "luv"
 local streams = require "nexthop.streams"
 
 local log = {}
@@ -18,7 +19,8 @@ end
 --- A value as it stands in a line: as it is where that is plain, else in quotes, with what is no
 -- printable ASCII as \xNN.
 local function quote(value)
-  value = tostring(value)
+  local ok, text = pcall(tostring, value)
+  value = ok and text or "?"
   if #value > max_value then value = value:sub(1, max_value) .. "..." end
   if value ~= "" and not value:find "[^%w@.:_+/%[%]-]" then return value end
   return '"' .. value:gsub('[%c"\\\127-\255]', escape) .. '"'
@@ -56,17 +58,12 @@ end
 
 --- Runs `done` when all is written; gives up on a reader that takes nothing for a second.
 function log:close(done)
-  local uv = require "luv"
   local timer = uv.new_timer()
-  local function finished()
-    if timer then
-      timer:close()
-      timer = nil
-      done()
-    end
-  end
-  timer:start(1000, 0, finished)
-  self.writer:close(finished)
+  timer:start(1000, 0, function() self.writer:abandon() end)
+  self.writer:close(function()
+    timer:close()
+    done()
+  end)
 end
 
 return {
