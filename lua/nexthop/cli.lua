@@ -174,8 +174,16 @@ local function run(args, resolver)
   return count:status()
 end
 
+-- A standard descriptor that is closed must not become the event loop's own.
+local standard = {}
+
+local function keep_descriptors()
+  for i = 1, 3 do standard[i] = io.open "/dev/null" end
+end
+
 --- Runs the program. argv: its arguments, from 1.
 function M.main(argv)
+  keep_descriptors()
   for _, name in ipairs { "argparse", "luv" } do
     if not pcall(require, name) then
       complain(("nexthop: the Lua module '%s' is not installed (Debian: lua-%s)\n"):format(name, name))
