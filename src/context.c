@@ -24,6 +24,8 @@ static const struct nh_step defaults[] = {
     {NH_STEP_DEFAULT, "outbound-msg-retry:", "2", NULL},
     {NH_STEP_DEFAULT, "max-sent-count:", "12", NULL},
     {NH_STEP_DEFAULT, "trust-anchor-signaling:", "no", NULL},
+    /* else addresses change places every second: an answer is to be the same each time */
+    {NH_STEP_DEFAULT, "rrset-roundrobin:", "no", NULL},
 };
 
 static unsigned open_descriptors(void)
