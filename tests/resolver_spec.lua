@@ -128,8 +128,9 @@ describe("servers:", function()
     for _, address in ipairs { "", "localhost", "127.0.0.1:53", "127.0.0.1@", "127.0.0.1@0",
       "127.0.0.1@65536", "127.0.0.1@x", "127.0.0.256", "::1@53@54", "[::1]", "127.0.0.1#",
       "127.0.0.1 ", "127.0.0.1@53#a b", "@53", "127.0.0.1\0" } do
-      refuses("forward: '" .. address .. "' is no address", { forward = { "127.0.0.1", address } })
-      refuses(address, { stub = { ["example."] = address } })
+      local shown = address:gsub("%z", "\\000")
+      refuses("forward: '" .. shown .. "' is no address", { forward = { "127.0.0.1", address } })
+      refuses(shown, { stub = { ["example."] = address } })
     end
   end)
 

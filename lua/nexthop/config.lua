@@ -23,8 +23,13 @@ local types = {
   tls = "boolean", tls_cert_bundle = "string",
 }
 
+-- What an error quotes is on one line, whatever was given.
+local function line(text)
+  return (text:gsub("%c", function(c) return ("\\%03d"):format(c:byte()) end))
+end
+
 local function failure(format, ...)
-  return setmetatable({ code = "config", message = format:format(...), permanent = false },
+  return setmetatable({ code = "config", message = line(format:format(...)), permanent = false },
     core.metatables.error)
 end
 
@@ -100,9 +105,11 @@ end
 
 -- ---- trust anchors ------------------------------------------------------------
 
--- What a validator can use (RFC 8624 3.1, 3.3); libunbound ignores the others without a word.
-local algorithms = { [5] = 1, [7] = 1, [8] = 1, [10] = 1, [13] = 1, [14] = 1, [15] = 1, [16] = 1 }
-local digest_bytes = { [1] = 20, [2] = 32, [4] = 48 }
+-- What every validator can use (RFC 8624 3.1, 3.3). libunbound ignores an anchor of another kind without
+-- a word, and then validates nothing: so no Ed448 (Debian's, on nettle, has none), and nothing of SHA-1
+-- (RFC 9905; a build may be without).
+local algorithms = { [8] = 1, [10] = 1, [13] = 1, [14] = 1, [15] = 1 }
+local digest_bytes = { [2] = 32, [4] = 48 }
 
 -- A DS or DNSKEY record in text: its owner if it can be an anchor, else nil and the reason.
 local function anchor_owner(record)
@@ -452,6 +459,9 @@ function M.build(options)
   if not ok then
     if type(config) == "table" then return nil, config end
     error(config, 3)
+  end
+  for _, step in ipairs(config.steps) do
+    if step[4] then step[4] = line(step[4]) end
   end
   config.timeout = timeout
   config.max_pending = math.floor(max_pending)

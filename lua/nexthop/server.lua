@@ -22,7 +22,8 @@ local spec = {
 }
 
 local function failure(code, format, ...)
-  return setmetatable({ code = code, message = format:format(...), permanent = code == "bad_request" },
+  local message = format:format(...):gsub("%c", function(c) return ("\\%03d"):format(c:byte()) end)
+  return setmetatable({ code = code, message = message, permanent = code == "bad_request" },
     core.metatables.error)
 end
 
