@@ -112,7 +112,8 @@ function filter.start(options)
         answers = {}, other = {}, log = "", count = 0, tokens = 0,
     }, filter)
     local path = not options.args and filter.config(options.config)
-    local words = { options.program or here .. "/bin/filter-nexthop" }
+    local program = options.program or "bin/filter-nexthop"
+    local words = { program:find("^/") and program or here .. "/" .. program }
     for _, word in ipairs(options.args or { "-c", path }) do
         words[#words + 1] = word
     end
