@@ -71,7 +71,10 @@ local function write(self)
   local ok = self.pipe:write(output, safely(self.listener, function(err)
     if self.closed then return end
     if err then return self:close() end
-    if self.session.blocked then self:update() end
+    if self.session.blocked then
+      self:update()
+      self.listener:pump()
+    end
   end))
   if not ok then self:close() end
 end

@@ -108,8 +108,9 @@ function M.new(root, options)
   local self = setmetatable({ root = root, dir = name, folder = root .. name }, Server)
   local ports = free_ports(2)
   self.port, self.control = ports[1], ports[2]
-  assert(select(2, shell("mkdir -p " .. self.folder .. "/local.d " .. self.folder .. "/plugins.d "
-    .. self.folder .. "/run")) == 0)
+  for _, folder in ipairs { "local.d", "plugins.d", "run" } do
+    shell(("mkdir -p %s/%s"):format(quote(self.folder), folder))
+  end
   local plugins = '/etc/rspamd/plugins.d/nexthop.lua'
   local words = {
     DIR = name, PORT = tostring(self.port), CONTROL = tostring(self.control),
@@ -128,17 +129,18 @@ function M.new(root, options)
 end
 
 local function command(self, program)
-  return ("chroot %s /usr/bin/env -i PATH=/usr/bin:/bin TMPDIR=%s /usr/bin/%s"):format(
-    quote(self.root), self.dir, program)
+  return ("chroot %s /usr/bin/env -i PATH=/usr/bin:/bin TMPDIR=%s /usr/bin/%s")
+    :format(quote(self.root), self.dir, program)
 end
 
 local function variables(self)
-  return ("--var=LOCAL_CONFDIR=%s --var=DBDIR=%s/run --var=RUNDIR=%s/run"):format(self.dir, self.dir, self.dir)
+  return (("--var=LOCAL_CONFDIR=@ --var=DBDIR=@/run --var=RUNDIR=@/run"):gsub("@", self.dir))
 end
 
 --- `rspamadm configtest -s`: what it says, and its status.
 function Server:configtest()
-  return shell(command(self, ("rspamadm %s configtest -s -c %s/rspamd.conf"):format(variables(self), self.dir)))
+  return shell(command(self, ("rspamadm %s configtest -s -c %s/rspamd.conf")
+    :format(variables(self), self.dir)))
 end
 
 function Server:log()
@@ -167,8 +169,8 @@ M.wait_for = wait_for
 --- Starts one; returns when it answers.
 function M.start(root, options)
   local self = M.new(root, options)
-  local args = ("-f -u _rspamd -g _rspamd %s -c %s/rspamd.conf >%s/output 2>&1"):format(variables(self),
-    self.dir, self.folder)
+  local args = ("-f -u _rspamd -g _rspamd %s -c %s/rspamd.conf >%s/output 2>&1")
+    :format(variables(self), self.dir, self.folder)
   local handle, pid = uv.spawn("/bin/sh", { args = { "-c", "exec " .. command(self, "rspamd " .. args) } },
     function(code, signal) self.ended = ("status %d, signal %d"):format(code, signal) end)
   self.handle, self.pid = assert(handle, pid), pid
