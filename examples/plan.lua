@@ -5,7 +5,7 @@ local resolver = assert(nexthop.new { forward = arg[2], trust_anchor_file = arg[
 local plan, err = resolver:plan(arg[1] or "example.org", { deadline = 10 })
 if not plan then
     print(err.code, err.permanent and "for good" or "for now", err)
-    os.exit(err.permanent and 1 or 75)
+    os.exit(err.permanent and 1 or 75, true)
 end
 for _, host in ipairs(plan.hosts) do -- in the order to try them
     print(host.pref, host.host, host.tls, table.concat(host.ips, " "))

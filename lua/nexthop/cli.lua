@@ -174,16 +174,12 @@ local function run(args, resolver)
   return count:status()
 end
 
--- A standard descriptor that is closed must not become the event loop's own.
-local standard = {}
-
-local function keep_descriptors()
-  for i = 1, 3 do standard[i] = io.open "/dev/null" end
-end
+--- A standard descriptor that is closed must not become the event loop's own: these take its place.
+M.standard = {}
 
 --- Runs the program. argv: its arguments, from 1.
 function M.main(argv)
-  keep_descriptors()
+  for i = 1, 3 do M.standard[i] = io.open "/dev/null" end
   for _, name in ipairs { "argparse", "luv" } do
     if not pcall(require, name) then
       complain(("nexthop: the Lua module '%s' is not installed (Debian: lua-%s)\n"):format(name, name))
@@ -196,8 +192,8 @@ function M.main(argv)
     complain(usage)
     return tally.USAGE
   end
-  if args.version then
-    io.stdout:write(version())
+  if args.help or args.version then
+    io.stdout:write(args.help or version())
     return tally.OK
   end
   local resolver, err = nexthop.new(options.resolver(args))

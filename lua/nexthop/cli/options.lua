@@ -31,6 +31,7 @@ local function parser()
   local p = argparse("nexthop", "Where does mail for a domain go, and what TLS does each host owe?")
     :epilog("Exit status: 0 all planned; 1 a domain failed permanently; 75 one failed for now, or has no "
       .. "host that can be used; 64 wrong usage. See nexthop(1).")
+    :add_help(false) -- argparse's own exits at once
   p:argument("domain", "mail domains (with --ips and --tlsa: hosts); [host] is that host itself")
     :args "*":target "names"
 
@@ -59,6 +60,7 @@ local function parser()
     p:flag("-4 --ipv4", "only IPv4 addresses"),
     p:flag("-6 --ipv6", "only IPv6 addresses"))
   p:group("Other",
+    p:flag("-h --help", "this"),
     p:flag("-V --version", "versions of this and of what it runs on"))
   return p
 end
@@ -76,20 +78,22 @@ local function settle(args)
   end
   args.mode = mode or "plan"
   if args.ipv4 and args.ipv6 then return nil, "-4 and -6 do not go together" end
-  if args.version then return args end
   if args.file and #args.names > 0 then return nil, "either names or --file" end
   if not args.file and #args.names == 0 then return nil, "missing argument 'domain'" end
   if args.tls and #args.resolver == 0 then return nil, "--tls needs a --resolver (ADDR@853#name)" end
   return args
 end
 
---- Reads the command line. Returns the arguments, or nil and what is wrong. --help exits.
+--- Reads the command line. Returns the arguments (`help`: the text), or nil and what is wrong.
 function M.parse(argv)
   local p = parser()
   local list = {}
   for i = 1, #argv do list[i] = argv[i] end
   local ok, args = p:pparse(list)
-  if ok then
+  if ok and (args.help or args.version) then
+    args.help = args.help and p:get_help() .. "\n"
+    return args
+  elseif ok then
     local settled, reason = settle(args)
     if settled then return settled end
     args = reason
