@@ -60,6 +60,16 @@ describe("filter-nexthop -n", function()
     end)
   end
 
+  it("passes examples/opensmtpd/filter.lua, which is what holds without a configuration", function()
+    local settings = require "nexthop.opensmtpd.settings"
+    local example = dofile "examples/opensmtpd/filter.lua"
+    example.resolver = { trust_anchor_file = false }
+    local checked = assert(settings.check(example))
+    assert.same(settings.defaults.sender, checked.sender)
+    assert.same(settings.defaults.recipient, checked.recipient)
+    assert.equal(settings.defaults.deadline, checked.deadline)
+  end)
+
   it("says when there is no such file", function()
     local code, _, err = filter.run("-n", "-c", "/nowhere/filter.lua")
     assert.equal(1, code)

@@ -319,4 +319,148 @@ nexthop.gather_tlsa = nil
 ---@type fun(domain: string, options?: nexthop.PlanOptions, callback?: fun(result?: nexthop.Plan, err?: nexthop.Error)): (nexthop.Plan|nexthop.Request)?, nexthop.Error?
 nexthop.plan = nil
 
+-- ---- nexthop.policy: what a plan means for mail ---------------------------------------------------------------------------
+
+---@alias nexthop.Finding
+---| "ok"           # senders: nothing to say against it
+---| "null_mx"      # takes no mail
+---| "no_host"      # does not exist, or has neither MX nor address, or cannot exist
+---| "broken"       # has MX records, and no host of them an address
+---| "unroutable"   # every address is private, loopback, link-local, documentation or otherwise not global
+---| "bogus"        # DNSSEC validation failed
+---| "failure"      # could not be looked up
+---| "dane"         # recipients: every host with an address has DANE
+---| "dane_partial" # recipients: some have, or have TLSA records of which none is usable
+---| "dane_broken"  # recipients: the TLSA records of a host could not be looked up
+---| "no_dane"      # recipients: none has
+
+---@class nexthop.policy
+---@field findings { sender: nexthop.Finding[], recipient: nexthop.Finding[] } the findings of each role, without `ok`
+---@field options { resolver: function, deadline: function, exclude: function } functions for check()
+local policy = {}
+
+--- The finding for what resolver:plan() gave.
+---@param role "sender"|"recipient"
+---@param plan? nexthop.Plan
+---@param err? nexthop.Error
+---@return nexthop.Finding
+function policy.find(role, plan, err) end
+
+---@param role string
+---@param name any
+---@return boolean
+function policy.is_finding(role, name) end
+
+--- The domain of a mail address: what follows the last `@`, as a lower-case A-label where it is a
+--- name, else as it is.
+---@param address string without angle brackets
+---@return string? domain nil: nothing to look up
+---@return "null sender"|"no domain"|"address literal"|nil reason
+function policy.domain(address) end
+
+--- Compiles names (`example.org`) and wildcards (`*.example.net`: everything below).
+---@param list string[]
+---@return (fun(domain: string): boolean)? excluded
+---@return string? reason names the entry
+function policy.exclusions(list) end
+
+--- Can this address be reached from the whole Internet (IANA's special-purpose registries)?
+---@param ip string
+---@return boolean? global nil: no address
+---@return string? purpose
+---@return string? rfc
+function policy.is_global(ip) end
+
+---@param ip string
+---@return boolean
+function policy.is_loopback(ip) end
+
+--- Checks options against a table of functions, each value -> what stands for it, or nil and what is allowed.
+---@param given table
+---@param spec table<string, fun(value: any): any, string?>
+---@param prefix? string for messages: "sender."
+---@return table? checked
+---@return string? message names the key and what is allowed
+function policy.check(given, spec, prefix) end
+
+-- ---- nexthop.opensmtpd: smtpd-filters(7) ------------------------------------------------------------------------------------
+
+---@class nexthop.opensmtpd
+---@field log { new: (fun(fd: integer): nexthop.opensmtpd.Log), quote: (fun(value: any): string) }
+local opensmtpd = {}
+
+---@class nexthop.opensmtpd.Log
+local log = {}
+
+--- Writes a line of key=value; values from the peer are quoted. Never blocks.
+---@param fields table<string, any>
+function log:line(fields) end
+
+---@class nexthop.opensmtpd.Options
+---@field deadline? number seconds after which a request without an answer proceeds (none)
+---@field on_deadline? fun(filter: nexthop.opensmtpd.Filter, request: nexthop.opensmtpd.Request) called then; may answer otherwise
+---@field log? nexthop.opensmtpd.Log (to stderr)
+---@field input? integer descriptor (0)
+---@field output? integer descriptor (1)
+---@field max_line? integer bytes of the longest line that is looked at (131072); requests in longer ones proceed
+
+---@class nexthop.opensmtpd.Session
+---@field id string
+---@field source? string "192.0.2.1:25", "[2001:db8::1]:25", "unix:/path"
+---@field destination? string
+---@field rdns? string
+---@field fcrdns? string "pass", "fail", "error"
+---@field helo? string
+---@field username? string
+---@field authenticated boolean
+---@field is_local boolean a Unix socket or a loopback address
+
+---@param options? nexthop.opensmtpd.Options
+---@return nexthop.opensmtpd.Filter
+function opensmtpd.new(options) end
+
+---@class nexthop.opensmtpd.Filter
+---@field config table<string, string> what smtpd said of itself
+---@field sessions table<string, nexthop.opensmtpd.Session>
+---@field log nexthop.opensmtpd.Log
+local filter = {}
+
+--- Sets the handler of a phase (`mail-from` ...), called with a request, or of a report (`tx-mail` ...),
+--- called with an event: name, session and the fields of smtpd-filters(7) by name. Raises for a name
+--- that smtpd does not know.
+---@param name string
+---@param handler function
+---@return nexthop.opensmtpd.Filter self
+function filter:on(name, handler) end
+
+--- Serves until the end of input, and until everything that was open then has its answer.
+function filter:run() end
+
+--- One answer each: a second one is nil and a reason. What would end smtpd raises.
+---@class nexthop.opensmtpd.Request
+---@field phase string
+---@field parameter string all after the token
+---@field address? string for mail-from and rcpt-to, as the client said it
+---@field session nexthop.opensmtpd.Session
+---@field answered? string
+---@field on_gone? fun(request: nexthop.opensmtpd.Request) may be set: nobody waits for the answer any more
+local filter_request = {}
+
+function filter_request:proceed() end
+
+function filter_request:junk() end
+
+---@param text string "550 5.7.1 text"
+function filter_request:reject(text) end
+
+---@param text string
+function filter_request:disconnect(text) end
+
+---@param parameter string
+function filter_request:rewrite(parameter) end
+
+--- For data-line: a line of the message that goes on.
+---@param line string
+function filter_request:write(line) end
+
 return nexthop

@@ -75,6 +75,21 @@ for _, release in ipairs(releases) do
       assert.matches("OpenSMTPD " .. version:gsub("%.", "%%."), server.log)
     end)
 
+    test("takes the configuration of examples/opensmtpd", function()
+      local file = assert(io.open "examples/opensmtpd/smtpd.conf")
+      local text = file:read "*a"
+      file:close()
+      assert(smtpd.check(root, text))
+      if suite ~= "bookworm" then -- what stands in comments, with the certificate of this test
+        for _, word in ipairs { "pki", "listen", "match" } do
+          text = text:gsub("\n# (" .. word .. " )", "\n%1")
+        end
+        text = text:gsub("/etc/ssl/[%l/]*mx", "/etc/nexthop-test/mx")
+        assert(smtpd.check(root, text))
+        assert.matches("\nlisten on 0.0.0.0 port 465 smtps", text)
+      end
+    end)
+
     test("refuses a sender with a null MX", function()
       assert.matches("^550 5%.7%.27 ", mail_from("a@nullmx.example"))
       assert.matches("^550 5%.7%.27 ", mail_from("a@NullMX.Example", remote6))

@@ -179,6 +179,13 @@ local function connection(port, header)
     return link
 end
 
+--- Checks a configuration of smtpd, as smtpd -n does.
+-- @return true; or nil and what it says
+function smtpd.check(root, text)
+    write(root .. "/etc/nexthop-test.conf", text)
+    return run(("chroot %s /usr/sbin/smtpd -n -f /etc/nexthop-test.conf"):format(root))
+end
+
 --- Starts smtpd. Options: root; config: text of the filter's configuration, in which `resolver`
 -- stands for the lab (default: nothing else); program: the filter (the installed one, under the Lua
 -- that runs this); tls: also a listener for authenticated sessions (not with smtpd 6.8, which
@@ -190,7 +197,7 @@ function smtpd.start(options)
     local lua = type(rawget(_G, "jit")) == "table" and "luajit" or "lua5.4"
     local program = options.program
         or lua == "luajit" and "/usr/local/libexec/luajit/filter-nexthop"
-        or "/usr/libexec/opensmtpd/filter-nexthop"
+        or "filter-nexthop" -- which smtpd knows where to find
     assert(run(([[
         cd %s && mkdir -p etc/nexthop-test var/keep && rm -rf var/spool/smtpd/queue/* var/keep/* &&
         { grep -q '^keeper:' etc/passwd || chroot . useradd -M -s /bin/sh keeper; } &&
@@ -277,7 +284,8 @@ end
 --- Speaks SMTP: waits for the banner, then sends each line and waits for its reply.
 -- @param lines commands
 -- @param options from: the address the client has; port; link: what `connection` makes; leave: a
--- last line after which the client goes without waiting; show: called with each line of the dialogue
+-- last line after which the client goes without waiting; careful: quits when refused; show: called
+-- with each line of the dialogue
 -- @return the replies, the banner first; one less when the server hung up
 function smtpd:talk(lines, options)
     options = options or {}
@@ -288,9 +296,13 @@ function smtpd:talk(lines, options)
     end
     reply(1)
     local count = 1
+    local refused = false
     for _, line in ipairs(lines) do
         if link.closed then
             break
+        end
+        if refused then
+            line = "QUIT"
         end
         if options.show then
             options.show("> " .. line)
@@ -301,6 +313,10 @@ function smtpd:talk(lines, options)
         if options.show and link.replies[count] then
             options.show("< " .. link.replies[count])
         end
+        if line == "QUIT" then
+            break
+        end
+        refused = options.careful and (link.replies[count] or ""):find("^[45]")
     end
     if options.leave then
         link.send(options.leave .. "\r\n")
@@ -312,7 +328,7 @@ end
 
 --- The same over TLS, authenticated. `from`: by the PROXY protocol, which goes before TLS: a relay
 -- of ours says it.
-function smtpd:talk_authenticated(lines, from)
+function smtpd:talk_authenticated(lines, from, options)
     local listener = uv.new_tcp()
     assert(listener:bind("127.0.0.1", 0))
     listener:listen(1, function()
@@ -371,7 +387,9 @@ function smtpd:talk_authenticated(lines, from)
     for _, line in ipairs(lines) do
         all[#all + 1] = line
     end
-    local replies = self:talk(all, { link = link })
+    local replies = self:talk(all, {
+        link = link, show = options and options.show, careful = options and options.careful,
+    })
     self:wait(function() return process:is_closing() end)
     return replies
 end
