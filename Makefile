@@ -4,6 +4,7 @@
 #   make LUA=luajit             build for LuaJIT beside it (lua5.1 to lua5.5 too)
 #   eval "$(make -s lua-env)"   use that build in place, the programs in bin/ too
 #   make demo [DOMAIN=...]      the main job on a signed lab, or on the real internet
+#   make demo-opensmtpd         the filter in a real OpenSMTPD, on the lab (as root)
 #   make test [LUA=] [SPEC=]    the suite, under lua5.4 and luajit
 #   make test-all               that, and all the rest: lint, the other Luas, asan ...
 #   make lint asan valgrind     one of the rest (rock, bench, test-luas, format, clean)
@@ -116,6 +117,13 @@ demo: need-test
 	@$(MAKE) --no-print-directory LUA=$(LUA) >/dev/null
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec $(LUA) examples/demo.lua $(DOMAIN)
+
+# A real smtpd with the filter, on the lab; SUITE=bookworm for smtpd 6.8.
+.PHONY: demo-opensmtpd
+demo-opensmtpd: need-test
+	@$(MAKE) --no-print-directory LUA=$(LUA) >/dev/null
+	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
+	 exec $(LUA) examples/opensmtpd/demo.lua
 
 # -------------------------------------------------------------------- tests
 
