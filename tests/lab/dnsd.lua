@@ -207,6 +207,7 @@ function dnsd:handle(packet, client)
     self:count(query, client)
     local function forward(question, done)
         local function finish(answer)
+            answer = wire.without_data(answer)
             done(client.ra and wire.as_forwarder(answer) or answer)
         end
         if client.proto == "tcp" then
