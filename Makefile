@@ -185,13 +185,13 @@ format: need-lint
 	clang-format -i $(shell .ci/lint --c-files)
 
 .PHONY: bench
-bench: need-test all
+bench: need-bench all
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec tests/bench/run $(LUA)
 
 # Packages: see .ci/bootstrap for what is in each set.
-.PHONY: need-build need-test need-lint need-rock need-valgrind need-all
-need-build need-test need-lint need-rock need-valgrind need-all:
+.PHONY: need-build need-test need-lint need-rock need-valgrind need-bench need-all
+need-build need-test need-lint need-rock need-valgrind need-bench need-all:
 	@.ci/bootstrap $(@:need-%=%) $(LUAS)
 
 .PHONY: clean
