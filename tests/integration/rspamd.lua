@@ -119,6 +119,7 @@ function M.new(root, options)
   local function expand(text) return (text:gsub("@(%u+)@", words)) end
   if options.plugin then
     write(self.folder .. "/plugins.d/other.lua", options.plugin)
+    words.MORE = words.MORE .. "other { enabled = true; }" -- a module without a section is not loaded
     words.PLUGINS = plugins .. '"; path = "' .. name .. "/plugins.d/other.lua"
   end
   write(self.folder .. "/rspamd.conf", expand(configuration))
@@ -183,6 +184,48 @@ function M.start(root, options)
     return ok and answer:find "pong" ~= nil
   end)
   return self
+end
+
+-- ---- a lookup server -----------------------------------------------------------
+
+local Lookups = {}
+Lookups.__index = Lookups
+
+--- Starts nexthop-server of this root on nexthop.sock in an instance's folder, with that resolver.
+function M.lookup_server(root, dir, config, resolver)
+  local self = setmetatable({ socket = root .. dir .. "/nexthop.sock" }, Lookups)
+  local whole = { resolver = { trust_anchor_file = dir .. "/anchor", stub = resolver.stub } }
+  for key, value in pairs(config) do whole[key] = value end
+  write(root .. dir .. "/server.lua", "return " .. require("tests.filter").source(whole))
+  local program = ("chroot %s /usr/sbin/nexthop-server -l %s/nexthop.sock -c %s/server.lua")
+    :format(quote(root), dir, dir)
+  local handle, pid = uv.spawn("/bin/sh", {
+    args = { "-c", ("unset LUA_PATH LUA_CPATH; exec %s 2>>%s%s/server.log"):format(program, root, dir) },
+  }, function() self.ended = true end)
+  self.handle = assert(handle, pid)
+  wait_for("nexthop-server", 20, function()
+    if self.ended then error(shell("cat " .. root .. dir .. "/server.log"), 2) end
+    local probe, connected = uv.new_pipe(false), nil
+    probe:connect(self.socket, function(err) connected = not err end)
+    while connected == nil do uv.run "once" end
+    probe:close()
+    return connected
+  end)
+  shell(("chroot %s chown _rspamd %s/nexthop.sock"):format(quote(root), dir))
+  return self
+end
+
+function Lookups:signal(name)
+  self.handle:kill(name)
+end
+
+--- kill -9: its socket stays.
+function Lookups:stop()
+  if self.handle:is_closing() then return end
+  self.handle:kill "sigkill"
+  wait_for("the end of nexthop-server", 20, function() return self.ended end)
+  self.handle:close()
+  uv.run "nowait"
 end
 
 -- ---- messages ----------------------------------------------------------------------
@@ -304,7 +347,11 @@ function Server:stop(keep)
     self.handle:kill "sigterm"
     wait_for("the end of rspamd", 60, function() return self.ended end)
   end
-  if self.handle then self.handle:close() end
+  if self.handle and not self.handle:is_closing() then
+    self.handle:close()
+    uv.run "nowait" -- luv must not be left with handles that are half closed
+    uv.run "nowait"
+  end
   if not keep then shell("rm -rf " .. quote(self.folder)) end
 end
 
