@@ -5,6 +5,7 @@
 #   eval "$(make -s lua-env)"   use that build in place, the programs in bin/ too
 #   make demo [DOMAIN=...]      the main job on a signed lab, or on the real internet
 #   make demo-opensmtpd         the filter in a real OpenSMTPD, on the lab (as root)
+#   make demo-rspamd            the plugin in a real rspamd, on the lab (as root)
 #   make test [LUA=] [SPEC=]    the suite, under lua5.4 and luajit
 #   make test-all               that, and all the rest: lint, the other Luas, asan ...
 #   make lint asan valgrind     one of the rest (rock, bench, test-luas, format, clean)
@@ -125,6 +126,12 @@ demo-opensmtpd: need-test
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec $(LUA) examples/opensmtpd/demo.lua
 
+# Real rspamd with the plugin, on the lab.
+.PHONY: demo-rspamd
+demo-rspamd: need-test
+	@$(MAKE) --no-print-directory LUA=$(LUA) >/dev/null
+	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && exec $(LUA) examples/rspamd/demo.lua
+
 # -------------------------------------------------------------------- tests
 
 # Each Lua is a run of make of its own: $(call build-for,LUAS,more arguments)
@@ -168,8 +175,13 @@ rock: need-rock
 check-install: need-build
 	@.ci/install $(LUAS)
 
+# rspamd once more, with 2,000 messages in each mode.
+.PHONY: test-rspamd
+test-rspamd:
+	@NEXTHOP_RSPAMD_MESSAGES=2000 $(MAKE) --no-print-directory test SPEC=tests/integration/rspamd_spec.lua
+
 # All there is, whatever fails on the way: a new target has its word here.
-everything := test lint rock check-install test-luas asan valgrind
+everything := test lint rock check-install test-luas asan valgrind test-rspamd
 
 .PHONY: test-all
 test-all:
