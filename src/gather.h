@@ -151,7 +151,7 @@ struct nh_tlsas {
     char protocol[16];
     bool dane_required;
     char base[NH_HOST_MAX]; /* the TLSA base domain */
-    struct nh_tlsa *records, *unusable;
+    struct nh_tlsa *records, *unusable; /* one block; either has room for all */
     size_t n_records, n_unusable;
     /* private */
     struct nh_lookup lookup;

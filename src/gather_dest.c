@@ -16,6 +16,8 @@ static const char SECTION_ALIAS[] = "RFC 5321 5.1";
 
 static void finish(struct nh_dest *d)
 {
+    nh_lookup_forget(&d->mx); /* it may be long until the result is fetched */
+    nh_lookup_forget(&d->cname);
     d->op.done(d->op.arg);
 }
 

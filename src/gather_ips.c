@@ -148,9 +148,13 @@ static const struct nh_family *worse(const struct nh_family *a, const struct nh_
 /* Flags are set; the addresses and the errors remain. */
 static void conclude(struct nh_ips *i)
 {
-    const char *reason = nh_name_from_dns(end_name(i), i->n_links == 0, i->expanded);
+    const char *reason = NULL;
 
     i->alias = i->n_links > 0;
+    if (i->alias)
+        reason = nh_name_from_dns(end_name(i), false, i->expanded);
+    else
+        nh_copy(i->expanded, sizeof i->expanded, i->host);
     if (reason) {
         nh_fail(&i->op.err, NH_INVALID_NAME, "%s: is an alias of %s, which is no host name: %s",
                 i->host, end_name(i), reason);
@@ -172,6 +176,8 @@ static void conclude(struct nh_ips *i)
     if (i->ips) {
         size_t n6 = take(i->ips, &i->v6, 6);
         take(i->ips + n6, &i->v4, 4);
+        nh_lookup_forget(&i->v6.lookup); /* it may be long until the result is fetched */
+        nh_lookup_forget(&i->v4.lookup);
     }
     if (!i->ips || !order(i)) {
         i->n_ips = 0;

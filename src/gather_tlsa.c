@@ -31,13 +31,13 @@ static void take_records(struct nh_tlsas *t, const struct nh_answer *a)
     struct nh_tlsa tlsa;
     size_t k;
 
-    t->records = calloc(a->n_records, sizeof *t->records);
-    t->unusable = calloc(a->n_records, sizeof *t->unusable);
-    if (!t->records || !t->unusable) {
+    t->records = calloc(a->n_records, 2 * sizeof *t->records);
+    if (!t->records) {
         nh_fail(&t->op.err, NH_NO_MEMORY, "%s: out of memory", t->host);
         fail(t);
         return;
     }
+    t->unusable = t->records + a->n_records;
     t->dane_required = true;
     for (k = 0; k < a->n_records; k++) {
         nh_tlsa_judge(&tlsa, a->records[k].data, a->records[k].len);
@@ -175,7 +175,6 @@ void nh_tlsas_stop(struct nh_tlsas *t)
     nh_lookup_stop(&t->lookup);
     nh_walk_stop(&t->walk);
     free(t->records);
-    free(t->unusable);
     t->records = t->unusable = NULL;
     t->n_records = t->n_unusable = 0;
 }

@@ -99,6 +99,8 @@ static bool drop_weaker(struct nh_plan_host *h)
     struct nh_tlsas *t = &h->tlsa;
     size_t best[2][2] = {{SIZE_MAX, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}}, k, n = 0, w;
 
+    if (t->n_records == 1)
+        return true;
     for (k = 0; k < t->n_records; k++) {
         const struct nh_tlsa *r = &t->records[k];
 

@@ -366,6 +366,13 @@ void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *nam
     }
 }
 
+void nh_lookup_forget(struct nh_lookup *l)
+{
+    nh_answer_free(&l->answer);
+    free(l->packet);
+    l->packet = NULL;
+}
+
 void nh_lookup_stop(struct nh_lookup *l)
 {
     struct nh_resolver *r = l->resolver;
@@ -390,9 +397,7 @@ void nh_lookup_stop(struct nh_lookup *l)
         TAILQ_REMOVE(&r->aside, l, link);
     }
     l->state = NH_IDLE;
-    nh_answer_free(&l->answer);
-    free(l->packet);
-    l->packet = NULL;
+    nh_lookup_forget(l);
     free(l->why);
     l->why = NULL;
 }

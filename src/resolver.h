@@ -57,6 +57,9 @@ struct nh_lookup {
 void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *name, uint16_t type,
                      double seconds, void (*done)(void *arg, struct nh_lookup *), void *arg);
 
+/* Frees the answer of a lookup that is done, once all of it was taken; code and name stay. */
+void nh_lookup_forget(struct nh_lookup *l);
+
 /* Cancels what is under way and frees the result. Idempotent. */
 void nh_lookup_stop(struct nh_lookup *l);
 
