@@ -9,6 +9,7 @@
 local uv = require "luv"
 local filter = require "tests.filter"
 local lab = require("tests.lab.lab").shared()
+local links = require "tests.integration.link"
 
 local smtpd = {}
 smtpd.__index = smtpd
@@ -121,64 +122,6 @@ local tls_configuration = [[
 listen on 127.0.0.1 port %d hostname mx.test smtps pki "mx.test" auth <creds> proxy-v2 filter "nexthop"
 ]]
 
--- The header of the PROXY protocol, version 2, for a TCP connection.
-local function proxy_header(from)
-    local core = require("nexthop.core")
-    local source = core.address(from)
-    local kind = #source == 4 and "\17" or "\33"
-    local body = source .. (#source == 4 and "\192\0\2\1" or core.address("2001:db8::1"))
-        .. "\200\1\0\25"
-    return "\13\10\13\10\0\13\10QUIT\10\33" .. kind .. string.char(0, #body) .. body
-end
-
--- What was received, as whole replies; send and close are whoever's makes it.
-local function new_link()
-    local link = { replies = {}, pending = "" }
-    -- the end of the first reply of one or more lines
-    local function reply_end(from)
-        local line, after = link.pending:match("^([^\n]*)\n()", from)
-        if line and line:sub(4, 4) == "-" then
-            return reply_end(after)
-        end
-        return after
-    end
-    function link.feed(chunk)
-        if not chunk then
-            link.closed = true
-            return
-        end
-        link.pending = link.pending .. chunk
-        local stop = reply_end(1)
-        while stop do
-            table.insert(link.replies, (link.pending:sub(1, stop - 1):gsub("\r?\n$", "")))
-            link.pending = link.pending:sub(stop)
-            stop = reply_end(1)
-        end
-    end
-    return link
-end
-
-local function connection(port, header)
-    local link, socket = new_link(), uv.new_tcp()
-    function link.send(text) socket:write(text) end
-    function link.close()
-        if not socket:is_closing() then
-            socket:close()
-        end
-    end
-    socket:connect("127.0.0.1", port, function(err)
-        if err then
-            link.closed = true
-            return
-        end
-        if header then
-            socket:write(header)
-        end
-        socket:read_start(function(_, chunk) link.feed(chunk) end)
-    end)
-    return link
-end
-
 --- Checks a configuration of smtpd, as smtpd -n does.
 -- @return true; or nil and what it says
 function smtpd.check(root, text)
@@ -256,7 +199,7 @@ function smtpd.start(options)
             error("smtpd ended at its start:\n" .. self.log, 0)
         end
         if not link or link.closed then
-            link = connection(self.port)
+            link = links.connect(self.port)
         end
         return link.replies[1]
     end)
@@ -283,14 +226,14 @@ end
 
 --- Speaks SMTP: waits for the banner, then sends each line and waits for its reply.
 -- @param lines commands
--- @param options from: the address the client has; port; link: what `connection` makes; leave: a
+-- @param options from: the address the client has; port; link: one of tests.integration.link; leave: a
 -- last line after which the client goes without waiting; careful: quits when refused; show: called
 -- with each line of the dialogue
 -- @return the replies, the banner first; one less when the server hung up
 function smtpd:talk(lines, options)
     options = options or {}
-    local link = options.link or connection(options.port or (options.from and self.proxy_port)
-        or self.port, options.from and proxy_header(options.from))
+    local link = options.link or links.connect(options.port or (options.from and self.proxy_port)
+        or self.port, options.from and links.proxy_header(options.from))
     local function reply(count)
         self:wait(function() return #link.replies >= count or link.closed end)
     end
@@ -352,7 +295,7 @@ function smtpd:talk_authenticated(lines, from, options)
             end
             -- smtpd loses what comes in one piece with the header: first let it have read that
             local known = #self.log + 1
-            far:write(proxy_header(from))
+            far:write(links.proxy_header(from))
             local timer = uv.new_timer()
             timer:start(5, 5, function()
                 if self.log:find("smtp connected address=" .. from, known, true) then
@@ -369,7 +312,7 @@ function smtpd:talk_authenticated(lines, from, options)
         args = { "s_client", "-quiet", "-connect", "127.0.0.1:" .. listener:getsockname().port },
         stdio = { input, output, nil },
     }, function() process:close() end))
-    local link = new_link()
+    local link = links.new()
     output:read_start(function(_, chunk)
         link.feed(chunk)
         if not chunk then
