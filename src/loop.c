@@ -169,11 +169,11 @@ static int event_add(struct ub_event *ub, struct timeval *tv)
             return -1;
         }
     }
-    if (tv) {
+    if (tv && tv->tv_sec == 0 && tv->tv_usec == 0) {
+        mark(ev, UB_EV_TIMEOUT); /* "when this is through": libunbound starts each query so */
+    } else if (tv) {
         /* rounded up, so that libunbound's own clock agrees that it is time */
         ev->timeout = (uint64_t)tv->tv_sec * 1000 + (uint64_t)(tv->tv_usec + 999) / 1000;
-        if (ev->timeout == 0)
-            ev->timeout = 1;
         if (start_timer(ev) != 0) {
             event_del(ub);
             return -1;
