@@ -145,11 +145,11 @@ describe("servers:", function()
   end)
 
   it("resolv_conf: its nameservers are forwarders", function()
-    -- libunbound asks them at port 53, where nobody is: the file was read, and its server asked
+    -- libunbound asks them at port 53, where nobody is
     local path = child.file "# lab\nsearch example\nnameserver 127.0.0.77\noptions ndots:1\n"
-    local r = new { resolv_conf = path, trust_anchor_file = lab.anchor_file }
+    local r = new { resolv_conf = path, trust_anchor_file = lab.anchor_file, timeout = 0.2 }
     local _, err = r:gather_destinations "dane.example"
-    assert.equal("servfail", err.code)
+    assert.equal("timeout", err.code)
   end)
 
   it("resolv_conf missing, a directory, without nameserver", function()
