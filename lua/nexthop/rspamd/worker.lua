@@ -7,8 +7,8 @@ local M = {}
 local Worker, Hold = {}, {}
 Worker.__index, Hold.__index = Worker, Hold
 
--- Seconds until the next turn: with work, soon after work, at rest.
-local busy, ready, idle = 0.005, 0.01, 0.05
+-- Seconds until the next turn: with work left over, while lookups are under way, soon after, at rest.
+local full, busy, ready, idle = 0.001, 0.005, 0.01, 0.05
 local ready_for = 5
 local pause = 60 -- seconds before another try, when the resolver or the socket could not be had
 
@@ -169,7 +169,7 @@ function Worker:turn()
   process(self)
   if (self.resolver:pending() or 0) > 0 or self.listener.count > 0 then
     self.worked = self.now()
-    return busy
+    return self.resolver:timeout() == 0 and full or busy
   end
   return self.now() - self.worked < ready_for and ready or idle
 end
