@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unbound-event.h>
 #include <unbound.h>
+#include <unistd.h>
 
 #define CLASS_IN 1
 
@@ -69,10 +70,55 @@ static int set_tls(struct ub_ctx *ctx)
     return ub_ctx_set_tls(ctx, 1);
 }
 
-/* Its parser writes to stderr whatever log is set; where stderr is a variable, that is caught and
- * the first line is the reason. *why: free() it. */
+/* Reads "server:", which is right wherever a file may begin. */
+static int read_nothing(struct ub_ctx *ctx)
+{
+    static const char text[] = "server:\n";
+    char path[32];
+    int fds[2], rc = UB_READFILE;
+
+    if (pipe(fds) != 0)
+        return rc;
+    if (write(fds[1], text, sizeof text - 1) == (ssize_t)sizeof text - 1) {
+        close(fds[1]);
+        fds[1] = -1;
+        snprintf(path, sizeof path, "/dev/fd/%d", fds[0]);
+        rc = ub_ctx_config(ctx, path);
+    }
+    if (fds[1] >= 0)
+        close(fds[1]);
+    close(fds[0]);
+    return rc;
+}
+
+/* The parser is global, and after a syntax error it may read on where that was, whatever file comes
+ * next: a part of that file is lost then, which can be its trust anchor (rule 15). There is no way to
+ * reset it: when it no longer reads what is right, no further file is read in this process. */
+static int parse(struct ub_ctx *ctx, const char *path, const char **broken)
+{
+    static bool stuck;
+    struct ub_ctx *other;
+    int rc;
+
+    if (stuck) {
+        *broken = "libunbound reads no unbound.conf after a syntax error in another: start anew";
+        return UB_SYNTAX;
+    }
+    rc = ub_ctx_config(ctx, path);
+    if (rc == UB_SYNTAX) {
+        other = ub_ctx_create();
+        stuck = !other || read_nothing(other) != 0;
+        if (other)
+            ub_ctx_delete(other);
+    }
+    return rc;
+}
+
+/* It writes to stderr whatever log is set; where stderr is a variable, that is caught and the first
+ * line is the reason. *why: free() it. */
 static int read_config(struct ub_ctx *ctx, const char *path, char **why)
 {
+    const char *broken = NULL;
 #ifdef __GLIBC__
     FILE *old = stderr, *caught;
     size_t size = 0;
@@ -81,17 +127,22 @@ static int read_config(struct ub_ctx *ctx, const char *path, char **why)
     caught = open_memstream(why, &size);
     if (caught)
         stderr = caught;
-    rc = ub_ctx_config(ctx, path);
+    rc = parse(ctx, path, &broken);
     stderr = old;
     if (caught)
         fclose(caught);
     if (*why)
         (*why)[strcspn(*why, "\n")] = '\0';
-    return rc;
 #else
+    int rc = parse(ctx, path, &broken);
+
     *why = NULL;
-    return ub_ctx_config(ctx, path);
 #endif
+    if (broken) {
+        free(*why);
+        *why = strdup(broken);
+    }
+    return rc;
 }
 
 /* *why: the reason of a failure if there is a better one than the status; free() it. */

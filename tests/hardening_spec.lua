@@ -67,8 +67,8 @@ describe("the built module", function()
     end
     local path = os.tmpname()
     local cflags = output("pkg-config --cflags " .. (core:match "/build/([^/]+)/"))
-    local said, status = output(("${CC:-cc} -shared -fPIC -O0 -D_GNU_SOURCE -std=c11 %s -o %s src/*.c -lunbound -luv "
-      .. "-lidn2 -lcrypto"):format(cflags:gsub("%s+", " "), path))
+    local said, status = output(("${CC:-cc} -shared -fPIC -O0 -D_GNU_SOURCE -std=c11 %s -o %s src/*.c "
+      .. "-lunbound -luv -lidn2 -lcrypto"):format(cflags:gsub("%s+", " "), path))
     assert.equal(0, status, said)
     local names = exports(path)
     os.remove(path)

@@ -24,12 +24,12 @@ local types = {
 }
 
 -- What an error quotes is on one line, whatever was given.
-local function line(text)
+local function one_line(text)
   return (text:gsub("%c", function(c) return ("\\%03d"):format(c:byte()) end))
 end
 
 local function failure(format, ...)
-  return setmetatable({ code = "config", message = line(format:format(...)), permanent = false },
+  return setmetatable({ code = "config", message = one_line(format:format(...)), permanent = false },
     core.metatables.error)
 end
 
@@ -474,7 +474,7 @@ function M.build(options)
     error(config, 3)
   end
   for _, step in ipairs(config.steps) do
-    if step[4] then step[4] = line(step[4]) end
+    if step[4] then step[4] = one_line(step[4]) end
   end
   config.timeout = timeout
   config.max_pending = math.floor(max_pending)

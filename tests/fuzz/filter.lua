@@ -1,3 +1,4 @@
+-- luacheck: max line length 140
 -- Fuzzes filter-nexthop with what smtpd might say and what it never would. Whatever comes: no error
 -- but in the log, the log is printable lines, and every request is answered once, in a valid line.
 package.path = "./?.lua;" .. package.path

@@ -1,10 +1,11 @@
+-- luacheck: max line length 140
 -- What the fuzzers in Lua share: inputs from a seed, and a run that prints it.
 --
 --   local fuzz = require "tests.fuzz.mutate"
 --   fuzz.run("name", function(random) ... error "what was wrong" ... end)
 --
--- lua5.4 tests/fuzz/NAME.lua [200 | 60s] [SEED]: so many rounds, or so long. Round N of a seed is
--- always the same, under every Lua. What a round fails over is printed with its seed and number, and
+-- lua5.4 tests/fuzz/NAME.lua [200 | 60s] [SEED [ROUND]]: so many rounds, or so long; or this round
+-- alone. Round N of a seed is always the same, under every Lua. What a round fails over is printed with its seed and number, and
 -- the last input that was noted (fuzz.note) is in build/fuzz/NAME-last, if the process itself ends.
 local fuzz = {}
 
@@ -92,7 +93,10 @@ function fuzz.run(name, round)
   print(("%s: seed %d"):format(name, seed))
   fuzz.last = ("build/fuzz/%s-last"):format(name)
   local stop, count = seconds and os.time() + seconds, 0
-  -- one round alone: SEED:N would be the same as N rounds, so the number goes into the seed
+  if arg[3] then
+    count = tonumber(arg[3]) - 1
+    rounds = count + 1
+  end
   while count < rounds and not (stop and os.time() >= stop) do
     count = count + 1
     local ok, err = xpcall(function() round(fuzz.random(seed + count * 7919), count) end,

@@ -1,3 +1,4 @@
+-- luacheck: max line length 140
 -- Fuzzes the protocol of nexthop-server: lines as a client might send them, and as none should, on a
 -- session without a socket and with the lab behind it. Whatever comes: every line out is one JSON
 -- object, every request is answered once and by its id, and the session comes to its end.

@@ -244,7 +244,8 @@ function wire.without_data(packet)
         packet = packet:sub(1, record.rdata_start - 3) .. put16(3)
             .. packet:sub(record.rdata_start, record.rdata_end - 1) .. packet:sub(record.rdata_end + 1)
     end
-    return packet:sub(1, 6) .. put16(answers) .. put16(0) .. put16(opt == "" and 0 or 1) .. packet:sub(13) .. opt
+    return packet:sub(1, 6) .. put16(answers) .. put16(0) .. put16(opt == "" and 0 or 1)
+        .. packet:sub(13) .. opt
 end
 
 -- A forwarder's view of an authoritative answer: recursion available, not authoritative.
