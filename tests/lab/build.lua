@@ -269,7 +269,13 @@ end
 function build.add(dir, all, words, added)
     local only = {}
     for _, zone in ipairs(added) do
-        all[#all + 1] = zone
+        local at = #all + 1
+        for i, old in ipairs(all) do
+            if old.name == zone.name then
+                at = i -- another spec has added it, too: NSD wants each zone once
+            end
+        end
+        all[at] = zone
         only[zone] = true
     end
     for _, zone in ipairs(added) do
