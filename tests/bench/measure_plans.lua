@@ -95,7 +95,8 @@ return function(context)
 
     report.title "Targets"
     report.target("plan cold, against the bare loop", cold_found[first].ratio.median, "<=", 1.05)
-    report.target("plan warm, against the bare loop, " .. context.luas[1], warm[first].ratio.median, "<=", 2.0)
+    report.target("plan warm, against the bare loop, " .. context.luas[1], warm[first].ratio.median,
+        "<=", 2.0)
     report.target("gather_destinations warm, against one bare query", mx[first].ratio.median, "<=", 3.0)
     if lunbound then
         report.target("lua-unbound's plan warm, against ours",

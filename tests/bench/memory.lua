@@ -34,6 +34,7 @@ function verbs.pending(method, count)
         handles[k] = resolver[method](resolver, names[k], callback)
     end
     local after = resident()
+    assert(#handles == count)
     return (after - before) / (resolver:stats().lookups - lookups)
 end
 
