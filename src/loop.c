@@ -21,14 +21,16 @@ struct event {
     void (*cb)(int, short, void *);
     void *arg;
     int fd;
-    short bits;  /* what was asked for: UB_EV_READ, UB_EV_WRITE, UB_EV_PERSIST */
-    short ready; /* what has happened since the last dispatch */
-    bool queued;
-    uint64_t timeout;  /* milliseconds; 0: none */
-    uv_poll_t *poll;   /* apart from the event: lives until libuv has closed it */
-    uv_timer_t *timer; /* likewise */
+    short bits;           /* what was asked for: UB_EV_READ, UB_EV_WRITE, UB_EV_PERSIST */
+    short ready;          /* what has happened since the last dispatch */
+    struct events *queue; /* of the loop's, that it waits in; NULL: none */
+    uint64_t timeout;     /* milliseconds; 0: none */
+    uv_poll_t *poll;      /* apart from the event: lives until libuv has closed it */
+    uv_timer_t *timer;    /* likewise */
     TAILQ_ENTRY(event) link;
 };
+
+TAILQ_HEAD(events, event);
 
 struct nh_timer {
     uv_timer_t uv;
@@ -42,7 +44,8 @@ struct nh_loop {
     struct ub_event_base base; /* first: libunbound sees only this */
     uv_loop_t uv;
     bool stale;
-    TAILQ_HEAD(, event) ready;
+    struct events ready; /* something has come, or the time is up */
+    struct events soon;  /* time-outs of no time: libunbound begins each query to a server so */
     SLIST_HEAD(, nh_timer) spare;
 };
 
@@ -58,20 +61,20 @@ static void free_handle(uv_handle_t *handle)
     free(handle);
 }
 
-static void mark(struct event *ev, int bits)
+static void mark(struct event *ev, int bits, struct events *queue)
 {
     ev->ready = (short)(ev->ready | bits);
-    if (!ev->queued) {
-        ev->queued = true;
-        TAILQ_INSERT_TAIL(&ev->loop->ready, ev, link);
+    if (!ev->queue) {
+        ev->queue = queue;
+        TAILQ_INSERT_TAIL(queue, ev, link);
     }
 }
 
 static void unmark(struct event *ev)
 {
-    if (ev->queued) {
-        TAILQ_REMOVE(&ev->loop->ready, ev, link);
-        ev->queued = false;
+    if (ev->queue) {
+        TAILQ_REMOVE(ev->queue, ev, link);
+        ev->queue = NULL;
     }
     ev->ready = 0;
 }
@@ -109,12 +112,14 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         bits &= ev->bits;
     }
     if (bits)
-        mark(ev, bits);
+        mark(ev, bits, &ev->loop->ready);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
-    mark(timer->data, UB_EV_TIMEOUT);
+    struct event *ev = timer->data;
+
+    mark(ev, UB_EV_TIMEOUT, &ev->loop->ready);
 }
 
 /* Stops the event: the poll handle is closed at once since libunbound closes the descriptor
@@ -170,7 +175,7 @@ static int event_add(struct ub_event *ub, struct timeval *tv)
         }
     }
     if (tv && tv->tv_sec == 0 && tv->tv_usec == 0) {
-        mark(ev, UB_EV_TIMEOUT); /* "when this is through": libunbound starts each query so */
+        mark(ev, UB_EV_TIMEOUT, &ev->loop->soon);
     } else if (tv) {
         /* rounded up, so that libunbound's own clock agrees that it is time */
         ev->timeout = (uint64_t)tv->tv_sec * 1000 + (uint64_t)(tv->tv_usec + 999) / 1000;
@@ -277,12 +282,12 @@ static struct ub_event_base_vmt base_vmt = {base_free, NULL, base_exit, event_ne
 
 bool nh_loop_ready(const struct nh_loop *loop)
 {
-    return !TAILQ_EMPTY(&loop->ready);
+    return !TAILQ_EMPTY(&loop->ready) || !TAILQ_EMPTY(&loop->soon);
 }
 
-bool nh_loop_dispatch(struct nh_loop *loop)
+static bool dispatch(struct events *queue)
 {
-    struct event *ev = TAILQ_FIRST(&loop->ready);
+    struct event *ev = TAILQ_FIRST(queue);
     short bits;
 
     if (!ev)
@@ -296,6 +301,16 @@ bool nh_loop_dispatch(struct nh_loop *loop)
         (void)start_timer(ev);
     ev->cb(ev->fd, bits, ev->arg);
     return true;
+}
+
+bool nh_loop_dispatch(struct nh_loop *loop)
+{
+    return dispatch(&loop->soon) || dispatch(&loop->ready);
+}
+
+bool nh_loop_dispatch_soon(struct nh_loop *loop)
+{
+    return dispatch(&loop->soon);
 }
 
 /* ---- timers of ours --------------------------------------------------------- */
@@ -362,6 +377,7 @@ struct nh_loop *nh_loop_new(void)
     loop->base.magic = UB_EVENT_MAGIC;
     loop->base.vmt = &base_vmt;
     TAILQ_INIT(&loop->ready);
+    TAILQ_INIT(&loop->soon);
     SLIST_INIT(&loop->spare);
     return loop;
 }

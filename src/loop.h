@@ -40,6 +40,10 @@ bool nh_loop_stale(const struct nh_loop *loop);
 
 /* Hands one collected event to libunbound. False when there was none. */
 bool nh_loop_dispatch(struct nh_loop *loop);
+
+/* The same of what libunbound asked to be called for without delay: a query waits to be sent. */
+bool nh_loop_dispatch_soon(struct nh_loop *loop);
+
 bool nh_loop_ready(const struct nh_loop *loop);
 
 /* A one-shot timer of ours: fn(arg) is called from inside nh_loop_collect() and must not call

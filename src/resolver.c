@@ -517,8 +517,13 @@ void nh_resolver_drain(struct nh_resolver *r)
     struct nh_lookup *l;
 
     send_queued(r); /* a lookup that was stopped has left its place */
-    while ((l = TAILQ_FIRST(&r->ready)) != NULL) {
-        finish(l);
+    for (;;) {
+        if ((l = TAILQ_FIRST(&r->ready)) != NULL)
+            finish(l);
+        else if (nh_loop_dispatch_soon(r->loop))
+            r->written = true;
+        else
+            break;
         send_queued(r);
     }
     if (nh_loop_stale(r->loop))

@@ -74,8 +74,9 @@ void nh_resolver_leave(struct nh_resolver *r);
  * wait > 0 (seconds): when nothing is ready, waits for it as long as that. */
 void nh_resolver_run(struct nh_resolver *r, double until, double wait);
 
-/* Works off lookups whose answer is there already (cached ones), and nothing else. After lookups
- * were started outside nh_resolver_run(); also puts new descriptors under watch. */
+/* Works off lookups whose answer is there already (cached ones), and sends the queries of the
+ * others; nothing else. After lookups were started outside nh_resolver_run(); also puts new
+ * descriptors under watch. */
 void nh_resolver_drain(struct nh_resolver *r);
 
 /* Seconds until there is something to do: 0 now, negative never. */
