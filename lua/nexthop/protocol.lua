@@ -52,24 +52,40 @@ local function repair(run)
 end
 
 local function encode_string(text)
+  if not text:find '[%c"\\\128-\255]' then return '"' .. text .. '"' end -- nearly all
   if text:find "[\128-\255]" then text = text:gsub("[\128-\255]+", repair) end
   return '"' .. text:gsub('[%c"\\]', escape) .. '"'
 end
 
+local hex_of = {}
+for byte = 0, 255 do hex_of[string.char(byte)] = ("%02x"):format(byte) end
+
 local function hex(data)
-  return (data:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+  return (data:gsub(".", hex_of))
 end
+
+-- Field names as they are written: few, and they come again (those of dialed_ips are hosts).
+local fields_left = 200
+local field = setmetatable({}, { __index = function(self, name)
+  local text = encode_string(tostring(name)) .. ":"
+  if fields_left > 0 then
+    fields_left = fields_left - 1
+    rawset(self, name, text)
+  end
+  return text
+end })
 
 local encode
 
 local function encode_table(value, key)
-  local parts = {}
+  local parts, n = {}, 0
   if lists[key] or value[1] ~= nil then
     for i, item in ipairs(value) do parts[i] = encode(item) end
     return "[" .. table.concat(parts, ",") .. "]"
   end
   for name, item in pairs(value) do
-    parts[#parts + 1] = encode_string(tostring(name)) .. ":" .. encode(item, name)
+    n = n + 1
+    parts[n] = field[name] .. encode(item, name)
   end
   return "{" .. table.concat(parts, ",") .. "}"
 end
@@ -77,6 +93,7 @@ end
 -- key: under which the value stands, for what depends on it
 encode = function(value, key)
   local kind = type(value)
+  if kind == "string" then return encode_string(key == "data" and hex(value) or value) end
   if value == M.null or value == nil then return "null" end
   if kind == "table" then return encode_table(value, key) end
   if kind == "boolean" then return tostring(value) end
@@ -85,7 +102,7 @@ encode = function(value, key)
     if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return ("%d"):format(value) end
     return ("%.14g"):format(value)
   end
-  return encode_string(key == "data" and hex(value) or tostring(value))
+  return encode_string(tostring(value))
 end
 
 --- A table as one line of JSON, its end included.
