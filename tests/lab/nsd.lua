@@ -28,20 +28,39 @@ remote-control:
     control-enable: no
 ]]
 
+-- Binds UDP and TCP to a port (0: any); answers it, or nil when one of them is taken.
+local function try_port(port)
+    local udp, tcp = uv.new_udp(), uv.new_tcp()
+    local bound = udp:bind("127.0.0.1", port)
+    port = bound and udp:getsockname().port
+    local ok = bound and tcp:bind("127.0.0.1", port) and tcp:listen(1, function() end)
+    udp:close()
+    tcp:close()
+    return ok and port or nil
+end
+
 -- A port that is free for UDP and TCP now.
 local function free_port()
     for _ = 1, 50 do
-        local udp, tcp = uv.new_udp(), uv.new_tcp()
-        assert(udp:bind("127.0.0.1", 0))
-        local port = udp:getsockname().port
-        local ok = tcp:bind("127.0.0.1", port) and tcp:listen(1, function() end)
-        udp:close()
-        tcp:close()
-        if ok then
+        local port = try_port(0)
+        if port then
             return port
         end
     end
     error("no free port on 127.0.0.1", 0)
+end
+
+-- Calls done when the port is free, after 5 seconds in any case: a child of an NSD that has ended may
+-- have it (and answer) a moment longer, or a resolver, which sends from ports of chance.
+local function when_free(port, done)
+    local timer, tries = uv.new_timer(), 0
+    timer:start(0, 5, function()
+        tries = tries + 1
+        if not timer:is_closing() and (try_port(port) or tries > 1000) then
+            timer:close()
+            done()
+        end
+    end)
 end
 
 function nsd.new(path, dir)
@@ -83,13 +102,7 @@ local function await(self, done, failed)
     end)
 end
 
--- Starts NSD for zones; done(nil) or done(why not).
-function nsd:start(zones, done)
-    if self.process then
-        return done(nil)
-    end
-    write_config(self, zones)
-    os.remove(self.dir .. "/nsd.log")
+local function spawn(self, done)
     local arguments = { "-d", "-c", self.dir .. "/nsd.conf" }
     local command = self.path
     -- Should this process be killed, the kernel ends NSD too.
@@ -104,7 +117,8 @@ function nsd:start(zones, done)
         if self.stopped then
             local stopped = self.stopped
             self.stopped = nil
-            stopped()
+            self.killer:close()
+            when_free(self.port, stopped)
         end
     end)
     if not process then
@@ -118,19 +132,30 @@ function nsd:start(zones, done)
     end, done)
 end
 
+-- Starts NSD for zones; done(nil) or done(why not).
+function nsd:start(zones, done)
+    if self.process then
+        return done(nil)
+    end
+    write_config(self, zones)
+    os.remove(self.dir .. "/nsd.log")
+    when_free(self.port, function()
+        if self.process then
+            return done(nil)
+        end
+        spawn(self, done)
+    end)
+end
+
 -- Ends NSD; done() when it is gone.
 function nsd:stop(done)
     if not self.process then
         return done()
     end
     local process = self.process
-    local timer = uv.new_timer()
-    self.stopped = function()
-        timer:close()
-        done()
-    end
+    self.stopped, self.killer = done, uv.new_timer()
     process:kill("sigterm")
-    timer:start(3000, 0, function()
+    self.killer:start(3000, 0, function()
         process:kill("sigkill")
     end)
 end

@@ -2,6 +2,7 @@
 --
 -- A rule is a table; the newest that fits decides, all others are as if they were not there:
 --   name     lower-case name, "*.example.org" for everything below it, "*" for everything (default)
+--   names    instead of it, a list of lower-case names; may be thousands
 --   type     "MX", or "*" (default)
 --   proto    "udp" or "tcp"; address: "127.0.0.2", the address that was asked; default: all
 --   times    applies that often, then it is gone
@@ -43,6 +44,12 @@ function rules:add(rule)
         rule.name = rule.name:gsub("%.$", "")
     end
     rule.type = rule.type or "*"
+    if rule.names then
+        rule.set = {}
+        for _, name in ipairs(rule.names) do
+            rule.set[name] = true
+        end
+    end
     self.last_id = self.last_id + 1
     rule.id = self.last_id
     table.insert(self.list, 1, rule)
@@ -73,8 +80,11 @@ function rules:refuses_tcp()
     return false
 end
 
-local function name_fits(pattern, name)
-    if pattern == "*" or pattern == name then
+local function name_fits(rule, name)
+    local pattern = rule.name
+    if rule.set then
+        return rule.set[name] == true
+    elseif pattern == "*" or pattern == name then
         return true
     end
     local suffix = pattern:match("^%*(%..+)$")
@@ -84,8 +94,8 @@ end
 -- The rule for a query, or nil; one of its `times` is used up.
 function rules:match(query, client)
     for index, rule in ipairs(self.list) do
-        if name_fits(rule.name, query.name)
-            and (rule.type == "*" or rule.type == query.type)
+        if (rule.type == "*" or rule.type == query.type)
+            and name_fits(rule, query.name)
             and (not rule.proto or rule.proto == client.proto)
             and (not rule.address or rule.address == client.address) then
             if rule.times then
