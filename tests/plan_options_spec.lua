@@ -162,7 +162,10 @@ describe("plan,", function()
             assert.is_true(os.time() - started < 10)
             local found = {}
             for index, host in ipairs(p.hosts) do
-                found[index] = { host.host, host.tls, host.err and host.err.code or "", #host.ips }
+                local code = host.err and host.err.code or ""
+                -- libunbound may give a silent server up before our deadline
+                if code == "servfail" then code = "timeout" end
+                found[index] = { host.host, host.tls, code, #host.ips }
             end
             assert.same({
                 { "mx1.dane.example", "dane", "", 2 },
