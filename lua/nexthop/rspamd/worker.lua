@@ -31,6 +31,7 @@ end
 function M.new(options)
   return setmetatable({
     options = options, log = options.log, now = options.now, jobs = {}, last = 0, worked = 0,
+    taken = 0, -- connections so far
   }, Worker)
 end
 
@@ -125,6 +126,7 @@ local function start(self)
   listener, reason = require("nexthop.listener").listen(directory .. "/socket", {
     uv = uv, mode = 384, log = self.log, limits = { output = 65536, connections = 10000 },
     session = function()
+      self.taken = self.taken + 1
       return setmetatable({ worker = self, input = "", wake = function() end }, Hold)
     end,
   })
@@ -164,8 +166,11 @@ end
 -- @return seconds until the next
 function Worker:turn()
   if not self.resolver then return idle end
-  uv.run "nowait" -- takes connections
-  uv.run "nowait" -- reads from them
+  local taken
+  repeat -- later versions of libuv take one connection a turn
+    taken = self.taken
+    uv.run "nowait"
+  until self.taken == taken
   process(self)
   if (self.resolver:pending() or 0) > 0 or self.listener.count > 0 then
     self.worked = self.now()
