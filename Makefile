@@ -8,7 +8,8 @@
 #   make demo-rspamd            the plugin in a real rspamd, on the lab (as root)
 #   make test [LUA=] [SPEC=]    the suite, under lua5.4 and luajit
 #   make test-all               that, and all the rest: lint, the other Luas, asan ...
-#   make lint asan valgrind     one of the rest (rock, bench, test-luas, format, clean)
+#   make lint asan valgrind     one of the rest (rock, bench, test-luas, test-trixie, format, clean)
+#   make fuzz soak              one minute for each fuzzer, ten of mixed load (SECONDS=)
 #   make install DESTDIR= PREFIX=/usr [LUA=]       and uninstall
 #   make help                   this
 #
@@ -165,6 +166,21 @@ valgrind: need-valgrind
 test-luas:
 	@$(MAKE) --no-print-directory test LUAS='$(OTHER_LUAS)'
 
+# The suite on Debian 13, in a root of its own (see tests/trixie).
+.PHONY: test-trixie
+test-trixie: need-test
+	@tests/trixie
+
+# What comes from outside, made up and mutated: SECONDS for each target, TARGETS= for some of them.
+# Long loads: memory and descriptors must stay as they are (make test has a short one of each).
+.PHONY: fuzz soak
+fuzz: need-fuzz all test-modules
+	@LUA='$(LUA)' tests/fuzz/run $(or $(SECONDS),60) $(TARGETS)
+
+soak: need-test all
+	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
+	 exec $(LUA) tests/soak/soak.lua $(or $(SECONDS),600)
+
 # The rockspec builds, offline, and what it installs loads.
 .PHONY: rock
 rock: need-rock
@@ -181,7 +197,7 @@ test-rspamd:
 	@NEXTHOP_RSPAMD_MESSAGES=2000 $(MAKE) --no-print-directory test SPEC=tests/integration/rspamd_spec.lua
 
 # All there is, whatever fails on the way: a new target has its word here.
-everything := test lint rock check-install test-luas asan valgrind test-rspamd
+everything := test lint rock check-install test-luas asan valgrind test-rspamd test-trixie fuzz soak
 
 .PHONY: test-all
 test-all:
@@ -202,8 +218,8 @@ bench: need-bench all
 	 exec tests/bench/run $(LUA)
 
 # Packages: see .ci/bootstrap for what is in each set.
-.PHONY: need-build need-test need-lint need-rock need-valgrind need-bench need-all
-need-build need-test need-lint need-rock need-valgrind need-bench need-all:
+.PHONY: need-build need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all
+need-build need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all:
 	@.ci/bootstrap $(@:need-%=%) $(LUAS)
 
 .PHONY: clean

@@ -1,0 +1,208 @@
+-- luacheck: max line length 130
+-- Mixed load for a while on the module, filter-nexthop and nexthop-server: plans, cancelled ones, ones at
+-- their deadlines, clients that leave, the name server stopped and started. Memory and descriptors must
+-- stay what they were after the first part of it.
+--
+--   lua5.4 tests/soak/soak.lua [SECONDS]        12; what is counted grows with it, see `scale`
+package.path = "./?.lua;" .. package.path
+local uv = require "luv"
+local filter = require "tests.filter"
+local lab = require("tests.lab.lab").shared()
+local nexthop = require "nexthop"
+local servers = require "tests.server"
+
+local seconds = tonumber(arg[1]) or 12
+local long = seconds >= 120
+local scale = long and { cycles = 10000, row = 100000 } or { cycles = 300, row = 3000 }
+
+-- What allocators and garbage collectors take and give back by themselves, in KiB. (Under this load
+-- filter-nexthop comes from 12 MB to 20 within half a minute, and stays there.)
+local slack = long and 4096 or 12288
+-- Descriptors that come and go: this process's own pipes, a query that is just being asked.
+local spare = 4
+
+local domains = {
+  "dane.example", "nullmx.example", "nothing.example", "mxnothing.example", "broken.example", "alias.example",
+  "mx-t-agility.example", "nodane.example", "mxeverywhere.example", "filter.example", "insecure.example",
+  "implicit.example", "192.0.2.1", "a..b",
+}
+
+local failures = 0
+
+local function resident(pid)
+  for line in io.lines(("/proc/%s/status"):format(pid)) do
+    local kib = line:match "^VmRSS:%s+(%d+) kB"
+    if kib then return tonumber(kib) end
+  end
+end
+
+local function descriptors(pid)
+  local count, request = 0, assert(uv.fs_scandir(("/proc/%s/fd"):format(pid)))
+  while uv.fs_scandir_next(request) do count = count + 1 end
+  return count
+end
+
+local function sample(pid)
+  collectgarbage()
+  collectgarbage()
+  return { resident = resident(pid), descriptors = descriptors(pid) }
+end
+
+-- A query that was cancelled holds its socket until its server answers or it has given up, and goes on
+-- only as long as somebody drives the resolver: `nudge` does.
+local function settled(pid, before, nudge)
+  local stop = uv.hrtime() + 60e9
+  while descriptors(pid) > before.descriptors + spare and uv.hrtime() < stop do
+    nudge()
+    uv.sleep(50)
+  end
+  return sample(pid)
+end
+
+local function compare(name, before, pid, what, nudge)
+  local after = settled(pid, before, nudge)
+  local grown = after.resident - before.resident
+  local ok = grown <= slack and after.descriptors <= before.descriptors + spare
+  if not ok then failures = failures + 1 end
+  print(("%-8s %s: %s; %d KiB, %+d; %d descriptors, %+d"):format(name, ok and "ok" or "GROWS", what,
+    after.resident, grown, after.descriptors, after.descriptors - before.descriptors))
+end
+
+local function now()
+  uv.update_time()
+  return uv.hrtime() / 1e9
+end
+
+-- Rounds for so long. The first two fifths fill caches and pools, what comes after must need no more.
+local function steady(name, pid, span, round)
+  local start, count, before = now(), 0, nil
+  while now() < start + span do
+    count = count + 1
+    round(count)
+    if not before and now() > start + span * 0.4 then before = sample(pid) end
+  end
+  compare(name, before or sample(pid), pid, count .. " rounds", function() round(1) end)
+end
+
+-- So many in a row, a tenth of them before it counts.
+local function row(name, count, each)
+  for i = 1, count / 10 do each(i) end
+  local before = sample "self"
+  for i = 1, count do each(i) end
+  compare(name, before, "self", count .. " in a row", function() each(1) end)
+end
+
+-- ---- the module ------------------------------------------------------------------
+
+local function resolver_of(options)
+  return assert(nexthop.new(lab:options(options)))
+end
+
+local function module_part(span)
+  local resolver = resolver_of()
+  local answered = 0
+  local function callback() answered = answered + 1 end
+  steady("module", "self", span, function(count)
+    local broken = count % 20 == 10
+    if broken then
+      lab:stop_nsd()
+      resolver:close()
+      resolver = resolver_of { timeout = 0.3 }
+    end
+    local want = 0
+    answered = 0
+    for i = 1, 60 do
+      local deadline
+      if broken then deadline = 0.4 elseif i % 5 == 0 then deadline = 0.002 end
+      local handle = resolver:plan(domains[i % #domains + 1], { deadline = deadline }, callback)
+      if i % 7 == 0 then handle:cancel() else want = want + 1 end
+    end
+    assert(resolver:wait(20))
+    assert(answered == want, ("%d of %d answered"):format(answered, want))
+    if broken then lab:start_nsd() end
+    if count % 5 == 0 then
+      -- one that ends with calls under way
+      resolver:close()
+      resolver = resolver_of()
+      for i = 1, 10 do resolver:plan(domains[i], function() end) end
+      resolver:process()
+      resolver:close()
+      resolver = resolver_of()
+    end
+  end)
+  resolver:close()
+end
+
+local function rows()
+  row("cycles", scale.cycles, function()
+    local resolver = resolver_of()
+    resolver:gather_destinations "192.0.2.1"
+    resolver:close()
+  end)
+  local resolver = resolver_of()
+  row("plans", scale.row, function(i) resolver:plan(domains[i % #domains + 1]) end)
+  resolver:close()
+end
+
+-- ---- the filter ------------------------------------------------------------------
+
+local function filter_part(span)
+  local f = filter.start { config = { deadline = 0.6 } }
+  steady("filter", f.process:get_pid(), span, function(count)
+    local broken = count % 20 == 10
+    if broken then lab:stop_nsd() end
+    local open = 0
+    f.count, f.answers, f.log = 0, {}, ""
+    for i = 1, 40 do
+      local session = ("%016x"):format(count * 100 + i)
+      f:connect(session, i % 3 == 0 and "127.0.0.1:5" or nil)
+      local domain = broken and ("x%d.wildcard.example"):format(i) or domains[i % #domains + 1]
+      f:ask(session, i % 3 == 0 and "rcpt-to" or "mail-from", "user@" .. domain)
+      open = open + 1
+      f:report("link-disconnect", session)
+    end
+    f:wait(function() return f.count >= open end)
+    if broken then lab:start_nsd() end
+  end)
+  assert(f:finish() == 0, "filter-nexthop's status")
+end
+
+-- ---- the server ------------------------------------------------------------------
+
+local function server_part(span)
+  local server = servers.start { deadline = 0.6 }
+  local ops = { "plan", "sender", "recipient", "gather_destinations", "stats", "nonsense" }
+  steady("server", server.pid, span, function(count)
+    local broken = count % 20 == 10
+    if broken then lab:stop_nsd() end
+    local c, gone = server:connect(), server:connect()
+    for i = 1, 40 do
+      local domain = broken and ("y%d.wildcard.example"):format(i) or domains[i % #domains + 1]
+      local request = { id = i, op = ops[i % #ops + 1], domain = domain }
+      c:send(request)
+      gone:send(request)
+    end
+    gone:close()
+    local _, answers = c:receive_all(40)
+    assert(answers == 40, answers .. " answers")
+    c:close()
+    if broken then lab:start_nsd() end
+    -- the connections are gone there, too
+    servers.wait_for("the connections' end", function()
+      local probe = server:connect()
+      probe:send { id = 1, op = "stats" }
+      local open = probe:receive().result.open
+      probe:close()
+      return open == 1
+    end)
+  end)
+  assert(server:finish() == 0, "nexthop-server's status")
+end
+
+lab:clear()
+lab:add_zones { filter.zone }
+module_part(seconds / 3)
+filter_part(seconds / 3)
+server_part(seconds / 3)
+rows()
+os.exit(failures == 0 and 0 or 1)
