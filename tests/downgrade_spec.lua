@@ -134,8 +134,8 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
             end)
         end
         print(("seed %d: %d combinations, %d plans: %d dane, %d encrypt, %d may, %d skip, %d fail, %d again")
-            :format(seed, compared, #cases, counts.dane, counts.encrypt, counts.may, counts.skip, counts.fails,
-                #again))
+            :format(seed, compared, #cases, counts.dane, counts.encrypt, counts.may, counts.skip,
+                counts.fails, #again))
         assert(#wrong == 0, ("seed %d: %d of %d plans are wrong:\n%s"):format(seed, #wrong, #cases,
             table.concat(wrong, "\n", 1, math.min(#wrong, 20))))
         for word, count in pairs(counts) do
