@@ -46,11 +46,14 @@ local build = [[
 set -e
 cd %s
 in=%s/opt/nexthop
-mkdir -p "$in"
+mkdir -p "$in/src"
 rm -rf "$in/lua" "$in/examples" "$in/bin" "$in/man"
-for part in src lua bin examples man .ci Makefile README.md LICENSE; do
-    [ ! -e "$part" ] || cp -a -u "$part" "$in/"
+for part in lua bin examples man .ci Makefile README.md LICENSE; do
+    [ ! -e "$part" ] || cp -a "$part" "$in/"
 done
+# what has changed is new for make, whatever its date
+for file in "$in"/src/*; do [ -e "src/${file##*/}" ] || rm -f "$file"; done
+for file in src/*; do cmp -s "$file" "$in/$file" || cp "$file" "$in/$file"; done
 chroot %s sh -c 'cd /opt/nexthop && make -s LUA=luajit all && make -s LUA=luajit PREFIX=/usr install' \
     >"$in/log" 2>&1 || { tail -n 20 "$in/log"; exit 1; }
 ]]
