@@ -158,8 +158,8 @@ describe("plan,", function()
             lab:rule { name = "mx.child.example", action = "silent" }
             lab:rule { name = "_25._tcp.mx.nodane.example", action = "silent" }
             local started = os.time()
-            local p = assert(resolver:plan("mxeverywhere.example", { deadline = 1.5 }))
-            assert.is_true(os.time() - started < 10)
+            local p = assert(resolver:plan("mxeverywhere.example", { deadline = 1.5 * support.slow }))
+            assert.is_true(os.time() - started < 10 * support.slow)
             local found = {}
             for index, host in ipairs(p.hosts) do
                 local code = host.err and host.err.code or ""

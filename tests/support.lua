@@ -10,6 +10,10 @@ local nexthop = require "nexthop"
 local support = { lab = require("tests.lab.lab").shared() }
 local lab = support.lab
 
+--- Fixed times that must be longer than the work of a moment are multiplied by this: 1, or more where a
+-- tool slows everything down (tests/under).
+support.slow = tonumber(os.getenv "NEXTHOP_SLOW" or 1)
+
 local open = {}
 
 --- A resolver on the lab, with an empty cache; closed after the test.
