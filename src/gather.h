@@ -150,7 +150,7 @@ struct nh_tlsas {
     uint16_t port;
     char protocol[16];
     bool dane_required;
-    char base[NH_HOST_MAX]; /* the TLSA base domain */
+    char base[NH_HOST_MAX];             /* the TLSA base domain */
     struct nh_tlsa *records, *unusable; /* one block; either has room for all */
     size_t n_records, n_unusable;
     /* private */

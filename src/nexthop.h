@@ -116,7 +116,8 @@ struct nh_answer {
     uint16_t n_records; /* records of the asked type at the final name */
     uint32_t ttl;       /* smallest of what was used; of a denial the SOA's (RFC 2308 5) */
     const char **chain; /* n_links + 1 names, the question's first, the final name last */
-    const char *dname;  /* the DNAME above the question that makes it an alias; NULL: a CNAME's own */
+    const char
+        *dname; /* the DNAME above the question that makes it an alias; NULL: a CNAME's own */
     struct nh_rr *records;
     void *memory; /* one block holds it all */
 };
