@@ -265,7 +265,7 @@ installed = \
   $(foreach n,1 3 5 8,$(call put,0644,$(wildcard man/*.$(n)),$(PREFIX)/share/man/man$(n))) \
   $(foreach f,$(wildcard completions/*.bash),0644:$(f):$(PREFIX)/share/bash-completion/completions/$(notdir $(f:.bash=))) \
   $(call put,0644,$(wildcard completions/_*),$(ZSHDIR)) \
-  $(call put,0644,$(wildcard README.md CHANGELOG.md LICENSE),$(DOCDIR)) \
+  $(call put,0644,$(wildcard README.md CHANGELOG.md SECURITY.md LICENSE),$(DOCDIR)) \
   $(call put-tree,0644,examples,$(DOCDIR)/examples)
 
 .PHONY: install uninstall
