@@ -295,62 +295,9 @@ bool nh_ip_parse(const char *text, struct nh_ip *ip)
     return parse_family(memchr(text, ':', len) ? AF_INET6 : AF_INET, text, len, ip);
 }
 
-/* The four bytes of an IPv4 address as text. */
-static void put_quad(const uint8_t *addr, char *p)
-{
-    for (int i = 0; i < 4; i++) {
-        if (i > 0)
-            *p++ = '.';
-        if (addr[i] >= 100)
-            *p++ = (char)('0' + addr[i] / 100);
-        if (addr[i] >= 10)
-            *p++ = (char)('0' + addr[i] / 10 % 10);
-        *p++ = (char)('0' + addr[i] % 10);
-    }
-    *p = '\0';
-}
-
-/* The eight words of an IPv6 address: the first longest run of zeros as "::" (RFC 5952 4.2). */
-static void put_words(const uint8_t *addr, char *p)
-{
-    static const char hex[] = "0123456789abcdef";
-    unsigned word[8], start = 8, longest = 1, run = 0;
-
-    for (unsigned i = 0; i < 8; i++) {
-        word[i] = (unsigned)addr[2 * i] << 8 | addr[2 * i + 1];
-        run = word[i] ? 0 : run + 1;
-        if (run > longest) {
-            longest = run;
-            start = i + 1 - run;
-        }
-    }
-    for (unsigned i = 0; i < 8; i++) {
-        if (i == start) {
-            *p++ = ':';
-            i += longest - 1;
-            if (i == 7)
-                *p++ = ':';
-            continue;
-        }
-        if (i > 0)
-            *p++ = ':';
-        for (int shift = 12; shift >= 0; shift -= 4)
-            if (shift == 0 || word[i] >> shift)
-                *p++ = hex[word[i] >> shift & 15];
-    }
-    *p = '\0';
-}
-
-/* Writes the address in canonical form (RFC 5952). Not with inet_ntop(), which takes 2,000
- * instructions for it; but for the addresses that are an IPv4 address inside. */
+/* Writes the address in canonical form (RFC 5952, as inet_ntop has it). */
 void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT])
 {
-    static const uint8_t zeros[10];
-
-    if (ip->family == 4)
-        put_quad(ip->addr, out);
-    else if (memcmp(ip->addr, zeros, sizeof zeros) != 0)
-        put_words(ip->addr, out);
-    else if (!inet_ntop(AF_INET6, ip->addr, out, NH_IP_TEXT))
+    if (!inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->addr, out, NH_IP_TEXT))
         out[0] = '\0';
 }
