@@ -4,6 +4,7 @@
  */
 #include "gather.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,7 +251,7 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
 
 static bool make_hosts(struct nh_plan *p, size_t n)
 {
-    p->hosts = calloc(n ? n : 1, sizeof *p->hosts);
+    p->hosts = calloc(n ? n : 1, sizeof(void *));
     while (p->hosts && p->n_hosts < n && (p->hosts[p->n_hosts] = nh_pool_take(p->pool)) != NULL)
         p->n_hosts++;
     return p->hosts && p->n_hosts == n;
@@ -271,6 +272,7 @@ static void start_hosts(struct nh_plan *p)
     }
     p->open = n + 1; /* one for this function: a literal's host is done at once */
     for (k = 0; k < n; k++) {
+        assert(p->hosts[k]);
         if (p->bracketed)
             start_host(p, p->hosts[k], p->domain, -1);
         else

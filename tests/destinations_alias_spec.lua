@@ -255,8 +255,8 @@ describe("gather_destinations of an alias", function()
 
         it("keeps what the alias said: silence", function()
             lab:rule { name = "dane.example", type = "MX", action = "silent" }
-            local err = check(support.resolver { timeout = 0.5 * support.slow }, "alias.example", "dane.example",
-                only_first, "timeout")
+            local err = check(support.resolver { timeout = 0.5 * support.slow }, "alias.example",
+                "dane.example", only_first, "timeout")
             support.contains(err.message, "alias.example: MX of dane.example")
         end)
 
