@@ -673,7 +673,8 @@ describe("a deadline", function()
     assert.equal("dane", plan.hosts[1].tls)
     assert.equal(1, #plan.hosts[1].records)
     assert.equal("skip", plan.hosts[2].tls)
-    assert.equal("timeout", plan.hosts[2].err.code)
+    local code = plan.hosts[2].err.code
+    assert.equal(support.code("timeout", code), code)
     assert.same({}, plan.hosts[2].ips)
     assert.equal(0, plan.ttl)
   end)
@@ -709,7 +710,7 @@ describe("the timeout of a lookup", function()
     lab:rule { name = "mx1.dane.example", type = "AAAA", action = "silent" }
     local result = assert(r:gather_ips "mx1.dane.example")
     assert.same({ "192.0.2.1" }, result.ips)
-    assert.equal("timeout", result.failed.ip6.code)
+    support.failed("timeout", nil, result.failed.ip6)
     assert.is_nil(result.failed.ip4)
   end)
 

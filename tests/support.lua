@@ -38,6 +38,21 @@ function support.close()
     open = {}
 end
 
+--- Newer releases of libunbound give some forged denials, and silent servers, up as SERVFAIL before they are
+-- bogus or their time is up. All of these are failures: a host is `skip` for any of them.
+support.gives_up = (function()
+    local major, minor = nexthop.versions().libunbound:match "^(%d+)%.(%d+)"
+    return tonumber(major) * 1000 + tonumber(minor) > 1017
+end)()
+
+--- The code that is asserted for this one.
+function support.code(expected, actual)
+    if support.gives_up and actual == "servfail" and (expected == "bogus" or expected == "timeout") then
+        return actual
+    end
+    return expected
+end
+
 local permanent = { no_mail = true, nxdomain = true, invalid_name = true, invalid_mx = true }
 
 --- Fills the cache with what is known of names, whatever that is.
@@ -54,6 +69,7 @@ end
 function support.failed(code, result, err)
     assert.is_nil(result)
     assert.is_table(err)
+    code = support.code(code, err.code)
     assert.equal(code .. ": " .. err.message, tostring(err.code) .. ": " .. tostring(err))
     assert.equal(permanent[code] or false, err.permanent)
     assert.is_nil(err.message:find("%c"), "more than one line: " .. err.message)
