@@ -118,7 +118,7 @@ describe("a call with a callback", function()
     r:gather_ips("mx2.dane.example", function() order[#order + 1] = "quick" end)
     drive(r, function() return #order == 3 end)
     assert.same({ "invalid", "literal", "quick" }, order)
-    assert.equal(1, lab:release(rule))
+    assert.is_true(lab:release(rule) >= 1) -- more when it has been asked again
     assert.is_true(r:wait())
     assert.equal("held", order[4])
   end)
@@ -705,7 +705,7 @@ describe("the timeout of a lookup", function()
   end)
 
   it("of one family leaves the other", function()
-    local r = new { timeout = 0.3 }
+    local r = new { timeout = 0.3 * support.slow }
     assert.is_table(r:gather_ips "mx2.dane.example")
     lab:rule { name = "mx1.dane.example", type = "AAAA", action = "silent" }
     local result = assert(r:gather_ips "mx1.dane.example")
