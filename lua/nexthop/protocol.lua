@@ -100,7 +100,8 @@ encode = function(value, key)
   if kind == "number" then
     if value ~= value or value == math.huge or value == -math.huge then return "null" end
     if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return ("%d"):format(value) end
-    return ("%.14g"):format(value)
+    local text = ("%.14g"):format(value)
+    return tonumber(text) == value and text or ("%.17g"):format(value)
   end
   return encode_string(tostring(value))
 end
