@@ -10,11 +10,16 @@ M.max_line = 65536
 --- Encoded as `null`.
 M.null = setmetatable({}, { __tostring = function() return "null" end })
 
+local strict -- a cjson of our own, when it is needed
+
 --- Decodes JSON; a function(text) -> value that raises, and what it gives for null. Replaceable:
 -- rspamd has a JSON of its own.
 function M.json()
-  local cjson = require "cjson"
-  return cjson.decode, cjson.null
+  if not strict then
+    strict = require("cjson").new()
+    strict.decode_invalid_numbers(false) -- no NaN, no 0x10
+  end
+  return strict.decode, strict.null
 end
 
 -- ---- encoding ------------------------------------------------------------

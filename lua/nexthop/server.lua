@@ -159,6 +159,7 @@ end }
 
 -- What is wrong with a request, or nil and its op.
 local function examine(request)
+  if type(request.id) == "number" and request.id - request.id ~= 0 then request.id = nil end -- 1e999
   if request.id == nil then return "the field 'id' is missing" end
   if type(request.id) ~= "number" and type(request.id) ~= "string" then
     return "the field 'id' is neither a number nor a string"

@@ -58,6 +58,7 @@ local function expected_of(input, finished)
     local id = request.id
     -- what is no UTF-8 cannot be sent back
     if type(id) == "string" then id = strict.decode(protocol.encode { id = id }).id end
+    if type(id) == "number" and id - id ~= 0 then id = nil end -- 1e999
     if type(id) == "number" or type(id) == "string" then
       expected[#expected + 1] = id
     else
