@@ -246,10 +246,9 @@ local function scan_unbound_conf(path, found, depth)
         found.anchor = found.anchor or "."
       elseif key:find "[ts][ls][sl]%-upstream$" and value == "yes" then
         found.tls = true
-      elseif (key == "forward-addr" or key == "stub-addr") and is_local(value:match "^[^@#]*") then
-        found.is_local = true
-      elseif key == "forward-addr" then
-        found.forwarders[#found.forwarders + 1] = value
+      elseif key == "forward-addr" or key == "stub-addr" then
+        found.is_local = found.is_local or is_local(value:match "^[^@#]*")
+        if key == "forward-addr" then found.forwarders[#found.forwarders + 1] = value end
       elseif crashes[key] then
         crashes[key](value, ("unbound_conf: %s: %s"):format(path, key))
       elseif (key == "include" or key == "include-toplevel") and depth < 10
