@@ -2,13 +2,14 @@
 -- absent on the way from a domain to TLSA records, planned and compared with reference.lua.
 --
 --   NEXTHOP_DOWNGRADE=all    all of them, not a sample
---   NEXTHOP_SEED=N           the same once more
+--   NEXTHOP_SEED=N           others of them: a number, or "random"; the seed is printed
 local support = require "tests.support"
 local reference = require "tests.reference"
 local combinations = require "tests.combinations"
 local lab = support.lab
 
-local seed = tonumber(os.getenv("NEXTHOP_SEED")) or os.time()
+local asked = os.getenv "NEXTHOP_SEED"
+local seed = tonumber(asked) or (asked == "random" and os.time()) or 1
 local share = os.getenv("NEXTHOP_DOWNGRADE") == "all" and 1 or 0.12
 local IN_FLIGHT = 300
 
@@ -125,13 +126,18 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
                 again[#again + 1] = case
             end
         end)
-        -- libunbound fails lookups of a server that was silent to others a moment ago: once more, alone.
+        -- libunbound fails lookups of a server that was silent to others a moment ago, or when the machine
+        -- is slow: once more, alone, and again.
         for _, case in ipairs(again) do
-            plan_all({ case }, 1, function(_, lines)
-                if table.concat(lines, ";") ~= table.concat(case.expected, ";") then
-                    wrong[#wrong + 1] = report(case, lines)
-                end
-            end)
+            local last
+            for _ = 1, 4 do
+                plan_all({ case }, 1, function(_, lines)
+                    last = table.concat(lines, ";") ~= table.concat(case.expected, ";")
+                        and report(case, lines) or nil
+                end)
+                if not last then break end
+            end
+            wrong[#wrong + 1] = last
         end
         print(("seed %d: %d combinations, %d plans: %d dane, %d encrypt, %d may, %d skip, %d fail, %d again")
             :format(seed, compared, #cases, counts.dane, counts.encrypt, counts.may, counts.skip,

@@ -4,8 +4,8 @@ local lab = require("tests.lab.lab").shared()
 
 describe("when memory runs out", function()
   it("answers no_memory or a Lua error, crashes nowhere, leaks nothing and goes on", function()
-    if (os.getenv "LD_PRELOAD" or "") ~= "" then
-      pending "a sanitizer stands in front of malloc itself"
+    if (os.getenv "NEXTHOP_LUA" or ""):find "/results" then
+      pending "a sanitizer or valgrind stands in front of malloc itself"
       return
     end
     lab:clear()
