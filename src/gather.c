@@ -187,8 +187,12 @@ static void on_hop(void *arg, struct nh_lookup *l)
     nh_note(w->op, l, w->section);
     if (w->n_links == 0)
         w->first_secure = l->code == NH_OK && l->secure;
+    if (l->code == NH_OK && l->answer.n_links == 0) {
+        ended(w, NH_OK); /* the end of the aliases: how it is denied lowers nothing */
+        return;
+    }
     w->all_secure = w->all_secure && l->code == NH_OK && l->secure;
-    if (l->code != NH_OK || l->answer.n_links == 0) {
+    if (l->code != NH_OK) {
         ended(w, l->code);
         return;
     }
