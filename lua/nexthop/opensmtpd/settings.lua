@@ -68,8 +68,14 @@ function M.check(given)
   local complete = {}
   for key, value in pairs(M.defaults) do complete[key] = value end
   for key, value in pairs(given) do complete[key] = value end
+  local resolver = complete.resolver
+  complete.resolver = nil
   local settings, reason = policy.check(complete, spec)
   if not settings then return nil, reason end
+  complete = { resolver = resolver } -- last: it goes on with what the machine has
+  complete, reason = policy.check(complete, spec)
+  if not complete then return nil, reason end
+  settings.resolver = complete.resolver
   settings.exclude = settings.exclude or function() return false end
   return settings
 end
