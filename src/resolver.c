@@ -348,7 +348,8 @@ void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *nam
     l->type = type;
     l->done = done;
     l->arg = arg;
-    r->stats.lookups++;
+    if (l != &r->probe) /* ours, nobody's lookup */
+        r->stats.lookups++;
     if (r->stats.running < r->max_pending && TAILQ_EMPTY(&r->queued)) {
         submit(l);
     } else {
@@ -386,7 +387,7 @@ void nh_lookup_stop(struct nh_lookup *l)
     }
     l->timer = NULL;
     l->ticket = NULL;
-    if (l->state == NH_SENT || l->state == NH_QUEUED)
+    if ((l->state == NH_SENT || l->state == NH_QUEUED) && l != &r->probe)
         r->stats.cancelled++;
     if (l->state == NH_QUEUED) {
         TAILQ_REMOVE(&r->queued, l, link);
