@@ -37,6 +37,7 @@ build = {
         ["nexthop.core"] = {
             sources = {
                 "src/answer.c",
+                "src/cache.c",
                 "src/context.c",
                 "src/core.c",
                 "src/gather.c",

@@ -418,8 +418,9 @@ static enum nh_code build(struct nh_answer *a, const struct view *v, const struc
 
     while (slots < 2 * n)
         slots *= 2;
-    a->memory = malloc(n * sizeof(*a->records) + c->n_names * sizeof(*a->chain) +
-                       slots * sizeof(*seen) + c->used + v->text);
+    a->size = n * sizeof(*a->records) + c->n_names * sizeof(*a->chain) + slots * sizeof(*seen) +
+              c->used + v->text;
+    a->memory = malloc(a->size);
     if (!a->memory)
         return NH_NO_MEMORY;
     a->records = a->memory;

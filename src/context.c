@@ -293,3 +293,16 @@ void nh_context_close(struct ub_ctx *ctx)
     ub_ctx_delete(ctx);
     pthread_mutex_unlock(&context_mutex);
 }
+
+size_t nh_context_cache_size(struct ub_ctx *ctx)
+{
+    char *turns = NULL, *bytes = NULL;
+    size_t size = 0;
+
+    if (ub_ctx_get_option(ctx, "rrset-roundrobin", &turns) == 0 && strcmp(turns, "no") == 0 &&
+        ub_ctx_get_option(ctx, "msg-cache-size", &bytes) == 0)
+        size = (size_t)strtoull(bytes, NULL, 10);
+    free(turns);
+    free(bytes);
+    return size;
+}

@@ -1,7 +1,7 @@
 /*
  * nexthop.h - the map: the types that pass between the files.
  *
- *   lua_*.c  ->  plan.c, gather.c  ->  resolver.c  ->  loop.c
+ *   lua_*.c  ->  plan.c, gather.c  ->  resolver.c  ->  loop.c, cache.c
  *                        |-> answer.c, tlsa.c, name.c
  *
  * Nothing here knows Lua. Functions that cross files carry nh_. Times are
@@ -120,6 +120,7 @@ struct nh_answer {
         *dname; /* the DNAME above the question that makes it an alias; NULL: a CNAME's own */
     struct nh_rr *records;
     void *memory; /* one block holds it all */
+    size_t size;  /* of the block */
 };
 
 /* Reads packet (which must outlive *a) as the answer to qname (text) / qtype. A CNAME question

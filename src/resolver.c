@@ -42,6 +42,7 @@ struct guard {
 struct nh_resolver {
     struct ub_ctx *ctx;
     struct nh_loop *loop;
+    struct nh_cache *cache;
     pid_t pid;
     double timeout;
     unsigned max_pending;
@@ -51,7 +52,8 @@ struct nh_resolver {
     struct tickets tickets;
     struct guard guard;
     unsigned guard_depth;
-    bool written; /* libunbound may have sent something since nh_resolver_enter() */
+    bool guarded; /* since the first call of libunbound after nh_resolver_enter() */
+    bool written; /* and it may have sent something */
     struct tickets spare;
     uint64_t random;
     /* the probe for a forwarder that strips DNSSEC (rule 13) */
@@ -95,16 +97,25 @@ static void guard_leave(const struct guard *g, bool may_have_written)
 
 void nh_resolver_enter(struct nh_resolver *r)
 {
-    if (r->guard_depth++ == 0)
+    r->guard_depth++;
+}
+
+/* Before every call of libunbound: what is in our cache needs none, and no system call either. */
+static struct ub_ctx *guarded(struct nh_resolver *r)
+{
+    if (!r->guarded && r->guard_depth > 0) {
         guard_enter(&r->guard);
+        r->guarded = true;
+    }
+    return r->ctx;
 }
 
 void nh_resolver_leave(struct nh_resolver *r)
 {
-    if (--r->guard_depth == 0) {
-        guard_leave(&r->guard, r->written);
-        r->written = false;
-    }
+    if (--r->guard_depth > 0 || !r->guarded)
+        return;
+    guard_leave(&r->guard, r->written);
+    r->guarded = r->written = false;
 }
 
 static bool seed(struct nh_resolver *r)
@@ -153,9 +164,16 @@ struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_er
         return NULL;
     }
     nh_resolver_enter(r);
+    (void)guarded(r);
     r->ctx = nh_context_open(nh_loop_base(r->loop), config, err);
     nh_resolver_leave(r);
     if (!r->ctx) {
+        nh_resolver_free(r);
+        return NULL;
+    }
+    r->cache = nh_cache_new(nh_context_cache_size(r->ctx), nh_resolver_random(r));
+    if (!r->cache) {
+        no_memory(err);
         nh_resolver_free(r);
         return NULL;
     }
@@ -199,9 +217,10 @@ void nh_resolver_free(struct nh_resolver *r)
     nh_resolver_enter(r);
     nh_lookup_stop(&r->probe);
     if (r->ctx)
-        nh_context_close(r->ctx);
+        nh_context_close(guarded(r));
     nh_loop_free(r->loop);
     nh_resolver_leave(r);
+    nh_cache_free(r->cache);
     free_tickets(&r->tickets);
     free_tickets(&r->spare);
     free(r->forwarders);
@@ -258,7 +277,7 @@ static void submit(struct nh_lookup *l)
     l->ticket = t;
     l->state = NH_SENT;
     r->stats.running++;
-    rc = ub_resolve_event(r->ctx, l->name, l->type, CLASS_IN, t, on_answer, &id);
+    rc = ub_resolve_event(guarded(r), l->name, l->type, CLASS_IN, t, on_answer, &id);
     if (l->ticket != t)
         return; /* answered: t is gone */
     r->written = true;
@@ -283,7 +302,7 @@ static void give_back(struct nh_lookup *l)
     l->ticket = NULL;
     t->lookup = NULL;
     l->resolver->stats.running--;
-    if (ub_cancel(l->resolver->ctx, t->id) == 0)
+    if (ub_cancel(guarded(l->resolver), t->id) == 0)
         end_ticket(l->resolver, t);
 }
 
@@ -326,16 +345,25 @@ static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char
     } else if (!packet || len <= 0) {
         code = NH_SERVFAIL;
     } else {
-        l->packet = malloc((size_t)len);
-        if (l->packet) {
-            memcpy(l->packet, packet, (size_t)len);
-            l->packet_len = (size_t)len;
-            l->secure = sec == 2;
-        } else {
+        l->kept = nh_kept_new(l->name, l->type, packet, (size_t)len, sec == 2);
+        if (!l->kept)
             code = NH_NO_MEMORY;
-        }
     }
     make_ready(l, code);
+}
+
+/* Takes the answer out of the cache, with what is left of its TTL. */
+static bool from_cache(struct nh_lookup *l)
+{
+    uint32_t ttl = 0;
+
+    l->kept = nh_cache_find(l->resolver->cache, l->name, l->type, &ttl);
+    if (!l->kept)
+        return false;
+    l->answer = l->kept->answer;
+    l->answer.ttl = ttl;
+    l->secure = l->kept->secure;
+    return true;
 }
 
 void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *name, uint16_t type,
@@ -350,7 +378,9 @@ void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *nam
     l->arg = arg;
     if (l != &r->probe) /* ours, nobody's lookup */
         r->stats.lookups++;
-    if (r->stats.running < r->max_pending && TAILQ_EMPTY(&r->queued)) {
+    if (from_cache(l)) {
+        make_ready(l, NH_OK);
+    } else if (r->stats.running < r->max_pending && TAILQ_EMPTY(&r->queued)) {
         submit(l);
     } else {
         l->state = NH_QUEUED;
@@ -369,9 +399,9 @@ void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *nam
 
 void nh_lookup_forget(struct nh_lookup *l)
 {
-    nh_answer_free(&l->answer);
-    free(l->packet);
-    l->packet = NULL;
+    nh_kept_drop(l->kept);
+    l->kept = NULL;
+    memset(&l->answer, 0, sizeof l->answer);
 }
 
 void nh_lookup_stop(struct nh_lookup *l)
@@ -412,7 +442,7 @@ static void on_probed(void *arg, struct nh_lookup *probe)
     struct nh_resolver *r = arg;
     struct nh_lookup *l;
 
-    r->strips = probe->packet && !nh_answer_has_dnssec(probe->packet, probe->packet_len);
+    r->strips = probe->kept && !nh_answer_has_dnssec(probe->kept->packet, probe->kept->packet_len);
     r->probed_at = nh_now();
     while ((l = TAILQ_FIRST(&r->aside)) != NULL) {
         TAILQ_REMOVE(&r->aside, l, link);
@@ -472,6 +502,21 @@ static void count(struct nh_lookup *l)
     }
 }
 
+/* Reads what has come, for all who will ask for it. */
+static void read_answer(struct nh_lookup *l)
+{
+    struct nh_kept *kept = l->kept;
+
+    l->code = nh_answer_parse(&kept->answer, kept->packet, kept->packet_len, l->name, l->type);
+    if (l->code != NH_OK) {
+        l->rcode = 2;
+        return;
+    }
+    nh_cache_put(l->resolver->cache, kept);
+    l->answer = kept->answer;
+    l->secure = kept->secure;
+}
+
 /* Finishes one lookup that has its answer. */
 static void finish(struct nh_lookup *l)
 {
@@ -486,11 +531,8 @@ static void finish(struct nh_lookup *l)
     l->state = NH_DONE;
     if (l->code == NH_BOGUS)
         explain(l);
-    if (l->code == NH_OK && l != &r->probe) {
-        l->code = nh_answer_parse(&l->answer, l->packet, l->packet_len, l->name, l->type);
-        if (l->code != NH_OK)
-            l->rcode = 2;
-    }
+    if (l->code == NH_OK && l != &r->probe && !l->answer.memory)
+        read_answer(l);
     if (l != &r->probe)
         count(l);
     l->done(l->arg, l); /* may free l */
@@ -521,7 +563,7 @@ void nh_resolver_drain(struct nh_resolver *r)
     for (;;) {
         if ((l = TAILQ_FIRST(&r->ready)) != NULL)
             finish(l);
-        else if (nh_loop_dispatch_soon(r->loop))
+        else if (nh_loop_ready(r->loop) && guarded(r) && nh_loop_dispatch_soon(r->loop))
             r->written = true;
         else
             break;
@@ -558,7 +600,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     for (;;) {
         if ((l = TAILQ_FIRST(&r->ready)) != NULL)
             finish(l);
-        else if (nh_loop_dispatch(r->loop))
+        else if (nh_loop_ready(r->loop) && guarded(r) && nh_loop_dispatch(r->loop))
             r->written = true;
         else
             break;

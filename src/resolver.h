@@ -2,6 +2,7 @@
 #ifndef NEXTHOP_RESOLVER_H
 #define NEXTHOP_RESOLVER_H
 
+#include "cache.h"
 #include "context.h"
 #include "nexthop.h"
 
@@ -41,8 +42,7 @@ struct nh_lookup {
     uint16_t type;
     void (*done)(void *arg, struct nh_lookup *);
     void *arg;
-    uint8_t *packet;
-    size_t packet_len;
+    struct nh_kept *kept; /* what the answer points into; others may look at it, too */
     /* the result, when done() is called and until nh_lookup_stop() */
     enum nh_code code; /* NH_OK, NH_BOGUS, NH_SERVFAIL, NH_TIMEOUT, NH_NO_MEMORY */
     bool secure;

@@ -1,0 +1,50 @@
+/* cache.h - answers, read and kept until their TTL is over. */
+#ifndef NEXTHOP_CACHE_H
+#define NEXTHOP_CACHE_H
+
+#include "nexthop.h"
+
+#pragma GCC visibility push(hidden)
+
+/* An answer to a question, shared by all who look at it: each holds a reference, and so does the
+ * cache that has it. */
+struct nh_kept {
+    struct nh_answer answer; /* with the TTL that it came with */
+    uint8_t *packet;         /* what the answer points into */
+    size_t packet_len;
+    bool secure;
+    /* private */
+    uint16_t type;
+    unsigned references;
+    uint32_t hash;
+    int64_t since, until; /* seconds of the wall clock */
+    size_t size;
+    struct nh_kept *next; /* of the same bucket */
+    struct nh_kept *newer, *older;
+    char name[];
+};
+
+/* A copy of the packet, not yet parsed, with one reference, the caller's. NULL: no memory. */
+struct nh_kept *nh_kept_new(const char *name, uint16_t type, const uint8_t *packet, size_t len,
+                            bool secure);
+
+/* Gives a reference back; the last one frees it. NULL may be given. */
+void nh_kept_drop(struct nh_kept *kept);
+
+/* limit: bytes; with 0 nothing is ever kept. seed: of chance, so that nobody can make names that
+ * are hard to find. NULL: no memory. */
+struct nh_cache *nh_cache_new(size_t limit, uint32_t seed);
+void nh_cache_free(struct nh_cache *cache);
+
+/* The answer with a reference for the caller, and the seconds that are left of its TTL; NULL when
+ * there is none, or none any more. */
+struct nh_kept *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t type,
+                              uint32_t *ttl);
+
+/* Keeps a parsed answer for as long as its TTL says, in place of an older one. What was asked for
+ * longest ago makes room. When memory is out it is not kept. */
+void nh_cache_put(struct nh_cache *cache, struct nh_kept *kept);
+
+#pragma GCC visibility pop
+
+#endif
