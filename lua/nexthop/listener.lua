@@ -11,10 +11,18 @@ local lingers = 2000 -- ms that a client has to read why its connection ends
 local Listener, Connection = {}, {}
 Listener.__index, Connection.__index = Listener, Connection
 
+-- Lua 5.1's xpcall hands no arguments on.
+local hands_on = select(2, xpcall(function(given) return given end, debug.traceback, true))
+
 -- luv ends the process when a callback raises: what raises here is logged.
 local function safely(self, callback)
   return function(a, b)
-    local ok, err = xpcall(function() callback(a, b) end, debug.traceback)
+    local ok, err
+    if hands_on then
+      ok, err = xpcall(callback, debug.traceback, a, b)
+    else
+      ok, err = xpcall(function() callback(a, b) end, debug.traceback)
+    end
     if not ok then self.log(tostring(err)) end
   end
 end
@@ -68,6 +76,11 @@ end
 local function write(self)
   local output = self.session:take()
   if not output then return end
+  if self.pipe:get_write_queue_size() == 0 then -- nearly always the socket takes it at once
+    local n = self.pipe:try_write(output)
+    if n == #output then return end
+    if n then output = output:sub(n + 1) end
+  end
   local ok = self.pipe:write(output, safely(self.listener, function(err)
     if self.closed then return end
     if err then return self:close() end
@@ -135,11 +148,24 @@ function Listener:flush()
   end
 end
 
---- Sees to it that the resolver is called when it wants to be.
+-- What a callback raises does not end what is left to do.
+local function process(self)
+  local ok, err = pcall(self.resolver.process, self.resolver)
+  if not ok then self.log(tostring(err)) end
+end
+
+--- Sees to it that the resolver is called when it wants to be: at once for what is in its cache, later
+-- for the rest.
 function Listener:pump()
   self:flush()
   if not self.timer or self.closed then return end
   local seconds = self.resolver:timeout()
+  if seconds == 0 then
+    process(self)
+    self:flush()
+    seconds = not self.closed and self.resolver:timeout()
+  end
+  if self.closed then return end
   self.timer:stop()
   if seconds then self.timer:start(math.ceil(seconds * 1000), 0, self.process) end
 end
@@ -149,7 +175,7 @@ local function watch(self, resolver)
   self.resolver, self.timer = resolver, uv.new_timer()
   self.process = safely(self, function()
     if self.closed then return end
-    resolver:process()
+    process(self)
     self:pump()
   end)
   self.poll = uv.new_poll(resolver:pollfd())

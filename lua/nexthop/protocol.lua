@@ -56,7 +56,7 @@ local function repair(run)
   return table.concat(good)
 end
 
-local function encode_string(text)
+local function quote(text)
   if not text:find '[%c"\\\128-\255]' then return '"' .. text .. '"' end -- nearly all
   if text:find "[\128-\255]" then text = text:gsub("[\128-\255]+", repair) end
   return '"' .. text:gsub('[%c"\\]', escape) .. '"'
@@ -65,55 +65,83 @@ end
 local hex_of = {}
 for byte = 0, 255 do hex_of[string.char(byte)] = ("%02x"):format(byte) end
 
-local function hex(data)
-  return (data:gsub(".", hex_of))
+local function quote_hex(data)
+  return '"' .. data:gsub(".", hex_of) .. '"'
 end
 
--- Field names as they are written: few, and they come again (those of dialed_ips are hosts).
-local fields_left = 200
-local field = setmetatable({}, { __index = function(self, name)
-  local text = encode_string(tostring(name)) .. ":"
-  if fields_left > 0 then
-    fields_left = fields_left - 1
-    rawset(self, name, text)
-  end
-  return text
-end })
-
-local encode
-
-local function encode_table(value, key)
-  local parts, n = {}, 0
-  if lists[key] or value[1] ~= nil then
-    for i, item in ipairs(value) do parts[i] = encode(item) end
-    return "[" .. table.concat(parts, ",") .. "]"
-  end
-  for name, item in pairs(value) do
-    n = n + 1
-    parts[n] = field[name] .. encode(item, name)
-  end
-  return "{" .. table.concat(parts, ",") .. "}"
+local function number(value)
+  if value ~= value or value == math.huge or value == -math.huge then return "null" end
+  if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return ("%d"):format(value) end
+  local text = ("%.14g"):format(value)
+  return tonumber(text) == value and text or ("%.17g"):format(value)
 end
+
+-- The same names, records and TTLs come again and again: what was made of the last thousand is kept.
+-- What is long is made anew each time.
+local function remembering(make)
+  local left = 1000
+  return setmetatable({}, { __index = function(self, value)
+    local text = make(value)
+    if #text > 200 or value ~= value then return text end -- NaN is no key
+    if left == 0 then
+      for known in pairs(self) do self[known] = nil end
+      left = 1000
+    end
+    left = left - 1
+    self[value] = text
+    return text
+  end })
+end
+
+local text_of = remembering(function(value)
+  if type(value) == "number" then return number(value) end
+  return type(value) == "boolean" and tostring(value) or quote(tostring(value))
+end)
+local hex_of_data = remembering(quote_hex)
+local field_of = remembering(function(name) return quote(tostring(name)) .. ":" end)
+
+-- The pieces of the line that is being made: one list, whatever is in what, and the same each time.
+local pieces, last = {}, 0
+
+local put_table
 
 -- key: under which the value stands, for what depends on it
-encode = function(value, key)
-  local kind = type(value)
-  if kind == "string" then return encode_string(key == "data" and hex(value) or value) end
-  if value == M.null or value == nil then return "null" end
-  if kind == "table" then return encode_table(value, key) end
-  if kind == "boolean" then return tostring(value) end
-  if kind == "number" then
-    if value ~= value or value == math.huge or value == -math.huge then return "null" end
-    if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return ("%d"):format(value) end
-    local text = ("%.14g"):format(value)
-    return tonumber(text) == value and text or ("%.17g"):format(value)
+local function put(value, key)
+  if type(value) == "table" then return put_table(value, key) end
+  last = last + 1
+  pieces[last] = key == "data" and type(value) == "string" and hex_of_data[value] or text_of[value]
+end
+
+function put_table(value, key)
+  local before, after, empty = "{", "}", "{}"
+  if value == M.null then
+    before, after, empty = nil, nil, "null"
+  elseif lists[key] or value[1] ~= nil then
+    before, after, empty = "[", "]", "[]"
+    for _, item in ipairs(value) do
+      last = last + 1
+      pieces[last] = before
+      put(item)
+      before = ","
+    end
+  else
+    for name, item in pairs(value) do
+      pieces[last + 1], pieces[last + 2] = before, field_of[name]
+      last = last + 2
+      put(item, name)
+      before = ","
+    end
   end
-  return encode_string(tostring(value))
+  last = last + 1
+  pieces[last] = before == "," and after or empty
 end
 
 --- A table as one line of JSON, its end included.
 function M.encode(value)
-  return encode(value) .. "\n"
+  last = 0
+  put(value)
+  pieces[last + 1] = "\n"
+  return table.concat(pieces, "", 1, last + 1)
 end
 
 -- ---- decoding ------------------------------------------------------------
