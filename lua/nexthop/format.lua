@@ -1,16 +1,8 @@
 --- How results and errors print, in the REPL and in logs: a few lines for a person to read.
 local core = require "nexthop.core"
+local hex = require "nexthop.hex"
 
 local metatables = core.metatables
-
-local M = {}
-
-local function hex(data)
-  return (data:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
-end
-
---- The bytes of a TLSA record in hex.
-M.hex = hex
 
 local function secure(flag)
   return flag and "secure" or "insecure"
@@ -71,7 +63,7 @@ end
 
 --- `3 1 1 <hex>`, the form of a zone file.
 metatables.record.__tostring = function(r)
-  local text = ("%d %d %d %s"):format(r.usage, r.selector, r.match_type, hex(r.data))
+  local text = ("%d %d %d %s"):format(r.usage, r.selector, r.match_type, hex.encode(r.data))
   return text
 end
 
@@ -135,5 +127,3 @@ metatables.plan.__tostring = function(p)
   if p.truncated then lines[#lines + 1] = ("  %d more hosts left out"):format(p.truncated) end
   return table.concat(lines, "\n")
 end
-
-return M

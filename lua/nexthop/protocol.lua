@@ -2,6 +2,9 @@
 -- go out as they are, with TLSA data in hex, and come back with their bytes and metatables.
 --
 -- Encoding needs nothing; decoding needs lua-cjson.
+local hex = require "nexthop.hex"
+local memo = require "nexthop.memo"
+
 local M = {}
 
 --- The longest line, without its end.
@@ -62,13 +65,6 @@ local function quote(text)
   return '"' .. text:gsub('[%c"\\]', escape) .. '"'
 end
 
-local hex_of = {}
-for byte = 0, 255 do hex_of[string.char(byte)] = ("%02x"):format(byte) end
-
-local function quote_hex(data)
-  return '"' .. data:gsub(".", hex_of) .. '"'
-end
-
 local function number(value)
   if value ~= value or value == math.huge or value == -math.huge then return "null" end
   if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return ("%d"):format(value) end
@@ -76,29 +72,12 @@ local function number(value)
   return tonumber(text) == value and text or ("%.17g"):format(value)
 end
 
--- The same names, records and TTLs come again and again: what was made of the last thousand is kept.
--- What is long is made anew each time.
-local function remembering(make)
-  local left = 1000
-  return setmetatable({}, { __index = function(self, value)
-    local text = make(value)
-    if #text > 200 or value ~= value then return text end -- NaN is no key
-    if left == 0 then
-      for known in pairs(self) do self[known] = nil end
-      left = 1000
-    end
-    left = left - 1
-    self[value] = text
-    return text
-  end })
-end
-
-local text_of = remembering(function(value)
+local text_of = memo(function(value)
   if type(value) == "number" then return number(value) end
   return type(value) == "boolean" and tostring(value) or quote(tostring(value))
 end)
-local hex_of_data = remembering(quote_hex)
-local field_of = remembering(function(name) return quote(tostring(name)) .. ":" end)
+local hex_of = memo(function(data) return '"' .. hex.encode(data) .. '"' end)
+local field_of = memo(function(name) return quote(tostring(name)) .. ":" end)
 
 -- The pieces of the line that is being made: one list, whatever is in what, and the same each time.
 local pieces, last = {}, 0
@@ -109,7 +88,7 @@ local put_table
 local function put(value, key)
   if type(value) == "table" then return put_table(value, key) end
   last = last + 1
-  pieces[last] = key == "data" and type(value) == "string" and hex_of_data[value] or text_of[value]
+  pieces[last] = key == "data" and type(value) == "string" and hex_of[value] or text_of[value]
 end
 
 function put_table(value, key)
@@ -171,10 +150,6 @@ end
 
 -- ---- what was a result is one again ---------------------------------------------
 
-local function unhex(text)
-  return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
-end
-
 -- Without the C half (a client need not have it) results have no metatables.
 local function metatables()
   if not M.metatables then
@@ -190,7 +165,7 @@ local function restore(value, kind)
   local meta = metatables()
   for _, name in ipairs { "records", "weaker", "unusable" } do
     for _, record in ipairs(value[name] or {}) do
-      record.data = unhex(record.data)
+      record.data = hex.decode(record.data)
       setmetatable(record, meta.record)
     end
   end

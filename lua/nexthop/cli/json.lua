@@ -1,12 +1,12 @@
 --- Results as JSON Lines: the field names of the API in an order that stays, bytes in hex, empty
 -- lists as []. (lua-cjson keeps no order, and has no empty list on every system.)
-local format = require "nexthop.format"
+local hex = require "nexthop.hex"
+local memo = require "nexthop.memo"
 local words = require "nexthop.cli.words"
 
 local M = {}
 
-local order = {}
-for rank, key in ipairs {
+local order, rank = {
   "domain", "host", "input", "error", "pref", "tls", "code", "message", "permanent",
   "have_mx", "mx_authentic", "orig_next_hop_authentic", "expanded_next_hop_authentic",
   "expanded_next_hop", "nxdomain", "truncated",
@@ -15,38 +15,39 @@ for rank, key in ipairs {
   "usage", "selector", "match_type", "data", "reason",
   "records", "weaker", "unusable", "tlsa_base_domain", "names", "sni", "err",
   "name", "type", "rcode", "security", "section", "ttl", "hosts", "trace",
-} do
-  order[key] = rank
-end
-
-local function before(a, b)
-  local x, y = order[a] or math.huge, order[b] or math.huge
-  if x == y then return a < b end
-  return x < y
-end
+}, {}
+for i, key in ipairs(order) do rank[key] = i end
 
 local short = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
 -- What a terminal would act on is escaped; bytes that are no UTF-8 become U+FFFD.
-local function text(value)
+local text = memo(function(value)
   value = value:gsub('["\\]', short)
   return '"' .. words.filter(value, function(bytes, code)
     if not code then return "\\ufffd" end
     return short[bytes] or ("\\u%04x"):format(code)
   end) .. '"'
-end
+end)
+
+local data = memo(function(value) return '"' .. hex.encode(value) .. '"' end)
+local field = memo(function(key) return text[key] .. ":" end)
 
 local encode
 
+-- The ranks sort as numbers, which is quicker than to compare names. A key without one comes last.
 local function object(value)
-  local keys, out = {}, {}
-  for key in pairs(value) do keys[#keys + 1] = key end
-  table.sort(keys, before)
-  for i, key in ipairs(keys) do
-    local field = value[key]
-    if key == "data" then field = format.hex(field) end
-    out[i] = text(key) .. ":" .. encode(field)
+  local ranks, others, out = {}, {}, {}
+  for key in pairs(value) do
+    local at = rank[key]
+    if at then ranks[#ranks + 1] = at else others[#others + 1] = key end
   end
+  table.sort(ranks)
+  table.sort(others)
+  for i, at in ipairs(ranks) do
+    local key = order[at]
+    out[i] = field[key] .. (key == "data" and data[value.data] or encode(value[key]))
+  end
+  for _, key in ipairs(others) do out[#out + 1] = field[key] .. encode(value[key]) end
   return "{" .. table.concat(out, ",") .. "}"
 end
 
@@ -58,7 +59,7 @@ end
 
 function encode(value)
   local kind = type(value)
-  if kind == "string" then return text(value) end
+  if kind == "string" then return text[value] end
   if kind == "number" then
     return value % 1 == 0 and ("%d"):format(value) or ("%.14g"):format(value)
   end

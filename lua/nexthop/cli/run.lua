@@ -88,6 +88,7 @@ function Run:stop(status)
 end
 
 function Run:finish(at_once)
+  if not self.closed then self.output:flush() end
   if self.closed or not at_once and not (self.stopped and self.output.pending == 0) then return end
   self.closed = true
   self.source:close()

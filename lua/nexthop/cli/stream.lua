@@ -146,50 +146,61 @@ Output.__index = Output
 --- Standard output. `wake(reason, code)` is called when all has been written, or (with a reason) when
 -- it cannot be.
 function M.output(wake)
-  local self = setmetatable({ fd = 1, wake = wake, queue = {}, first = 1, last = 0, pending = 0 }, Output)
+  local self = setmetatable({ fd = 1, wake = wake, queue = {}, n = 0, pending = 0 }, Output)
   self.own, self.poll = pollable(1, "w")
   return self
 end
 
--- Writes what can be written. A piece is one result: it is cut where the reader cannot take more.
+-- What waits, as one piece; nil: nothing.
+function Output:join()
+  if self.n > 1 then self.queue, self.n = { table.concat(self.queue, "", 1, self.n) }, 1 end
+  return self.queue[1]
+end
+
+-- So many bytes of it are written.
+function Output:shorten(text, n)
+  self.pending = self.pending - n
+  self.queue[1] = n < #text and text:sub(n + 1) or nil
+  self.n = self.queue[1] and 1 or 0
+end
+
+-- Called again when the descriptor takes more.
+function Output:await()
+  self.waiting = true
+  self.poll:start("w", function()
+    self.waiting = false
+    self.poll:stop()
+    self:flush()
+    if self.pending == 0 then self.wake() end
+  end)
+end
+
+--- Writes what can be written; it is cut where the reader cannot take more.
 function Output:flush()
-  while self.queue[self.first] and not self.failed do
-    local text = self.queue[self.first]
+  while not self.failed and not self.waiting do
+    local text = self:join()
+    if not text then return end
     local n, reason, code = uv.fs_write(self.own or self.fd, text, -1)
     if n then
-      self.pending = self.pending - n
-      if n == #text then
-        self.queue[self.first] = nil
-        self.first = self.first + 1
-      else
-        self.queue[self.first] = text:sub(n + 1)
-      end
+      self:shorten(text, n)
     elseif code == "EAGAIN" and self.poll then
-      if not self.waiting then
-        self.waiting = true
-        self.poll:start("w", function()
-          self.waiting = false
-          self.poll:stop()
-          self:flush()
-          if self.pending == 0 then self.wake() end
-        end)
-      end
-      return
+      self:await()
     elseif code == "EAGAIN" then -- not ours, and yet somebody has made it non-blocking
       uv.sleep(5)
     elseif code ~= "EINTR" then
-      self.failed, self.pending, self.queue = true, 0, {}
+      self.failed, self.pending, self.queue, self.n = true, 0, {}, 0
       self.wake(reason, code)
     end
   end
 end
 
+--- Text to be written by the next flush(), or at once when there is much.
 function Output:write(text)
   if self.failed or text == "" then return end
-  self.last = self.last + 1
-  self.queue[self.last] = text
+  self.n = self.n + 1
+  self.queue[self.n] = text
   self.pending = self.pending + #text
-  if not self.waiting then self:flush() end
+  if self.pending >= BLOCK then self:flush() end
 end
 
 Output.close = close

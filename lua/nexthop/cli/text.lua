@@ -1,4 +1,5 @@
 --- Results as trees for a person to read.
+local memo = require "nexthop.memo"
 local words = require "nexthop.cli.words"
 
 local M = {}
@@ -11,12 +12,19 @@ Tree.__index = Tree
 
 --- A printer. options: colour, utf8 (line drawing, rather than ASCII).
 function M.new(options)
-  local self = setmetatable({ colour = options.colour }, Tree)
+  local self = setmetatable({ colour = options.colour, owed = {} }, Tree)
   if options.utf8 then
     self.fork, self.last, self.bar = "├─ ", "└─ ", "│  "
   else
     self.fork, self.last, self.bar = "|- ", "`- ", "|  "
   end
+  -- what is in every tree
+  self.blank = "   "
+  for _, name in ipairs { "fork", "last", "bar", "blank" } do self[name] = self:paint("dim", self[name]) end
+  self.column = memo(function(label) return self:paint("dim", ("%-10s"):format(label)) .. " " end)
+  self.is_secure = self:paint("green", words.secure(true))
+  self.is_insecure = self:paint("yellow", words.secure(false))
+  for tls, text in pairs(words.tls) do self.owed[tls] = self:paint(hue[tls], text) end
   return self
 end
 
@@ -26,19 +34,20 @@ function Tree:paint(name, text)
 end
 
 function Tree:secure(flag)
-  return self:paint(flag and "green" or "yellow", words.secure(flag))
+  return flag and self.is_secure or self.is_insecure
 end
 
 -- "label      text", the label in a column of its own.
 function Tree:field(label, text)
-  return self:paint("dim", ("%-10s"):format(label)) .. " " .. text
+  return self.column[label] .. text
 end
 
 -- The lines of a node under its branch, whose first line is its title.
 function Tree:branch(out, lines, is_last)
+  local first, others = is_last and self.last or self.fork, is_last and self.blank or self.bar
+  local n = #out
   for i, line in ipairs(lines) do
-    local lead = i == 1 and (is_last and self.last or self.fork) or (is_last and "   " or self.bar)
-    out[#out + 1] = self:paint("dim", lead) .. line
+    out[n + i] = (i == 1 and first or others) .. line
   end
 end
 
@@ -68,8 +77,9 @@ function Tree:addresses(lines, r, name)
     lines[#lines + 1] = self:field("alias of",
       ("%s (the alias: %s)"):format(r.expanded_host, self:secure(r.host_authentic)))
   end
+  if not r.failed then return end
   for _, family in ipairs { "ip6", "ip4" } do
-    local err = r.failed and r.failed[family]
+    local err = r.failed[family]
     -- what made the whole host fail is said there
     if err and not (r.err and r.err.message == err.message) then
       lines[#lines + 1] = self:field(family == "ip6" and "no IPv6" or "no IPv4", self:failure(err, name))
@@ -96,7 +106,7 @@ function Tree:host(plan, host)
   local title = host.host
   if host.pref >= 0 then title = ("%d %s"):format(host.pref, title) end
   local lines = { self:paint("bold", title) }
-  lines[2] = self:field("TLS owed", self:paint(hue[host.tls], words.tls[host.tls]))
+  lines[2] = self:field("TLS owed", self.owed[host.tls])
   if host.err then
     lines[3] = self:field("why", self:failure(host.err, host.host))
   elseif host.tls == "may" then

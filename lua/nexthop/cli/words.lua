@@ -1,5 +1,6 @@
 --- What the program says in more than one place: results in words, and text made fit for a terminal.
-local format = require "nexthop.format"
+local hex = require "nexthop.hex"
+local memo = require "nexthop.memo"
 
 local M = {}
 
@@ -81,16 +82,25 @@ local usages = {
   "the host's own %s, %s: names and dates do not count (DANE-EE)",
 }
 
+local meanings = {} -- by usage, selector and match type in a row
+for usage, text in pairs(usages) do
+  for selector, what in pairs(selectors) do
+    for match, how in pairs(matches) do
+      meanings[usage * 65536 + selector * 256 + match] = text:format(what, how)
+    end
+  end
+end
+
 --- What a TLSA record means; nil if its fields say nothing.
 function M.meaning(record)
-  local usage = usages[record.usage]
-  local selector, match = selectors[record.selector], matches[record.match_type]
-  return usage and selector and match and usage:format(selector, match) or nil
+  return meanings[record.usage * 65536 + record.selector * 256 + record.match_type]
 end
+
+local hex_of = memo(hex.encode)
 
 --- A TLSA record as in a zone file; full certificates are cut.
 function M.record(record)
-  local data = format.hex(record.data)
+  local data = hex_of[record.data]
   if #data > 128 then data = ("%s... (%d bytes)"):format(data:sub(1, 64), #record.data) end
   return ("%d %d %d %s"):format(record.usage, record.selector, record.match_type, data)
 end
