@@ -132,11 +132,12 @@ static int m_stats(lua_State *L)
     if (code != NH_OK)
         return nh_push_unusable(L, code);
     s = nh_resolver_stats(self->resolver);
-    lua_createtable(L, 0, 13);
+    lua_createtable(L, 0, 14);
     set_count(L, "calls", self->calls);
     set_count(L, "delivered", self->delivered);
     set_count(L, "pending", self->pending);
     set_count(L, "lookups", s->lookups);
+    set_count(L, "kept", s->kept);
     set_count(L, "running", s->running);
     set_count(L, "queued", s->queued);
     set_count(L, "secure", s->secure);

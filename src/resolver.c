@@ -363,6 +363,7 @@ static bool from_cache(struct nh_lookup *l)
     l->answer = l->kept->answer;
     l->answer.ttl = ttl;
     l->secure = l->kept->secure;
+    l->resolver->stats.kept++;
     return true;
 }
 

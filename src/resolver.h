@@ -94,6 +94,7 @@ uint32_t nh_resolver_random(struct nh_resolver *r);
 
 struct nh_stats {
     unsigned long lookups;   /* started */
+    unsigned long kept;      /* of these: answered from our cache, libunbound was not asked */
     unsigned long secure;    /* answered: secure */
     unsigned long insecure;  /* answered: insecure */
     unsigned long bogus;     /* failed: did not validate */

@@ -66,6 +66,7 @@ describe("The cache", function()
         local stats = resolver:stats()
         assert.equal(2, stats.secure)
         assert.equal(2, stats.insecure)
+        assert.equal(2, stats.kept)
     end)
 
     it("leaves the order to libunbound where that is to turn addresses", function()

@@ -860,7 +860,7 @@ describe("stats()", function()
     local r = new { stub = {}, forward = lab.forward_address, timeout = 0.8 }
     local zero = r:stats()
     for _, key in ipairs { "calls", "delivered", "pending", "lookups", "running", "queued", "secure",
-      "insecure", "bogus", "servfail", "timeouts", "cancelled", "longest_process" } do
+      "insecure", "kept", "bogus", "servfail", "timeouts", "cancelled", "longest_process" } do
       assert.equal(0, zero[key], key)
     end
     r:gather_destinations "dane.example"

@@ -128,6 +128,7 @@ function resolver:pending() end
 ---@field delivered integer callbacks run
 ---@field pending integer callbacks to come
 ---@field lookups integer DNS lookups started
+---@field kept integer lookups answered from what the resolver itself had kept, without libunbound
 ---@field running integer lookups under way in libunbound
 ---@field queued integer lookups waiting for a place (max_pending)
 ---@field secure integer lookups answered, validated
