@@ -110,6 +110,14 @@ end
 -- (RFC 9905; a build may be without).
 local algorithms = { [8] = 1, [10] = 1, [13] = 1, [14] = 1, [15] = 1 }
 local digest_bytes = { [2] = 32, [4] = 48 }
+local key_letters = { [13] = 88, [14] = 128, [15] = 44 } -- of RSA keys: any number
+
+-- The owner of an anchor. One that is no name (a byte-order mark before it) is above nothing, and then
+-- nothing is validated. "@" is the origin of a file, the root.
+local function owner_of(text)
+  local name = (text == "." or text == "@") and "." or core.name(text, true)
+  return name and name ~= "." and name .. "." or name
+end
 
 -- A DS or DNSKEY record in text: its owner if it can be an anchor, else nil and the reason.
 local function anchor_owner(record)
@@ -136,21 +144,26 @@ local function anchor_owner(record)
     if not algorithms[c] then return nil, "is of an algorithm that cannot be used" end
     if math.floor(a / 256) % 2 == 0 then return nil, "is no zone key" end
     if math.floor(a / 128) % 2 == 1 then return nil, "is a revoked key" end
-    if data:find "[^%w+/=]" or #data < 40 then return nil, "has no valid key" end
+    if data:find "[^%w+/=]" or #data < 40 or #data % 4 ~= 0 or #data ~= (key_letters[c] or #data) then
+      return nil, "has no valid key"
+    end
   end
-  local owner = fields[1]:lower()
-  return owner:sub(-1) == "." and owner or owner .. "."
+  local owner = owner_of(fields[1])
+  if not owner then return nil, "has an owner that is no name" end
+  return owner
 end
 
--- The records of a file: comments cut, parentheses joined, BIND's key clauses unfolded.
+-- The records of a text: comments cut, parentheses joined.
 local function records_of(text)
   local records, depth, current = {}, 0, ""
   for line in (text .. "\n"):gmatch "([^\n]*)\n" do
-    line = line:gsub(";[^\n]*", ""):gsub("//.*", ""):gsub("\r", "")
+    line = line:gsub(";[^\n]*", ""):gsub("\r", "")
     for c in line:gmatch "[()]" do depth = depth + (c == "(" and 1 or -1) end
     current = current .. " " .. line:gsub("[()]", " ")
     if depth <= 0 then
-      if current:find "%S" and not current:find "^%s*%$" then records[#records + 1] = current end
+      if current:find "%S" and not current:find "^%s*%$" then
+        records[#records + 1] = current:match "^%s*(.-)%s*$"
+      end
       current, depth = "", 0
     end
   end
@@ -163,7 +176,7 @@ local function check_anchor_file(path, what)
   if not text then fail("%s: cannot read it: %s", what, reason) end
   local why
   for _, record in ipairs(records_of(text)) do
-    local owner, bad = anchor_owner((record:gsub("^%s+", "")))
+    local owner, bad = anchor_owner(record)
     if owner then return owner end
     why = why or bad
   end
@@ -351,11 +364,14 @@ local function add_anchors(config, options)
 
   if options.trust_anchor then
     local list = strings(options.trust_anchor, "trust_anchor")
-    for _, record in ipairs(list) do
-      local owner, reason = anchor_owner(record)
-      if not owner then fail("trust_anchor: '%s' %s", record, reason) end
-      step("anchor", record, nil, ("trust_anchor '%s'"):format(record))
-      config.anchor_zone = config.anchor_zone or owner
+    for _, text in ipairs(list) do
+      local records = records_of(text)
+      for _, record in ipairs(#records > 0 and records or { text }) do
+        local owner, reason = anchor_owner(record)
+        if not owner then fail("trust_anchor: '%s' %s", record, reason) end
+        step("anchor", record, nil, ("trust_anchor '%s'"):format(record))
+        config.anchor_zone = config.anchor_zone or owner
+      end
     end
     if #list == 0 then fail "trust_anchor: the list is empty" end
   end
