@@ -3,6 +3,7 @@
  */
 #include "lua_core.h"
 
+#include <glob.h>
 #include <idn2.h>
 #include <openssl/crypto.h>
 #include <unbound.h>
@@ -81,6 +82,29 @@ static int core_address(lua_State *L)
     return 1;
 }
 
+/* glob(pattern): the paths that it matches, as libunbound reads an include of unbound.conf. */
+static int core_glob(lua_State *L)
+{
+    int flags = GLOB_ERR;
+    glob_t found = {0};
+    size_t k;
+
+#ifdef GLOB_BRACE
+    flags |= GLOB_BRACE;
+#endif
+#ifdef GLOB_TILDE
+    flags |= GLOB_TILDE;
+#endif
+    lua_newtable(L);
+    if (glob(luaL_checkstring(L, 1), flags, NULL, &found) == 0)
+        for (k = 0; k < found.gl_pathc; k++) {
+            lua_pushstring(L, found.gl_pathv[k]);
+            lua_rawseti(L, -2, (int)k + 1);
+        }
+    globfree(&found);
+    return 1;
+}
+
 /* getpid(): a default resolver is made anew after a fork. */
 static int core_getpid(lua_State *L)
 {
@@ -93,10 +117,15 @@ __attribute__((visibility("default"))) int luaopen_nexthop_core(lua_State *L);
 int luaopen_nexthop_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"new", nh_lua_new},         {"gather_tlsa_names", nh_lua_tlsa_names},
-        {"versions", core_versions}, {"name", core_name},
-        {"literal", core_literal},   {"address", core_address},
-        {"getpid", core_getpid},     {NULL, NULL},
+        {"new", nh_lua_new},
+        {"gather_tlsa_names", nh_lua_tlsa_names},
+        {"versions", core_versions},
+        {"name", core_name},
+        {"literal", core_literal},
+        {"address", core_address},
+        {"getpid", core_getpid},
+        {"glob", core_glob},
+        {NULL, NULL},
     };
 
     nh_open_resolver(L);

@@ -233,43 +233,78 @@ end
 
 -- ---- unbound.conf ------------------------------------------------------------
 
--- What matters of an unbound.conf before libunbound reads it.
-local function scan_unbound_conf(path, found, depth)
-  local text, reason = read_file(path)
-  if not text then fail("unbound_conf: cannot read it: %s", reason) end
-  for line in (text .. "\n"):gmatch "([^\n]*)\n" do
-    local key, value = line:match "^%s*([%w-]+):%s*(.-)%s*$"
-    while key and value:find "^[%a-]+:%s" do -- "server: verbosity: 1"
-      key, value = value:match "^([%a-]+):%s+(.*)$"
+-- The words of an unbound.conf, as libunbound's lexer has them: several keys on a line, a key and its
+-- value on two. Calls on_key(key, value) for each key that `wanted` knows.
+local function each_setting(text, wanted, on_key)
+  text = text:gsub("\\.", "\1\1") -- an escaped quote ends nothing
+  local at, key = 1, nil
+  while true do
+    at = text:match("^%s*()", at)
+    local first, word = text:sub(at, at), nil
+    if first == "" then return end
+    if first == "#" then
+      at = text:match("^[^\n]*()", at)
+    elseif first == '"' or first == "'" then
+      word, at = text:match("^([^\r\n" .. first .. "]*)" .. first .. "?()", at + 1)
+    else
+      word, at = text:match("^([^%s\"']+)()", at)
     end
-    if key then
-      value = value:gsub("%s+#.*$", "")
-      value = value:match '^"(.-)"' or value:match "^'(.-)'" or value
-      if key == "auto-trust-anchor-file" then
-        fail("unbound_conf: %s has an auto-trust-anchor-file, over which libunbound may end the "
-          .. "process: name the file as trust_anchor_file instead", path)
-      elseif key == "trust-anchor" then
-        local owner, bad = anchor_owner(value)
-        if not owner then fail("unbound_conf: %s: trust-anchor '%s' %s", path, value, bad) end
-        found.anchor = found.anchor or owner
-      elseif key == "trust-anchor-file" or (key == "trusted-keys-file" and not value:find "[*?%[]") then
-        found.anchor = check_anchor_file(value, ("unbound_conf: %s: %s"):format(path, key))
-          or found.anchor
-      elseif key == "trusted-keys-file" then
-        found.anchor = found.anchor or "."
-      elseif key:find "[ts][ls][sl]%-upstream$" and value == "yes" then
-        found.tls = true
-      elseif key == "forward-addr" or key == "stub-addr" then
-        found.is_local = found.is_local or is_local(value:match "^[^@#]*")
-        if key == "forward-addr" then found.forwarders[#found.forwarders + 1] = value end
-      elseif crashes[key] then
-        crashes[key](value, ("unbound_conf: %s: %s"):format(path, key))
-      elseif (key == "include" or key == "include-toplevel") and depth < 10
-        and not value:find "[*?%[]" then
-        scan_unbound_conf(value, found, depth + 1)
-      end
+    if word and key then
+      on_key(key, word)
+      key = nil
+    elseif word and first ~= '"' and first ~= "'" then
+      local name, rest = word:match "^([%w-]+):(.*)$"
+      key = wanted[name] and name
+      if name then at = at - #rest end
     end
   end
+end
+
+local conf_keys = {
+  ["auto-trust-anchor-file"] = true, ["trust-anchor"] = true, ["trust-anchor-file"] = true,
+  ["trusted-keys-file"] = true, ["include"] = true, ["include-toplevel"] = true,
+  ["forward-addr"] = true, ["stub-addr"] = true,
+}
+for _, word in ipairs { "tls-upstream", "ssl-upstream" } do
+  for _, prefix in ipairs { "", "forward-", "stub-" } do conf_keys[prefix .. word] = true end
+end
+for key in pairs(crashes) do conf_keys[key] = true end
+
+-- The files that a path or a pattern means; without any, libunbound is to say what it thinks of that.
+local function files_of(path)
+  return path:find "[*?%[{~]" and core.glob(path) or { path }
+end
+
+-- What matters of an unbound.conf before libunbound reads it.
+local function scan_unbound_conf(path, found)
+  if found.seen[path] then return found end
+  found.seen[path] = true
+  local text, reason = read_file(path)
+  if not text then fail("unbound_conf: cannot read it: %s", reason) end
+  each_setting(text, conf_keys, function(key, value)
+    if key == "auto-trust-anchor-file" then
+      fail("unbound_conf: %s has an auto-trust-anchor-file, over which libunbound may end the "
+        .. "process: name the file as trust_anchor_file instead", path)
+    elseif key == "trust-anchor" then
+      local owner, bad = anchor_owner(value)
+      if not owner then fail("unbound_conf: %s: trust-anchor '%s' %s", path, value, bad) end
+      found.anchor = found.anchor or owner
+    elseif key == "trust-anchor-file" or (key == "trusted-keys-file" and not value:find "[*?%[]") then
+      found.anchor = check_anchor_file(value, ("unbound_conf: %s: %s"):format(path, key))
+        or found.anchor
+    elseif key == "trusted-keys-file" then
+      found.anchor = found.anchor or "."
+    elseif key:find "upstream$" then
+      found.tls = found.tls or value == "yes"
+    elseif key == "forward-addr" or key == "stub-addr" then
+      found.is_local = found.is_local or is_local(value:match "^[^@#]*")
+      if key == "forward-addr" then found.forwarders[#found.forwarders + 1] = value end
+    elseif crashes[key] then
+      crashes[key](value, ("unbound_conf: %s: %s"):format(path, key))
+    else -- include
+      for _, file in ipairs(files_of(value)) do scan_unbound_conf(file, found) end
+    end
+  end)
   return found
 end
 
@@ -345,7 +380,7 @@ local function add_servers(config, options)
   end
 
   if options.unbound_conf then
-    local found = scan_unbound_conf(options.unbound_conf, { forwarders = forwarders }, 0)
+    local found = scan_unbound_conf(options.unbound_conf, { forwarders = forwarders, seen = {} })
     near = near or found.is_local
     config.conf_anchor = found.anchor
     if found.tls then check_tls("unbound_conf: " .. options.unbound_conf) end
