@@ -170,18 +170,68 @@ local function records_of(text)
   return records
 end
 
--- libunbound takes an empty or a broken file and then validates nothing: read it ourselves.
-local function check_anchor_file(path, what)
+-- A BIND configuration without its comments, of which there are three kinds, none of them in a string.
+local function without_comments(text)
+  local kept, at = {}, 1
+  while true do
+    local from = text:find('["#/]', at)
+    kept[#kept + 1] = text:sub(at, (from or #text + 1) - 1)
+    if not from then return table.concat(kept) end
+    local first, two = text:sub(from, from), text:sub(from, from + 1)
+    if first == '"' then
+      at = (text:find('"', from + 1, true) or #text) + 1
+      kept[#kept + 1] = text:sub(from, at - 1)
+    elseif two == "/*" then
+      at = (select(2, text:find("*/", from + 2, true)) or #text) + 1
+    elseif first == "#" or two == "//" then
+      at = text:find("\n", from, true) or #text + 1
+    else
+      kept[#kept + 1], at = first, from + 1
+    end
+  end
+end
+
+local key_clauses = { ["trust-anchors"] = true, ["managed-keys"] = true, ["trusted-keys"] = true }
+local trusted_keys = { ["trusted-keys"] = true } -- all that libunbound knows
+
+-- The keys of a BIND configuration as records; nil when it has no clause with keys.
+local function bind_records(text, wanted)
+  local records
+  for clause, body in without_comments(text):gmatch "([%w-]+)%s*(%b{})" do
+    if wanted[clause] then
+      records = records or {}
+      for entry in body:sub(2, -2):gmatch "[^;]+" do
+        local owner, rest = entry:gsub('"', " "):match "^%s*(%S+)%s+(.*)$"
+        local kind = rest and rest:match "^%a+%-(%a+)" -- initial-ds, static-key, ...
+        if kind then rest = rest:gsub("^%S+", "") end
+        if rest then
+          records[#records + 1] = owner .. (kind == "ds" and " IN DS " or " IN DNSKEY ")
+            .. rest:gsub("%s+", " ")
+        end
+      end
+    end
+  end
+  return records
+end
+
+-- libunbound takes an empty or a broken file and then validates nothing: read it ourselves. Returns the
+-- owner of the first anchor; of a BIND configuration, which libunbound does not read as one, those that
+-- can be used, too.
+local function check_anchor_file(path, what, wanted)
   local text, reason = read_file(path)
   if not text then fail("%s: cannot read it: %s", what, reason) end
-  local why
-  for _, record in ipairs(records_of(text)) do
-    local owner, bad = anchor_owner(record)
-    if owner then return owner end
-    why = why or bad
+  local owner, why, usable = nil, nil, {}
+  local of_bind = wanted and bind_records(text, wanted)
+  for _, record in ipairs(of_bind or wanted ~= trusted_keys and records_of(text) or {}) do
+    local name, bad = anchor_owner(record)
+    owner, why = owner or name, why or bad
+    usable[#usable + 1] = name and record
   end
-  fail("%s: %s holds no usable trust anchor%s", what, path,
-    why and " (its first record " .. why .. ")" or "")
+  if not owner then
+    fail("%s: %s holds no usable trust anchor%s", what, path,
+      why and " (its first record " .. why .. ")" or "")
+  end
+  return owner, of_bind and usable
 end
 
 local function first_existing(paths)
@@ -289,11 +339,13 @@ local function scan_unbound_conf(path, found)
       local owner, bad = anchor_owner(value)
       if not owner then fail("unbound_conf: %s: trust-anchor '%s' %s", path, value, bad) end
       found.anchor = found.anchor or owner
-    elseif key == "trust-anchor-file" or (key == "trusted-keys-file" and not value:find "[*?%[]") then
-      found.anchor = check_anchor_file(value, ("unbound_conf: %s: %s"):format(path, key))
-        or found.anchor
-    elseif key == "trusted-keys-file" then
-      found.anchor = found.anchor or "."
+    elseif key == "trust-anchor-file" or key == "trusted-keys-file" then
+      local of_bind = key == "trusted-keys-file"
+      for _, file in ipairs(of_bind and files_of(value) or { value }) do
+        local owner = check_anchor_file(file, ("unbound_conf: %s: %s"):format(path, key),
+          of_bind and trusted_keys)
+        found.anchor = found.anchor or owner
+      end
     elseif key:find "upstream$" then
       found.tls = found.tls or value == "yes"
     elseif key == "forward-addr" or key == "stub-addr" then
@@ -418,9 +470,11 @@ local function add_anchors(config, options)
     end
   end
   if file then
-    config.anchor_zone = config.anchor_zone or check_anchor_file(file, "trust_anchor_file")
-    if options.trust_anchor then check_anchor_file(file, "trust_anchor_file") end
-    step("anchor_file", file, nil, ("trust_anchor_file '%s'"):format(file))
+    local owner, records = check_anchor_file(file, "trust_anchor_file", key_clauses)
+    local what = ("trust_anchor_file '%s'"):format(file)
+    config.anchor_zone = config.anchor_zone or owner
+    for _, record in ipairs(records or {}) do step("anchor", record, nil, what) end
+    if not records then step("anchor_file", file, nil, what) end
   end
   if options.unbound_conf and file == nil and not options.trust_anchor
     and not config.conf_anchor then

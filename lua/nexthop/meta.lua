@@ -55,7 +55,7 @@ local nexthop = {}
 ---@field forward? string|string[] forwarders: "127.0.0.1", "127.0.0.1@5353", "::1@53"; with `tls` "9.9.9.9@853#dns.quad9.net"
 ---@field resolv_conf? string|false nameservers from this file; default /etc/resolv.conf unless forward, stub or unbound_conf is given; false alone: resolve from the root
 ---@field stub? table<string, string|string[]> { ["zone."] = "127.0.0.1@5300" or a list }: authoritative servers of a zone
----@field trust_anchor_file? string|false DS/DNSKEY records; default: the first that exists of nexthop.config's anchor_places; false without trust_anchor: no anchor, nothing is ever secure
+---@field trust_anchor_file? string|false DS/DNSKEY records, or BIND's clauses of keys; default: the first that exists of nexthop.config's anchor_places; false without trust_anchor: no anchor, nothing is ever secure
 ---@field trust_anchor? string|string[] DS/DNSKEY records as text
 ---@field unbound_conf? string an unbound.conf to read; its trust anchors count
 ---@field options? table<string, string|string[]> options of libunbound, passed through
