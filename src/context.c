@@ -152,8 +152,6 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
     case NH_STEP_OPTION:
     case NH_STEP_DEFAULT:
         return set_option(ctx, step->a, step->b);
-    case NH_STEP_RESOLV_CONF:
-        return ub_ctx_resolvconf(ctx, step->a);
     case NH_STEP_CONFIG:
         return read_config(ctx, step->a, why);
     case NH_STEP_FORWARD:

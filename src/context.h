@@ -12,7 +12,6 @@ struct ub_event_base;
 enum nh_step_kind {
     NH_STEP_OPTION,      /* ub_ctx_set_option(a, b); the user's: unknown ones are an error */
     NH_STEP_DEFAULT,     /* the same, ours: a libunbound that does not know it is let be */
-    NH_STEP_RESOLV_CONF, /* a: path */
     NH_STEP_CONFIG,      /* a: path of an unbound.conf */
     NH_STEP_FORWARD,     /* a: address */
     NH_STEP_STUB,        /* a: zone, b: address */

@@ -1,6 +1,7 @@
 --- The options of nexthop.new, checked, and turned into the steps in which the C half configures
 -- libunbound. Misuse (a wrong type, an unknown key) raises; what only shows when it is tried is
 -- returned as nil and an error of code `config` that names the culprit.
+local is_local = require("nexthop.addresses").is_loopback
 local core = require "nexthop.core"
 
 local M = {}
@@ -89,10 +90,6 @@ local function host_of(address)
   end
   if rest ~= "" and not rest:find "^#[%w._-]+$" then return nil end
   return host
-end
-
-local function is_local(host)
-  return host:find "^127%." ~= nil or host == "::1" or host:find "^::ffff:127%." ~= nil
 end
 
 local function read_file(path)
@@ -420,15 +417,20 @@ local function add_servers(config, options)
     for line in (text .. "\n"):gmatch "([^\n]*)\n" do
       local address = line:match "^%s*nameserver%s+(%S+)"
       if address then
+        local host, scope = address:match "^([%x.:]*)(%%?[%w._-]*)"
+        if not core.address(host) then
+          fail("resolv_conf: %s: nameserver '%s' is no address", resolv_conf, address)
+        end
+        address = host .. scope
+        step("forward", address, nil, ("resolv_conf '%s': nameserver '%s'"):format(resolv_conf, address))
         forwarders[#forwarders + 1] = address
-        near = near or is_local(address)
+        near = near or is_local(host)
       end
     end
     if #forwarders == 0 then
       fail("resolv_conf: %s names no nameserver (resolv_conf = false resolves from the root)",
         resolv_conf)
     end
-    step("resolv_conf", resolv_conf, nil, ("resolv_conf '%s'"):format(resolv_conf))
   end
 
   if options.unbound_conf then
