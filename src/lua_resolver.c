@@ -5,6 +5,7 @@
 
 #include "loop.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,14 +35,16 @@ static int m_process(lua_State *L)
     return 1;
 }
 
-/* wait([seconds]): true when nothing is pending any more, false when the time was up. */
+/* wait([seconds]): true when nothing is pending any more, false when the time was up; that is so of
+ * what is left until a time that has passed, too. */
 static int m_wait(lua_State *L)
 {
     struct nh_lua_resolver *self = nh_check_resolver(L);
-    double seconds = luaL_optnumber(L, 2, -1), end = seconds >= 0 ? nh_now() + seconds : 0, left;
+    double seconds = luaL_optnumber(L, 2, HUGE_VAL), end = nh_now() + seconds, left;
     enum nh_code code = nh_usable(self);
     bool ran = false; /* once at least, whatever the time */
 
+    luaL_argcheck(L, seconds == seconds, 2, "seconds expected, got nan");
     if (code != NH_OK)
         return nh_push_unusable(L, code);
     for (;;) {
@@ -51,7 +54,7 @@ static int m_wait(lua_State *L)
             return nh_push_unusable(L, NH_FORKED);
         if (nh_usable(self) != NH_OK || self->pending == 0)
             break;
-        left = end > 0 ? end - nh_now() : NH_SLICE;
+        left = end - nh_now();
         if (left <= 0 && ran)
             break;
         if (TAILQ_EMPTY(&self->finished))
