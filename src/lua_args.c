@@ -50,11 +50,15 @@ static double opt_seconds(lua_State *L, const char *key)
     return value;
 }
 
+/* A NUL would cut it short. */
 static const char *opt_string(lua_State *L, const char *key)
 {
-    if (lua_type(L, -1) != LUA_TSTRING)
-        wrong(L, key, "string");
-    return lua_tostring(L, -1);
+    size_t len = 0;
+    const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+
+    if (!s || strlen(s) != len)
+        wrong(L, key, s ? "string without a NUL" : "string");
+    return s;
 }
 
 static enum nh_network opt_network(lua_State *L)
@@ -109,7 +113,8 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
         request->n_dialed++;
         for (k = 1; k <= nh_rawlen(L, -1); k++) {
             lua_rawgeti(L, -1, (int)k);
-            if (lua_type(L, -1) != LUA_TSTRING || !nh_ip_parse(lua_tostring(L, -1), &d->ips[d->n]))
+            if (lua_type(L, -1) != LUA_TSTRING ||
+                !nh_ip_parse(opt_string(L, "dialed_ips"), &d->ips[d->n]))
                 luaL_error(L, "bad option 'dialed_ips' ('%s' is no IP address)",
                            lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
                                                           : luaL_typename(L, -1));

@@ -40,11 +40,16 @@ function M.default()
   return default
 end
 
-for _, name in ipairs { "gather_destinations", "gather_ips", "gather_tlsa", "plan" } do
-  M[name] = function(...)
+for name, what in pairs {
+  gather_destinations = "domain", gather_ips = "host", gather_tlsa = "host", plan = "domain",
+} do
+  M[name] = function(input, ...)
+    if type(input) ~= "string" then -- the resolver would count itself as the first argument
+      error(("bad argument #1 to '%s' (%s name expected, got %s)"):format(name, what, type(input)), 2)
+    end
     local resolver, err = M.default()
     if not resolver then return nil, err end
-    return resolver[name](resolver, ...)
+    return resolver[name](resolver, input, ...)
   end
 end
 
