@@ -255,6 +255,12 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
     }
 }
 
+/* A bogus alias into a chain that libunbound gives up on is just SERVFAIL to it. */
+const struct nh_lookup *nh_walk_culprit(const struct nh_walk *w, const struct nh_lookup *l)
+{
+    return l->code == NH_SERVFAIL && w->code == NH_BOGUS ? &w->lookup : l;
+}
+
 /* ---- gather_tlsa_names ------------------------------------------------------------------ */
 
 /* RFC 7672 3.2.2, as mox GatherTLSANames has it. */

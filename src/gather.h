@@ -246,6 +246,8 @@ void nh_alias_start(struct nh_op *op, struct nh_lookup *l, const struct nh_answe
 void nh_walk_start(struct nh_walk *w, const char *name);
 const char *nh_walk_end(const struct nh_walk *w);
 void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subject);
+/* Of a lookup that failed and the walk after it that came no further: the one that says why. */
+const struct nh_lookup *nh_walk_culprit(const struct nh_walk *w, const struct nh_lookup *l);
 void nh_walk_stop(struct nh_walk *w);
 
 #pragma GCC visibility pop

@@ -145,7 +145,7 @@ static void on_walked(void *arg)
     if (w->n_links == 0 && w->code != NH_INVALID_NAME && d->mx.code != NH_OK) {
         /* no alias, or not to be known: what failed is the MX lookup */
         d->orig_authentic = d->expanded_authentic = false;
-        nh_lookup_error(&d->op.err, d->domain, &d->mx);
+        nh_lookup_error(&d->op.err, d->domain, nh_walk_culprit(w, &d->mx));
         finish(d);
     } else if (w->code != NH_OK) {
         nh_walk_error(w, &d->op.err, d->domain);

@@ -166,7 +166,8 @@ static void conclude(struct nh_ips *i)
     i->dualstack = i->v4.n && i->v6.n;
     if (i->n_ips == 0) {
         if (failed(&i->v4) || failed(&i->v6)) /* a failed lookup proves nothing */
-            nh_lookup_error(&i->op.err, i->host, &worse(&i->v4, &i->v6)->lookup);
+            nh_lookup_error(&i->op.err, i->host,
+                            nh_walk_culprit(&i->walk, &worse(&i->v4, &i->v6)->lookup));
         else
             nh_fail(&i->op.err, NH_NOT_FOUND, "%s: %s has no address", i->host, i->expanded);
         finish(i);

@@ -84,7 +84,7 @@ static void on_walked(void *arg)
 
     if (w->n_links == 0 && t->lookup.code != NH_OK) {
         /* no alias, or not to be known: what failed is the TLSA lookup */
-        nh_lookup_error(&t->op.err, t->host, &t->lookup);
+        nh_lookup_error(&t->op.err, t->host, nh_walk_culprit(w, &t->lookup));
         fail(t);
     } else if (w->code != NH_OK) {
         nh_walk_error(w, &t->op.err, t->host);
