@@ -418,7 +418,7 @@ void nh_lookup_stop(struct nh_lookup *l)
     }
     l->timer = NULL;
     l->ticket = NULL;
-    if ((l->state == NH_SENT || l->state == NH_QUEUED) && l != &r->probe)
+    if (l->state != NH_DONE && l != &r->probe) /* its answer may be there: it counts once */
         r->stats.cancelled++;
     if (l->state == NH_QUEUED) {
         TAILQ_REMOVE(&r->queued, l, link);
