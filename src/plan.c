@@ -334,10 +334,12 @@ void nh_plan_expire(struct nh_plan *p)
         h->err = &h->tlsa.op.err;
         nh_fail(&h->tlsa.op.err, NH_TIMEOUT, "%s: the deadline came before all of it was looked up",
                 h->ips.host);
-        if (h->asked_tlsa)
+        if (h->asked_tlsa) {
             nh_tlsas_stop(&h->tlsa);
-        else
+            h->tlsa.dane_required = true; /* as of any lookup that failed */
+        } else {
             nh_ips_stop(&h->ips);
+        }
     }
 }
 
