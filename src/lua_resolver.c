@@ -156,6 +156,21 @@ static int m_stats(lua_State *L)
 
 /* ---- the end ---------------------------------------------------------------------------------------- */
 
+/* What the call asks about. */
+static const char *subject(const struct nh_request *request)
+{
+    switch (request->kind) {
+    case NH_DESTINATIONS:
+        return request->dest.domain;
+    case NH_IPS:
+        return request->ips.host;
+    case NH_TLSA:
+        return request->tlsas.host;
+    default:
+        return request->plan.domain;
+    }
+}
+
 /* Stops all calls; with callbacks to come they become due with `closed`, without they are over. */
 static void stop_all(struct nh_lua_resolver *self, bool callbacks)
 {
@@ -166,7 +181,8 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
             nh_resolver_enter(self->resolver);
             nh_stop_op(request);
             nh_resolver_leave(self->resolver);
-            nh_fail(&request->err, NH_CLOSED, "the resolver was closed before the answer came");
+            nh_fail(&request->err, NH_CLOSED, "%s: the resolver was closed before the answer came",
+                    subject(request));
             if (request->kind == NH_TLSA)
                 request->tlsas.dane_required = true;
             nh_finished(request);
