@@ -325,6 +325,16 @@ describe("options of libunbound:", function()
     refuses("no modules", lab:options { options = { ["module-config"] = "" } })
   end)
 
+  it("that leave the trust anchor unused are refused, unless none is wanted", function()
+    for _, value in ipairs { "iterator", "iterator validator" } do
+      local conf = child.file(("server:\n trust-anchor: %q\n module-config: %q\n"):format(lab.anchor, value))
+      refuses("has no validator before the iterator", lab:options { options = { ["module-config"] = value } })
+      refuses("has no validator before the iterator", { unbound_conf = conf })
+      assert.equal("insecure", sees(new(lab:options {
+        trust_anchor_file = false, options = { ["module-config"] = value } })))
+    end
+  end)
+
   it("over which libunbound would end the process are refused", function()
     refuses("'nosuchmodule'",
       lab:options { options = { ["module-config"] = "validator nosuchmodule iterator" } })
@@ -333,6 +343,8 @@ describe("options of libunbound:", function()
       lab:options { unbound_conf = child.file "server:\n outgoing-interface: eth0\n" })
     refuses("subnetcache", lab:options {
       unbound_conf = child.file 'server:\n module-config: "subnetcache validator iterator"\n' })
+    refuses("'validator' is not taken twice",
+      lab:options { options = { ["module-config"] = "validator validator iterator" } })
     for _, key in ipairs { "auto-trust-anchor-file", "trust-anchor-file", "trust-anchor",
       "trusted-keys-file", "unwanted-reply-threshold", "trust-anchor-file:" } do
       refuses(("options: '%s' is not taken"):format(key), lab:options { options = { [key] = "1" } })

@@ -247,14 +247,22 @@ local modules = { validator = true, iterator = true, respip = true, dns64 = true
 
 local crashes = {}
 
--- A module that is not compiled in ends the process when the context is deleted.
+-- A module that is not compiled in, or is there twice, ends the process when the context is deleted.
 crashes["module-config"] = function(value, what)
+  local seen = {}
   for name in value:gmatch "%S+" do
-    if not modules[name] then
-      fail("%s '%s': the module '%s' is not taken (validator, iterator, respip and dns64 are)",
-        what, value, name)
+    if not modules[name] or seen[name] then
+      fail("%s '%s': the module '%s' is not taken%s", what, value, name,
+        seen[name] and " twice" or " (validator, iterator, respip and dns64 are)")
     end
+    seen[name] = true
   end
+end
+
+-- Why nothing would be validated with these modules, or nil.
+local function no_validator(value, what)
+  if value:find "validator.*iterator" or not value:find "%S" then return nil end
+  return ("%s '%s' has no validator before the iterator: no trust anchor would be used"):format(what, value)
 end
 
 -- So does an interface that is no address.
@@ -349,7 +357,9 @@ local function scan_unbound_conf(path, found)
       found.is_local = found.is_local or is_local(value:match "^[^@#]*")
       if key == "forward-addr" then found.forwarders[#found.forwarders + 1] = value end
     elseif crashes[key] then
-      crashes[key](value, ("unbound_conf: %s: %s"):format(path, key))
+      local what = ("unbound_conf: %s: %s"):format(path, key)
+      crashes[key](value, what)
+      if key == "module-config" then found.no_validator = no_validator(value, what) end
     else -- include
       for _, file in ipairs(files_of(value)) do scan_unbound_conf(file, found) end
     end
@@ -436,10 +446,12 @@ local function add_servers(config, options)
   if options.unbound_conf then
     local found = scan_unbound_conf(options.unbound_conf, { forwarders = forwarders, seen = {} })
     near = near or found.is_local
-    config.conf_anchor = found.anchor
+    config.conf_anchor, config.no_validator = found.anchor, found.no_validator
     if found.tls then check_tls("unbound_conf: " .. options.unbound_conf) end
     step("unbound_conf", options.unbound_conf, nil,
       ("unbound_conf '%s'"):format(options.unbound_conf))
+    -- at the threshold it drops its cache, trust anchors and all
+    step("default", "unwanted-reply-threshold:", "0")
   end
   if #forwarders > 0 then add_patience(config, #forwarders) end
   -- libunbound must not be led to ask this machine, unless it was told to
@@ -512,6 +524,7 @@ local function add_options(config, options)
     for _, value in ipairs(strings(options.options[key], "options." .. key)) do
       local what = ("options: '%s'"):format(key)
       if crashes[name] then crashes[name](value, what) end
+      if name == "module-config" then config.no_validator = no_validator(value, what) end
       if (name == "tls-upstream" or name == "ssl-upstream") and value == "yes" then check_tls(what) end
       config.steps[#config.steps + 1] =
         { "option", name .. ":", value, ("options: '%s' = '%s'"):format(key, value) }
@@ -553,6 +566,7 @@ local function build(options)
   add_anchors(config, options)
   add_options(config, options)
   add_tls(config, options)
+  if config.anchor_zone and config.no_validator then fail("%s", config.no_validator) end
   return config
 end
 
