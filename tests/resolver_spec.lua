@@ -345,6 +345,9 @@ describe("options of libunbound:", function()
       unbound_conf = child.file 'server:\n module-config: "subnetcache validator iterator"\n' })
     refuses("'validator' is not taken twice",
       lab:options { options = { ["module-config"] = "validator validator iterator" } })
+    for _, text in ipairs { 'server:\n identity: "x', "server:\n local-zone: 'x", 'server: "' } do
+      refuses("ends inside a quoted text", lab:options { unbound_conf = child.file(text) })
+    end
     for _, key in ipairs { "auto-trust-anchor-file", "trust-anchor-file", "trust-anchor",
       "trusted-keys-file", "unwanted-reply-threshold", "trust-anchor-file:" } do
       refuses(("options: '%s' is not taken"):format(key), lab:options { options = { [key] = "1" } })

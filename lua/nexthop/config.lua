@@ -289,18 +289,21 @@ end
 -- ---- unbound.conf ------------------------------------------------------------
 
 -- The words of an unbound.conf, as libunbound's lexer has them: several keys on a line, a key and its
--- value on two. Calls on_key(key, value) for each key that `wanted` knows.
+-- value on two. Calls on_key(key, value) for each key that `wanted` knows. False: the file ends inside a
+-- quoted text.
 local function each_setting(text, wanted, on_key)
   text = text:gsub("\\.", "\1\1") -- an escaped quote ends nothing
   local at, key = 1, nil
   while true do
     at = text:match("^%s*()", at)
     local first, word = text:sub(at, at), nil
-    if first == "" then return end
+    if first == "" then return true end
     if first == "#" then
       at = text:match("^[^\n]*()", at)
     elseif first == '"' or first == "'" then
-      word, at = text:match("^([^\r\n" .. first .. "]*)" .. first .. "?()", at + 1)
+      word, at = text:match("^([^\r\n" .. first .. "]*)()", at + 1)
+      if at > #text then return false end
+      if text:sub(at, at) == first then at = at + 1 end
     else
       word, at = text:match("^([^%s\"']+)()", at)
     end
@@ -336,7 +339,7 @@ local function scan_unbound_conf(path, found)
   found.seen[path] = true
   local text, reason = read_file(path)
   if not text then fail("unbound_conf: cannot read it: %s", reason) end
-  each_setting(text, conf_keys, function(key, value)
+  local whole = each_setting(text, conf_keys, function(key, value)
     if key == "auto-trust-anchor-file" then
       fail("unbound_conf: %s has an auto-trust-anchor-file, over which libunbound may end the "
         .. "process: name the file as trust_anchor_file instead", path)
@@ -364,6 +367,9 @@ local function scan_unbound_conf(path, found)
       for _, file in ipairs(files_of(value)) do scan_unbound_conf(file, found) end
     end
   end)
+  if not whole then
+    fail("unbound_conf: %s ends inside a quoted text, over which libunbound would end the process", path)
+  end
   return found
 end
 
