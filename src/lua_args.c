@@ -86,6 +86,18 @@ static bool canonical(const char *s, size_t len, char out[NH_HOST_MAX])
     return nh_name_parse(s, len, true, out) == NULL;
 }
 
+/* An IPv4 address as a socket of both families names its peer (RFC 4291 2.5.5.2) is one of IPv4, to
+ * mox too. */
+static void unmap(struct nh_ip *ip)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (ip->family == 6 && memcmp(ip->addr, mapped, sizeof mapped) == 0) {
+        ip->family = 4;
+        memcpy(ip->addr, ip->addr + sizeof mapped, 4);
+    }
+}
+
 /* { [host] = { ip, ... } }, oldest first. What it allocates belongs to the request at once. */
 static void opt_dialed(lua_State *L, struct nh_request *request)
 {
@@ -118,7 +130,7 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
                 luaL_error(L, "bad option 'dialed_ips' ('%s' is no IP address)",
                            lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
                                                           : luaL_typename(L, -1));
-            d->n++;
+            unmap(&d->ips[d->n++]);
             lua_pop(L, 1);
         }
     }

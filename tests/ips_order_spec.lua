@@ -50,6 +50,11 @@ describe("gather_ips after earlier attempts", function()
         after({ four[1], four[2], six[2] }, four[1], four[2], six[2], six[1])
     end)
 
+    it("takes an IPv4 address as a socket of both families has it for one of IPv4", function()
+        after({ "::ffff:" .. four[2] }, six[1], six[2], four[2], four[1])
+        after({ "::ffff:" .. four[1], four[2] }, six[1], six[2], four[1], four[2])
+    end)
+
     it("prefers no address of a family that was tried twice", function()
         after({ six[1], six[2] }, four[1], four[2], six[1], six[2])
         after({ six[2], six[2] }, four[1], four[2], six[1], six[2])
