@@ -90,7 +90,8 @@ end
 local function guarded(self, what, session, handler, ...)
   local ok, err = xpcall(handler, debug.traceback, ...)
   if not ok then
-    self.log:line { session = session and session.id, error = what, message = tostring(err) }
+    -- as it is: what its __tostring raises, the log takes
+    self.log:line { session = session and session.id, error = what, message = err or "nil" }
   end
   return ok
 end

@@ -72,7 +72,9 @@ end
 
 --- Called with an error of this file's own callbacks, or of the functions given to it.
 function M.on_error(err)
-  io.stderr:write("error=streams message=", ("%q"):format(tostring(err)), "\n")
+  local ok, text = pcall(tostring, err)
+  text = ok and type(text) == "string" and text or "?"
+  io.stderr:write("error=streams message=", ("%q"):format(text), "\n")
 end
 
 local function finish(self, reason)

@@ -20,7 +20,7 @@ end
 -- printable ASCII as \xNN.
 local function quote(value)
   local ok, text = pcall(tostring, value)
-  value = ok and text or "?"
+  value = ok and type(text) == "string" and text or "?" -- LuaJIT lets __tostring return anything
   if #value > max_value then value = value:sub(1, max_value) .. "..." end
   if value ~= "" and not value:find "[^%w@.:_+/%[%]-]" then return value end
   return '"' .. value:gsub('[%c"\\\127-\255]', escape) .. '"'
