@@ -434,7 +434,8 @@ local filter = {}
 ---@return nexthop.opensmtpd.Filter self
 function filter:on(name, handler) end
 
---- Serves until the end of input, and until everything that was open then has its answer.
+--- Serves until the end of input, and until everything that was open then has its answer. Meanwhile
+--- print, io.write and io.stdout write to standard error: smtpd ends over anything else on its own.
 function filter:run() end
 
 --- One answer each: a second one is nil and a reason. What would end smtpd raises.

@@ -267,7 +267,9 @@ function filter:settle()
 end
 
 --- Reads and answers until the end of input; then returns, when everything is answered.
+-- What is printed meanwhile goes to standard error: on standard output it would end smtpd.
 function filter:run()
+  if self.output == 1 then streams.reserve_output() end
   self.timer = uv.new_timer()
   -- a smtpd that reads no more is an error of writing, not our end
   local sigpipe = uv.new_signal()

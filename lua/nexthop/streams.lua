@@ -23,6 +23,18 @@ local function open_stream(fd)
   return handle
 end
 
+--- Takes standard output from print, io.write and io.stdout, which write to standard error from then
+-- on: what a handler or a configuration prints is no line of a protocol that is spoken there.
+function M.reserve_output()
+  io.output(io.stderr)
+  rawset(io, "stdout", io.stderr)
+  rawset(_G, "print", function(...)
+    local words = { ... }
+    for i = 1, select("#", ...) do words[i] = tostring(words[i]) end
+    io.stderr:write(table.concat(words, "\t"), "\n")
+  end)
+end
+
 -- ---- reading -----------------------------------------------------------------
 
 local reader = {}
