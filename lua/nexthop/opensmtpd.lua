@@ -39,7 +39,11 @@ local function answer(self, decision, parameter)
   self.answered = decision
   local owner = self.filter
   owner.open = owner.open - 1
-  if self.session.open[self.phase] == self then self.session.open[self.phase] = nil end
+  local waiting = owner.waiting[self.id]
+  if waiting and waiting[self.phase] == self then
+    waiting[self.phase] = nil
+    if next(waiting) == nil then owner.waiting[self.id] = nil end
+  end
   owner:send(protocol.result(self, decision, parameter))
   owner:settle()
   return true
@@ -100,7 +104,7 @@ M.guarded = guarded
 function filter:session(id, keep)
   local session = self.sessions[id]
   if not session then
-    session = { id = id, authenticated = false, is_local = false, open = {} }
+    session = { id = id, authenticated = false, is_local = false }
     if keep then self.sessions[id] = session end
   end
   return session
@@ -115,7 +119,7 @@ local function on_report(self, event)
   if event.name == "link-disconnect" then
     -- smtpd looks at no answer for it any more, whoever works on one may stop
     self.sessions[event.id] = nil
-    for _, open in pairs(session.open) do
+    for _, open in pairs(self.waiting[event.id] or {}) do
       if open.on_gone then guarded(self, open.phase, session, open.on_gone, open) end
       open:proceed()
     end
@@ -142,12 +146,13 @@ local function on_request(self, event, overlong)
     return
   end
   -- smtpd has one question open per session and phase: an older one it has forgotten
-  local former = session.open[event.phase]
+  local waiting = self.waiting[event.id] or {}
+  local former = waiting[event.phase]
   if former then
     former.answered, self.open = "forgotten", self.open - 1
     if former.on_gone then guarded(self, former.phase, session, former.on_gone, former) end
   end
-  session.open[event.phase] = event
+  self.waiting[event.id], waiting[event.phase] = waiting, event
   self.open = self.open + 1
   if overlong then
     self.log:line { session = event.id, event = "overlong", phase = event.phase, action = "proceed" }
@@ -234,7 +239,8 @@ function M.new(options)
     deadline = options.deadline, on_deadline = options.on_deadline,
     log = options.log or logging.new(2), input = options.input or 0, output = options.output or 1,
     max_line = options.max_line or 131072,
-    handlers = {}, sessions = {}, config = {}, open = 0, queue = { first = 1, last = 0 },
+    handlers = {}, sessions = {}, config = {}, queue = { first = 1, last = 0 },
+    open = 0, waiting = {}, -- how many requests, and by session and phase
   }, filter)
 end
 

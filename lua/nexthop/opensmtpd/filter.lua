@@ -64,28 +64,33 @@ local function action_of(result)
 end
 
 -- An action and perhaps a text; nil for nothing, or for nonsense or an error, which are logged.
-local function ask_policy(self, event)
+local function ask_policy(self, id, event)
+  local finding = event.finding
   local ok, action, text, wrong = xpcall(function()
     return action_of(self.settings.policy(event))
   end, debug.traceback)
   if ok and not wrong then return action, text end
-  self.log:line { session = event.session.id, error = "policy", finding = event.finding,
+  self.log:line { session = id, error = "policy", finding = finding,
     message = wrong or action }
 end
 
 local function decide(self, request, event)
+  -- the event is the policy's, which may change it: what it is about is looked at before
+  local role, finding, domain = roles[request.phase], event.finding, event.domain
+  local fields = {
+    session = request.id, role = role, finding = finding, domain = domain,
+    address = request.address, source = request.session.source,
+    message = event.err and event.err.message,
+  }
   local action, text
-  if self.settings.policy then action, text = ask_policy(self, event) end
-  action = action or self.settings[event.role][event.finding] or "proceed"
+  if self.settings.policy then action, text = ask_policy(self, request.id, event) end
+  action = action or self.settings[role][finding] or "proceed"
   if action == "reject" or action == "tempfail" then
-    text = text or reply(event.role, event.finding, action, event.domain)
+    text = text or reply(role, finding, action, domain)
   end
   if action ~= "proceed" or self.verbose then
-    self.log:line {
-      session = event.session.id, role = event.role, finding = event.finding, action = action,
-      domain = event.domain, address = event.address, source = event.session.source, reply = text,
-      message = event.err and event.err.message,
-    }
+    fields.action, fields.reply = action, text
+    self.log:line(fields)
   end
   if action == "junk" then
     request:junk()
@@ -96,12 +101,13 @@ local function decide(self, request, event)
   end
 end
 
-local timed_out = {
-  code = "timeout", permanent = false, message = "the deadline came before the answer",
-}
-local not_there = {
-  code = "servfail", permanent = false, message = "there is no resolver at the moment",
-}
+-- Made anew each time: they go to the policy.
+local function timed_out()
+  return { code = "timeout", permanent = false, message = "the deadline came before the answer" }
+end
+local function not_there()
+  return { code = "servfail", permanent = false, message = "there is no resolver at the moment" }
+end
 
 -- Why an address is not looked at; nil and its domain when it is.
 local function skip(self, role, session, address)
@@ -136,7 +142,7 @@ local function on_request(self, request)
       event.result, event.err = plan, err
       event.finding = policy.find(role, plan, err)
       if plan and (uv.hrtime() - begun) / 1e9 >= deadline - 0.01 then -- it holds only what was known by then
-        event.finding, event.err = "failure", timed_out
+        event.finding, event.err = "failure", timed_out()
       end
       decide(self, request, event)
     end)
@@ -145,7 +151,7 @@ local function on_request(self, request)
   if handle then
     request.on_gone = function() handle:cancel() end
   else
-    event.finding, event.err = "failure", not_there
+    event.finding, event.err = "failure", not_there()
     decide(self, request, event)
   end
 end
@@ -162,7 +168,7 @@ function M.run(settings, options)
     deadline = settings.deadline + 1,
     on_deadline = function(_, request)
       request.on_gone()
-      request.event.finding, request.event.err = "failure", timed_out
+      request.event.finding, request.event.err = "failure", timed_out()
       decide(self, request, request.event)
     end,
   }
