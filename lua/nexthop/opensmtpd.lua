@@ -262,9 +262,10 @@ function filter:send(text)
   if self.writer:queued() > high_water then self.reader:pause() end
 end
 
--- At the end of input, once all that was open has its answer and smtpd has it: leave.
+-- At the end of input, once all that was open has its answer and smtpd has it: leave. Where a
+-- signal said that smtpd is being ended, nobody waits for answers any more.
 function filter:settle()
-  if not self.ended or self.open > 0 or self.left then return end
+  if not self.ended or self.left or self.open > 0 and not self.terminated then return end
   self.left = true
   self.timer:stop()
   self.writer:close(function()
@@ -277,10 +278,18 @@ end
 function filter:run()
   if self.output == 1 then streams.reserve_output() end
   self.timer = uv.new_timer()
-  -- a smtpd that reads no more is an error of writing, not our end
-  local sigpipe = uv.new_signal()
-  sigpipe:start("sigpipe", function() end)
-  sigpipe:unref()
+  -- a smtpd that reads no more is an error of writing, not our end; nor are the signals that tell
+  -- smtpd's processes to end: it would take ours for a failure
+  local signals = {}
+  for i, name in ipairs { "sigpipe", "sighup", "sigterm" } do
+    signals[i] = uv.new_signal()
+    signals[i]:start(name, function()
+      if name ~= "sigterm" then return end
+      self.terminated = true
+      self:settle()
+    end)
+    signals[i]:unref()
+  end
   self.writer = streams.writer(self.output, {
     on_drain = function() self.reader:resume() end,
     on_broken = function(reason) self.log:line { error = "output", message = reason } end,
@@ -299,7 +308,7 @@ function filter:run()
   })
   uv.run()
   self.timer:close()
-  sigpipe:close()
+  for _, signal in ipairs(signals) do signal:close() end
   uv.run("nowait") -- what was closed is gone before Lua is
 end
 
