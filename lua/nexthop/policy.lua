@@ -153,9 +153,12 @@ end
 -- @param list strings, in any case, as U- or A-labels
 -- @return a function(domain) -> boolean; or nil and what is wrong with which entry
 function M.exclusions(list)
-  local names, below = {}, {}
-  for i, entry in ipairs(list) do
-    local name, wildcard = exclusion(entry)
+  local names, below, count = {}, {}, 0
+  for key in pairs(list) do
+    if type(key) == "number" then count = count + 1 end
+  end
+  for i = 1, count do -- a nil, a misspelt variable for one, must not hide what follows
+    local name, wildcard = exclusion(list[i])
     if not name then return nil, ("entry %d: %s"):format(i, wildcard) end
     if wildcard then below[name] = true else names[name] = true end
   end
