@@ -111,6 +111,8 @@ function filter:session(id, keep)
 end
 
 local function on_report(self, event)
+  -- what was known of an earlier session with that identifier, its authentication above all, ends here
+  if event.name == "link-connect" then self.sessions[event.id] = nil end
   local session = self:session(event.id, protocol.begins[event.name])
   event.session = session
   protocol.update(session, event)
