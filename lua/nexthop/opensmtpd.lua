@@ -85,6 +85,7 @@ function request:write(line)
   if self.phase ~= "data-line" then error("lines are for data-line", 2) end
   -- a CR is let through: smtpd's own lines may hold one
   if line:find("\n", 1, true) then error("one line expected", 2) end
+  self.written = true -- an error that comes after it does not send the line once more
   self.filter:send(protocol.data_line(self, line))
 end
 
@@ -142,7 +143,7 @@ local function on_request(self, event, overlong)
   if event.phase == "data-line" then -- a stream, not a question
     if not handler or overlong then
       event:write(event.parameter)
-    elseif not guarded(self, "data-line", session, handler, event) then
+    elseif not guarded(self, "data-line", session, handler, event) and not event.written then
       event:write(event.parameter)
     end
     return
