@@ -438,7 +438,7 @@ function filter:on(name, handler) end
 --- print, io.write and io.stdout write to standard error: smtpd ends over anything else on its own.
 function filter:run() end
 
---- One answer each: a second one is nil and a reason. What would end smtpd raises.
+--- One answer each, and none at data-line: a second one is nil and a reason. What would end smtpd raises.
 ---@class nexthop.opensmtpd.Request
 ---@field phase string
 ---@field parameter string all after the token

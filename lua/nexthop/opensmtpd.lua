@@ -35,6 +35,7 @@ request.__index = request
 
 -- Writes the answer, once. What is written is whole and valid, or smtpd would end.
 local function answer(self, decision, parameter)
+  if self.phase == "data-line" then error("data-line has no answer but lines, see write", 3) end
   if self.answered then return nil, "has its answer already" end
   self.answered = decision
   local owner = self.filter
