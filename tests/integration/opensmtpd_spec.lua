@@ -1,4 +1,5 @@
--- filter-nexthop under real mail servers: smtpd 6.8 of Debian 12 and 7.6 of Debian 13.
+-- filter-nexthop under real mail servers: smtpd 6.8 of Debian 12 and 7.6 of Debian 13, or those of
+-- the releases that NEXTHOP_SMTPD names: sid for what comes next.
 local filter = require "tests.filter"
 local smtpd = require "tests.integration.smtpd"
 local lab = require("tests.lab.lab").shared()
@@ -30,13 +31,12 @@ return {
 setup(filter.prepare)
 teardown(function() lab:clear() end)
 
-local releases = { { "bookworm", "6.8" }, { "trixie", "7.6" } }
-if type(rawget(_G, "jit")) == "table" then -- two Luas side by side begin with different roots
-  releases = { releases[2], releases[1] }
-end
+local versions = { bookworm = "6.8", trixie = "7.6", sid = "7" }
+local usual = "bookworm,trixie"
+if type(rawget(_G, "jit")) == "table" then usual = "trixie,bookworm" end -- two Luas side by side
 
-for _, release in ipairs(releases) do
-  local suite, version = release[1], release[2]
+for suite in (os.getenv "NEXTHOP_SMTPD" or usual):gmatch "%w+" do
+  local version = versions[suite]
 
   describe("smtpd " .. version, function()
     local root, why, server
@@ -162,7 +162,10 @@ for _, release in ipairs(releases) do
         "a|b@nullmx.example", "|@nullmx.example", "a%20@nullmx.example", "a=b&c@nullmx.example",
         ("x"):rep(64) .. "@nullmx.example",
       } do
-        assert.matches("^550 5%.7%.27 ", mail_from(address), address)
+        local reply = mail_from(address)
+        -- smtpd 7.9 takes no address with a bar in it
+        local refused = suite == "sid" and address:find "|" and reply:find "^553 5%.1%.0 "
+        assert.matches(refused and "^553 " or "^550 5%.7%.27 ", reply, address)
       end
       for _, address in ipairs {
         "a\255\254@nullmx.example", "\27[2J@nullmx.example", "a@b|c.example", "a@" .. ("x"):rep(64) ..
