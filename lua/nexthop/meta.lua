@@ -428,7 +428,7 @@ local filter = {}
 
 --- Sets the handler of a phase (`mail-from` ...), called with a request, or of a report (`tx-mail` ...),
 --- called with an event: name, session and the fields of smtpd-filters(7) by name. Raises for a name
---- that smtpd does not know.
+--- that smtpd does not know; one that it knows no more (wiz, since 7.9) is not asked for.
 ---@param name string
 ---@param handler function
 ---@return nexthop.opensmtpd.Filter self

@@ -202,7 +202,8 @@ local function register(self)
     lines[#lines + 1] = ("register|%s|smtp-in|%s\n"):format(kind, name)
   end
   for _, name in ipairs(protocol.order) do
-    if protocol.needed[name] or self.handlers[name] then
+    local wanted = protocol.needed[name] or self.handlers[name]
+    if wanted and protocol.is_known(name, self.config["smtpd-version"]) then
       add(protocol.phases[name] and "filter" or "report", name)
     end
   end
@@ -248,7 +249,8 @@ function M.new(options)
   }, filter)
 end
 
---- Sets the handler of a phase (called with a request) or of a report (called with an event).
+--- Sets the handler of a phase (called with a request) or of a report (called with an event). One
+-- that the smtpd has no more (wiz, since 7.9) is not asked for.
 -- A request has phase, session, parameter (all after the token), for mail-from and rcpt-to also
 -- address, and on_gone, which may be set: called when nobody waits for the answer any more. An
 -- event has name, session and the fields that smtpd-filters(7) tells, by name.

@@ -4,7 +4,7 @@ local addresses = require "nexthop.addresses"
 
 local M = {}
 
--- Every phase and report of smtpd 6.6 and later; another name in `register` would end it.
+-- Every phase and report of smtpd since 6.6; another name in `register` would end it.
 M.order = {
   "connect", "helo", "ehlo", "starttls", "auth", "mail-from", "rcpt-to", "data", "data-line",
   "rset", "quit", "noop", "help", "wiz", "commit",
@@ -24,6 +24,9 @@ M.needed = {
   ["link-auth"] = true,
 }
 
+-- What a version has no more.
+local removed = { wiz = 7009 } -- 7.9
+
 --- Reports that make a session known.
 M.begins = { ["link-connect"] = true, ["link-identify"] = true, ["link-auth"] = true }
 
@@ -31,6 +34,11 @@ M.begins = { ["link-connect"] = true, ["link-identify"] = true, ["link-auth"] = 
 local function version_of(text)
   local major, minor = text:match "^(%d+)%.(%d+)"
   return major and tonumber(major) * 1000 + tonumber(minor)
+end
+
+--- Is that phase or report one of a version of smtpd ("7.9.0")? Of one that does not tell, it is.
+function M.is_known(name, version)
+  return not removed[name] or (version_of(version or "") or 0) < removed[name]
 end
 
 -- Fields of reports by name. The last takes what is left; where `first` is set, the first does, for
