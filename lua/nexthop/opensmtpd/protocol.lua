@@ -86,8 +86,12 @@ local function set_fields(event, text)
   end
   local values = { text:match(names.pattern) }
   if #values == 0 then
-    -- fewer fields than today: the first of them, as they come
-    if event.name == "link-identify" then values = { nil, text } else values = { text } end
+    -- fewer fields: the first of them, as they come; filter-response has its parameter not always
+    if event.name == "link-identify" then
+      values = { nil, text }
+    else
+      for value in (text .. "|"):gmatch "([^|]*)|" do values[#values + 1] = value end
+    end
   end
   for i, name in ipairs(names) do event[name] = values[i] end
 end
