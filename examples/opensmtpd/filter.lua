@@ -1,5 +1,6 @@
 -- /etc/nexthop/filter.lua: the configuration of filter-nexthop(8). Everything here is the default
--- but for what stands in comments; check it with filter-nexthop -n -c /etc/nexthop/filter.lua
+-- but for what stands in comments; check it with
+--   /usr/libexec/opensmtpd/filter-nexthop -n -c /etc/nexthop/filter.lua
 return {
   -- The options of nexthop.new. A validating resolver on this machine makes it quick:
   -- resolver = { forward = "127.0.0.1" },
