@@ -212,8 +212,9 @@ end
 function filter:ask(session, phase, parameter)
     self.tokens = self.tokens + 1
     local token = ("%016x"):format(self.tokens)
-    self:send(("filter|%s|1576146008.006099|smtp-in|%s|%s|%s|%s"):format(self.version, phase,
-        session, token, parameter))
+    -- Lua 5.1's %s ends at a NUL
+    self:send(("filter|%s|1576146008.006099|smtp-in|%s|%s|%s|"):format(self.version, phase,
+        session, token) .. parameter)
     return token
 end
 
