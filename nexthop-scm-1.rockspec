@@ -79,6 +79,7 @@ build = {
         ["nexthop.client"] = "lua/nexthop/client.lua",
         ["nexthop.config"] = "lua/nexthop/config.lua",
         ["nexthop.format"] = "lua/nexthop/format.lua",
+        ["nexthop.guard"] = "lua/nexthop/guard.lua",
         ["nexthop.hex"] = "lua/nexthop/hex.lua",
         nexthop = "lua/nexthop/init.lua",
         ["nexthop.listener"] = "lua/nexthop/listener.lua",

@@ -50,6 +50,9 @@ describe("filter-nexthop -n", function()
     { "return 5", "it must return a table, and returns a number" },
     { "x = = 1", "unexpected symbol" },
     { "error 'of its own'", "of its own" },
+    { "error(setmetatable({}, { __tostring = function() error 'worse' end }))", "cannot be printed" },
+    { "return { sender = { null_mx = reject } }",
+      "'reject' is not defined (is it to be a string, in quotes?)" },
   } do
     it("names what is wrong in: " .. case[1], function()
       local code, out, err = check(case[1])

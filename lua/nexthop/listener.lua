@@ -1,6 +1,8 @@
 --- A Unix stream socket on luv's loop, and a resolver beside it. What is said on a connection is the
 -- business of its session (see nexthop.server): an object with feed, finish, take, advance, is_full,
 -- is_done, close and the fields `wake` and `blocked`.
+local guard = require "nexthop.guard"
+
 local M = {}
 
 -- sun_path of Linux and the BSDs, its final zero not counted.
@@ -11,19 +13,11 @@ local lingers = 2000 -- ms that a client has to read why its connection ends
 local Listener, Connection = {}, {}
 Listener.__index, Connection.__index = Listener, Connection
 
--- Lua 5.1's xpcall hands no arguments on.
-local hands_on = select(2, xpcall(function(given) return given end, debug.traceback, true))
-
 -- luv ends the process when a callback raises: what raises here is logged.
 local function safely(self, callback)
   return function(a, b)
-    local ok, err
-    if hands_on then
-      ok, err = xpcall(callback, debug.traceback, a, b)
-    else
-      ok, err = xpcall(function() callback(a, b) end, debug.traceback)
-    end
-    if not ok then self.log(tostring(err)) end
+    local ok, err = guard.call(callback, debug.traceback, a, b)
+    if not ok then self.log(guard.text(err)) end
   end
 end
 
@@ -151,7 +145,7 @@ end
 -- What a callback raises does not end what is left to do.
 local function process(self)
   local ok, err = pcall(self.resolver.process, self.resolver)
-  if not ok then self.log(tostring(err)) end
+  if not ok then self.log(guard.text(err)) end
 end
 
 --- Sees to it that the resolver is called when it wants to be: at once for what is in its cache, later

@@ -347,6 +347,13 @@ local policy = {}
 ---@return nexthop.Finding
 function policy.find(role, plan, err) end
 
+--- Has a plan come at its deadline? Then it holds no more than what was known by then: the filter, the
+--- server and the plugin take it for a `failure`.
+---@param elapsed number seconds
+---@param deadline number seconds
+---@return boolean
+function policy.is_late(elapsed, deadline) end
+
 ---@param role string
 ---@param name any
 ---@return boolean

@@ -17,6 +17,7 @@
 -- filter exits or says something wrong: so every answer is checked and given exactly once, a handler
 -- that raises is logged and its request proceeds, and so does one without an answer at its deadline.
 local uv = require "luv"
+local guard = require "nexthop.guard"
 local protocol = require "nexthop.opensmtpd.protocol"
 local streams = require "nexthop.streams"
 local logging = require "nexthop.opensmtpd.log"
@@ -92,19 +93,9 @@ end
 
 -- ---- what comes in --------------------------------------------------------------
 
--- Lua 5.1's xpcall passes no arguments on.
-local call = xpcall
-if not select(2, xpcall(function(argument) return argument end, debug.traceback, true)) then
-  local unpack = unpack or table.unpack -- luacheck: ignore
-  function call(handler, on_error, ...)
-    local arguments, count = { ... }, select("#", ...)
-    return xpcall(function() return handler(unpack(arguments, 1, count)) end, on_error)
-  end
-end
-
 -- Runs a handler; an error in it is logged with its place and goes no further.
 local function guarded(self, what, session, handler, ...)
-  local ok, err = call(handler, debug.traceback, ...)
+  local ok, err = guard.call(handler, debug.traceback, ...)
   if not ok then
     -- as it is: what its __tostring raises, the log takes
     self.log:line { session = session and session.id, error = what, message = err or "nil" }

@@ -114,6 +114,12 @@ function M.find(role, plan, err)
   return role == "recipient" and dane_of(plan) or "ok"
 end
 
+--- Has a plan come at its deadline (both in seconds; clocks differ by a little)? Then it holds no more
+-- than what was known by then, and the finding is `failure`.
+function M.is_late(elapsed, deadline)
+  return elapsed >= deadline - math.min(0.01, deadline / 10)
+end
+
 -- ---- addresses and domains -------------------------------------------------
 
 -- With or without brackets, and other kinds than IP addresses in brackets (RFC 5321 4.1.3).

@@ -197,7 +197,7 @@ local function ask_worker(self, task, queries)
   local start, limit = self.now(), shortened(self.settings.deadline)
   self.worker:look_up(task, queries, self.settings.deadline, function(query, plan, err)
     query.finding, query.result, query.err = policy.find(query.role, plan, err), plan, err
-    if plan and self.now() - start >= limit then -- it holds no more than what was known by then
+    if plan and policy.is_late(self.now() - start, limit) then
       query.finding, query.err = nil, nil
     end
   end, function() conclude(self, task, queries) end)

@@ -5,6 +5,7 @@
 --   assert(server:listen "/run/nexthop/nexthop.sock")
 --   require("luv").run()
 local core = require "nexthop.core"
+local guard = require "nexthop.guard"
 local nexthop = require "nexthop"
 local policy = require "nexthop.policy"
 local protocol = require "nexthop.protocol"
@@ -43,10 +44,8 @@ end
 -- @return the table, not checked; or nil and why not
 function M.load(path)
   if not path then return {} end
-  local chunk, reason = loadfile(path)
-  if not chunk then return nil, reason end
-  local ok, settings = pcall(chunk)
-  if not ok then return nil, ("%s: %s"):format(path, tostring(settings)) end
+  local ok, settings = guard.file(path)
+  if not ok then return nil, settings end
   if type(settings) ~= "table" then
     return nil, ("%s: returns a %s, not a table"):format(path, type(settings))
   end
@@ -143,8 +142,7 @@ for _, role in ipairs { "sender", "recipient" } do
     local start = server.clock()
     return server.resolver:plan(domain, options, function(plan, err)
       local finding = policy.find(role, plan, err)
-      -- a plan at the deadline holds no more than what was known by then
-      if plan and server.clock() - start >= options.deadline then
+      if plan and policy.is_late(server.clock() - start, options.deadline) then
         finding = "failure"
         err = failure("timeout", "%s: the deadline came before the answer", domain)
       end

@@ -1,5 +1,6 @@
 --- Lines from one descriptor and to another on luv's loop, whatever these are: pipes, sockets (one
 -- and the same for both, under smtpd), terminals, files. Nothing blocks but writes to a file.
+local guard = require "nexthop.guard"
 local uv = require "luv"
 
 local M = {}
@@ -84,9 +85,7 @@ end
 
 --- Called with an error of this file's own callbacks, or of the functions given to it.
 function M.on_error(err)
-  local ok, text = pcall(tostring, err)
-  text = ok and type(text) == "string" and text or "?"
-  io.stderr:write("error=streams message=", ("%q"):format(text), "\n")
+  io.stderr:write("error=streams message=", ("%q"):format(guard.text(err)), "\n")
 end
 
 local function finish(self, reason)

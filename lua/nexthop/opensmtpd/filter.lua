@@ -141,7 +141,7 @@ local function on_request(self, request)
     opensmtpd.guarded(self.filter, "decision", session, function()
       event.result, event.err = plan, err
       event.finding = policy.find(role, plan, err)
-      if plan and (uv.hrtime() - begun) / 1e9 >= deadline - 0.01 then -- it holds only what was known by then
+      if plan and policy.is_late((uv.hrtime() - begun) / 1e9, deadline) then
         event.finding, event.err = "failure", timed_out()
       end
       decide(self, request, event)

@@ -1,4 +1,5 @@
 --- The configuration of filter-nexthop: its file, defaults and checks.
+local guard = require "nexthop.guard"
 local policy = require "nexthop.policy"
 
 local M = {}
@@ -85,12 +86,9 @@ end
 -- @return the settings; or nil and a message that names the file
 function M.load(path)
   if not path then return M.check {} end
-  local chunk, reason = loadfile(path)
-  if not chunk then return nil, tostring(reason) end
-  local ok, given = pcall(chunk)
-  if not ok then return nil, ("%s: %s"):format(path, tostring(given)) end
-  local settings
-  settings, reason = M.check(given)
+  local ok, given = guard.file(path)
+  if not ok then return nil, given end
+  local settings, reason = M.check(given)
   if not settings then return nil, ("%s: %s"):format(path, reason) end
   return settings
 end

@@ -1,5 +1,7 @@
 --- The section `nexthop` of rspamd's configuration, checked by hand: what UCL made of it is not what
 -- somebody wrote (numbers are parsed, an unquoted `no` is false, a repeated key is a list).
+local guard = require "nexthop.guard"
+
 local M = {}
 
 --- What holds where the section says nothing.
@@ -81,10 +83,8 @@ end
 
 -- The file's function(event).
 local function load_policy(file)
-  local chunk, reason = loadfile(file)
-  if not chunk then return nil, "policy: " .. tostring(reason) end
-  local ok, result = pcall(chunk)
-  if not ok then return nil, ("policy: %s: %s"):format(file, tostring(result)) end
+  local ok, result = guard.file(file)
+  if not ok then return nil, "policy: " .. result end
   if type(result) ~= "function" then
     return nil, ("policy: %s: returns a %s, not a function"):format(file, type(result))
   end

@@ -1,0 +1,49 @@
+--- Other people's code: configuration and policy files, handlers. What it raises is told, and ends nothing.
+local M = {}
+
+M.call = xpcall
+if not select(2, xpcall(function(argument) return argument end, debug.traceback, true)) then
+  local unpack = unpack or table.unpack -- luacheck: ignore
+  --- xpcall with arguments, which Lua 5.1's does not hand on.
+  function M.call(handler, on_error, ...)
+    local arguments, count = { ... }, select("#", ...)
+    return xpcall(function() return handler(unpack(arguments, 1, count)) end, on_error)
+  end
+end
+
+--- An error as text, whatever it is.
+function M.text(err)
+  local ok, text = pcall(tostring, err)
+  return ok and type(text) == "string" and text or "an error that cannot be printed"
+end
+
+-- The globals as they are, but for what is none: `null_mx = reject`, without quotes, would be nil, and
+-- the default would hold without a word.
+local function environment()
+  return setmetatable({}, { __index = function(_, name)
+    local value = rawget(_G, name)
+    if value == nil then
+      error(("'%s' is not defined (is it to be a string, in quotes?)"):format(tostring(name)), 2)
+    end
+    return value
+  end })
+end
+
+--- Runs a Lua file.
+-- @param path
+-- @return true and what it returns; or false and why it could not be run, the path in it
+function M.file(path)
+  local chunk, reason
+  if setfenv then -- luacheck: ignore
+    chunk, reason = loadfile(path)
+    if chunk then setfenv(chunk, environment()) end -- luacheck: ignore
+  else
+    chunk, reason = loadfile(path, "t", environment())
+  end
+  if not chunk then return false, tostring(reason) end
+  local ok, value = pcall(chunk)
+  if not ok then return false, ("%s: %s"):format(path, M.text(value)) end
+  return true, value
+end
+
+return M
