@@ -95,6 +95,17 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
             table.concat(case.expected, "\n  "), case.described)
     end
 
+    -- Where it differs from what was expected, it is a failure.
+    local function harmless(case, lines)
+        for index = 1, math.max(#lines, #case.expected) do
+            local line = lines[index] or lines[1]
+            if line ~= case.expected[index] and not line:find("failed$") then
+                return false
+            end
+        end
+        return true
+    end
+
     it("plan says what the RFC says", function()
         local cases = {}
         for number, domain in ipairs(domains) do
@@ -103,6 +114,7 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
             } }
             case.expected = expected_lines(reference.plan(function(name, type)
                 case.hard = case.hard or here:is_hard(name)
+                case.forged = case.forged or here:is_forged(name)
                 return here:ask(name, type)
             end, domain, case.options))
             cases[number] = case
@@ -112,15 +124,12 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
         local compared, wrong, again = 0, {}, {}
         plan_all(cases, IN_FLIGHT, function(case, lines)
             compared = compared + #lines
-            local harmless = true
             for index = 1, math.max(#lines, #case.expected) do
-                local line = lines[index] or lines[1]
-                local word = line:match("^%S+: (%l+)")
+                local word = (lines[index] or lines[1]):match("^%S+: (%l+)")
                 word = counts[word] and word or "fails"
                 counts[word] = counts[word] + 1
-                harmless = harmless and (line == case.expected[index] or line:find("failed$") ~= nil)
             end
-            if not harmless then
+            if not harmless(case, lines) then
                 wrong[#wrong + 1] = report(case, lines)
             elseif table.concat(lines, ";") ~= table.concat(case.expected, ";") then
                 again[#again + 1] = case
@@ -132,8 +141,9 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
             local last
             for _ = 1, 4 do
                 plan_all({ case }, 1, function(_, lines)
-                    last = table.concat(lines, ";") ~= table.concat(case.expected, ";")
-                        and report(case, lines) or nil
+                    local same = table.concat(lines, ";") == table.concat(case.expected, ";")
+                    same = same or case.forged and support.gives_up and harmless(case, lines)
+                    last = not same and report(case, lines) or nil
                 end)
                 if not last then break end
             end

@@ -76,6 +76,18 @@ function world:is_hard(name)
     return fault.A ~= nil
 end
 
+-- Is a denial forged at a name where nothing is signed? It comes without an SOA, and newer releases of
+-- libunbound give some of these up as SERVFAIL.
+function world:is_forged(name)
+    local node = self.nodes[name]
+    for _, action in pairs(node and node.zone == "u" and node.fault or {}) do
+        if action == "nodata" or action == "nxdomain" then
+            return true
+        end
+    end
+    return false
+end
+
 -- What is at a name and behind it, for the report of a failure.
 function world:describe(name, indent)
     indent = indent or 4
