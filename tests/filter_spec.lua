@@ -239,7 +239,7 @@ describe("answers", function()
 
   it("are a failure at the deadline, as configured", function()
     lab:rule { name = "silent.example", action = "silent" }
-    lab:rule { name = "mx.nodane.filter.example", type = "AAAA", action = "silent" }
+    lab:rule { name = "mx.nodane.filter.example", action = "silent" } -- one family would do: see gather_ips
     local f = filter.start { config = { deadline = 0.2, sender = { failure = "tempfail" } } }
     assert.matches("^reject|451 4%.4%.3 ", f:decide("mail-from", "user@silent.example", remote))
     -- a part of the plan is there
