@@ -12,6 +12,11 @@ local lab = require("tests.lab.lab").shared()
 local filter = {}
 filter.__index = filter
 
+-- A filter that has ended reads no more: that is not to end the spec.
+local sigpipe = uv.new_signal()
+sigpipe:start("sigpipe", function() end)
+sigpipe:unref()
+
 local here = debug.getinfo(1, "S").source:match("^@(.*)/tests/[^/]*$") or "."
 local lua = os.getenv("NEXTHOP_LUA") or arg[-1] or "lua5.4"
 
