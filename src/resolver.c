@@ -218,6 +218,7 @@ void nh_resolver_free(struct nh_resolver *r)
     nh_lookup_stop(&r->probe);
     if (r->ctx)
         nh_context_close(guarded(r));
+    r->written = true; /* TLS says goodbye on connections that are closed */
     nh_loop_free(r->loop);
     nh_resolver_leave(r);
     nh_cache_free(r->cache);
