@@ -27,10 +27,11 @@ end
 --- Runs Lua code in a child. Returns what it printed (errors too) and its status: 0 to 255, 128 and
 -- more for a signal. Upvalues are not carried over; values (strings, numbers) go as arguments: `...`.
 -- options: stdin = text; args = the interpreter's own ("-lnexthop") in place of the code;
--- before = shell commands ("ulimit -n 32").
+-- before = shell commands ("ulimit -n 32"); preload = a library, for the interpreter alone.
 function M.run(code, options, ...)
   options = options or {}
-  local words = { options.before and options.before .. ";" or "", "timeout -k 5 120", quote(M.lua) }
+  local words = { options.before and options.before .. ";" or "", "timeout -k 5 120",
+    options.preload and "env LD_PRELOAD=" .. quote(options.preload) or "", quote(M.lua) }
   if options.args then
     words[#words + 1] = options.args
   else

@@ -38,7 +38,7 @@ describe("a write that raises SIGPIPE harms nothing", function()
           return pending "preloaded is the sanitizer, or valgrind"
         end
         local library = package.cpath:match "[^;]*/build/[^;?]*" .. "sigpipe.so"
-        local output, status = child.run(body:format(drive), { before = "export LD_PRELOAD=" .. library },
+        local output, status = child.run(body:format(drive), { preload = library },
           support.lab.socket, host)
         assert.equal("good\n", output)
         assert.equal(0, status)

@@ -28,7 +28,7 @@ describe("a SIGPIPE while connections are closed does not end the host", functio
 
         assert(not select(3, system.sigpipe()), "one is left")
         print "good"
-      ]], { before = "export LD_PRELOAD=" .. library }, lab.socket)
+      ]], { preload = library }, lab.socket)
       assert.equal("good\n", output)
       assert.equal(0, status)
     end)
