@@ -164,9 +164,10 @@ describe("after a fork", function()
         repeat r:process() until r:timeout() > 0
         local how, status = forked(function()
           unusable(r)
-          local before = ran
+          local before, open = ran, system.descriptors()
           %s
           equal(before, ran)
+          equal(open, system.descriptors()) -- what it closes in libuv would be gone from the parent's epoll
         end)
         equal("exit", how) equal(0, status)
         equal(1, ran)
