@@ -153,8 +153,8 @@ end
 -- The records of a text: comments cut, parentheses joined.
 local function records_of(text)
   local records, depth, current = {}, 0, ""
-  for line in (text .. "\n"):gmatch "([^\n]*)\n" do
-    line = line:gsub(";[^\n]*", ""):gsub("\r", "")
+  for whole in (text .. "\n"):gmatch "([^\n]*)\n" do
+    local line = whole:gsub(";[^\n]*", ""):gsub("\r", "")
     for c in line:gmatch "[()]" do depth = depth + (c == "(" and 1 or -1) end
     current = current .. " " .. line:gsub("[()]", " ")
     if depth <= 0 then

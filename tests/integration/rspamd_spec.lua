@@ -138,8 +138,8 @@ local function everything(server, mode)
 
   it(mode .. ": asks the policy file", function()
     assert.same({}, symbols { from = "a@mxnodata.example", ip = outside })
-    for domain, symbol in pairs { filter = "BOGUS", raises = "NO_HOST", wrong = "NO_HOST" } do
-      domain = domain .. ".example"
+    for label, symbol in pairs { filter = "BOGUS", raises = "NO_HOST", wrong = "NO_HOST" } do
+      local domain = label .. ".example"
       assert.same({ ["NEXTHOP_FROM_" .. symbol] = domain }, symbols { from = "a@" .. domain, ip = outside })
     end
     assert.matches("on purpose", server:log())

@@ -204,8 +204,8 @@ end
 local function finish(dir, zone)
     local path = dir .. "/" .. file_name(zone) .. ".signed"
     local lines = {}
-    for line in io.lines(path) do
-        line = damage(zone, line)
+    for signed in io.lines(path) do
+        local line = damage(zone, signed)
         if line then
             -- A record without data: ldns writes it as text that nobody reads, and NSD since 4.10 takes
             -- it in no form at all. It is served with a byte that the proxy takes away again.
