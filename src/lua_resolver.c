@@ -350,6 +350,8 @@ int nh_lua_new(lua_State *L)
     lua_setmetatable(L, -2);
     lua_createtable(L, 1, 2); /* [1]: callbacks; error: first one raised; idle: see above */
     lua_newtable(L);
+    lua_pushinteger(L, 0); /* luaL_unref()'s, which would add it at a delivery, and may raise */
+    lua_rawseti(L, -2, 0);
     lua_rawseti(L, -2, 1);
     lua_getfield(L, 1, "idle");
     lua_setfield(L, -2, "idle");

@@ -9,27 +9,45 @@
 static lua_Alloc real;
 static void *real_data;
 static long countdown; /* to the one that fails; 0: none */
-static long in_a_row;  /* that fail from there on */
-static bool failed, every_other, odd;
+static bool failed, collecting;
 
-static bool refuse(void)
+/* What was refused and is asked for once more, since 5.2 after a collection, which may allocate. */
+static bool again;
+static void *again_block;
+static size_t again_size;
+
+static bool refuse(void *block, size_t size)
 {
-    if (countdown > 1) {
-        countdown--;
-    } else if (countdown == 1) {
-        failed = true;
-        if (--in_a_row == 0)
+    bool fails = countdown == 1;
+
+    if (again) {
+        if (block != again_block || size != again_size)
+            return false;
+        again = false;
+        if (fails)
             countdown = 0;
-        return true;
+        return fails;
     }
-    odd = every_other && !odd;
-    return odd;
+    if (countdown > 1)
+        countdown--;
+    else if (fails)
+        failed = true;
+    if (!fails && !collecting)
+        return false;
+    if (LUA_VERSION_NUM == 501) {
+        countdown = 0;
+    } else {
+        again = true;
+        again_block = block;
+        again_size = size;
+    }
+    return true;
 }
 
 static void *allocate(void *data, void *block, size_t old, size_t size)
 {
     (void)data;
-    if (size && (!block || size > old) && refuse()) /* what shrinks does not fail */
+    if (size && (!block || size > old) && refuse(block, size)) /* what shrinks does not fail */
         return NULL;
     return real(real_data, block, old, size);
 }
@@ -38,9 +56,7 @@ static void *allocate(void *data, void *block, size_t old, size_t size)
 static int oom_fail(lua_State *L)
 {
     countdown = (long)luaL_checkinteger(L, 1);
-    in_a_row = LUA_VERSION_NUM > 501 ? 2
-                                     : 1; /* since 5.2 Lua collects garbage and asks once more */
-    failed = false;
+    failed = again = false;
     return 0;
 }
 
@@ -51,11 +67,11 @@ static int oom_failed(lua_State *L)
     return 1;
 }
 
-/* collect(on): every other allocation fails, so that Lua (5.2 and later) collects garbage at each. */
+/* collect(on): every allocation fails at first, so that Lua (5.2 and later) collects garbage at each. */
 static int oom_collect(lua_State *L)
 {
-    every_other = lua_toboolean(L, 1);
-    odd = false;
+    collecting = lua_toboolean(L, 1);
+    again = false;
     return 0;
 }
 
