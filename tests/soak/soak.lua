@@ -144,6 +144,28 @@ local function rows()
   resolver:close()
 end
 
+-- A server that was silent is asked again within a minute (libunbound's own: a quarter of an hour).
+local function outage()
+  local resolver = resolver_of { timeout = 5 }
+  assert(resolver:plan "dane.example")
+  local rule, start = lab:rule { name = "*", action = "silent" }, now()
+  while now() < start + 12 do
+    for i = 1, 3 do resolver:gather_ips(("x%.0f-%d.hundred.example"):format(now() * 1000, i), function() end) end
+    resolver:wait(0.3)
+  end
+  lab:unrule(rule)
+  start = now()
+  local host, back = 0, nil
+  repeat
+    host = host % 100 + 1
+    back = resolver:gather_ips(("mx%d.hundred.example"):format(host))
+    if not back then uv.sleep(500) end
+  until back or now() > start + 65
+  if not back then failures = failures + 1 end
+  print(("module   %s: back %.0f seconds after its server"):format(back and "ok" or "LATE", now() - start))
+  resolver:close()
+end
+
 -- ---- the filter ------------------------------------------------------------------
 
 local function filter_part(span)
@@ -205,4 +227,5 @@ module_part(seconds / 3)
 filter_part(seconds / 3)
 server_part(seconds / 3)
 rows()
+if long then outage() end
 os.exit(failures == 0 and 0 or 1)
