@@ -155,7 +155,7 @@ local function outage()
   end
   lab:unrule(rule)
   start = now()
-  local host, back = 0, nil
+  local host, back = 0
   repeat
     host = host % 100 + 1
     back = resolver:gather_ips(("mx%d.hundred.example"):format(host))
