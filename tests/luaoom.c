@@ -9,7 +9,7 @@
 static lua_Alloc real;
 static void *real_data;
 static long countdown; /* to the one that fails; 0: none */
-static bool failed, collecting;
+static bool failed, collecting, odd;
 
 /* What was refused and is asked for once more, since 5.2 after a collection, which may allocate. */
 static bool again;
@@ -32,7 +32,7 @@ static bool refuse(void *block, size_t size)
         countdown--;
     else if (fails)
         failed = true;
-    if (!fails && !collecting)
+    if (!fails && (!collecting || (odd = !odd)))
         return false;
     if (LUA_VERSION_NUM == 501) {
         countdown = 0;
@@ -67,7 +67,7 @@ static int oom_failed(lua_State *L)
     return 1;
 }
 
-/* collect(on): every allocation fails at first, so that Lua (5.2 and later) collects garbage at each. */
+/* collect(on): every other allocation fails at first, so that Lua (5.2 and later) collects garbage. */
 static int oom_collect(lua_State *L)
 {
     collecting = lua_toboolean(L, 1);

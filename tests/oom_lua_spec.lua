@@ -1,5 +1,5 @@
 -- Lua's memory that runs out: every allocation that Lua makes in a call, for a callback and in close()
--- fails once in turn (luaoom.c). And garbage collected at every one.
+-- fails once in turn (luaoom.c). And garbage collected at every other one.
 local child = require "tests.child"
 local support = require "tests.support"
 
@@ -7,6 +7,7 @@ before_each(support.reset)
 after_each(child.remove_files)
 
 local prelude = [[
+if jit then jit.off() end -- LuaJIT's compiled code itself does not always outlive a failure
 local nexthop, oom = require "nexthop", require "luaoom"
 local lab = require("tests.lab.lab").connect((...))
 local function new() return nexthop.new(lab:options()) end
@@ -146,7 +147,7 @@ describe("when Lua's memory runs out", function()
   end)
 end)
 
-describe("garbage collected at every allocation", function()
+describe("garbage collected at every other allocation", function()
   it("harms nothing", function()
     run [[
       oom.collect(_VERSION ~= "Lua 5.1")
