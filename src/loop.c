@@ -44,7 +44,8 @@ struct nh_loop {
     struct ub_event_base base; /* first: libunbound sees only this */
     uv_loop_t uv;
     bool stale;
-    struct events ready; /* something has come, or the time is up */
+    struct events ready; /* something has come */
+    struct events late;  /* the time is up; after them, as what came may be what it waits for */
     struct events soon;  /* time-outs of no time: libunbound begins each query to a server so */
     SLIST_HEAD(, nh_timer) spare;
 };
@@ -119,7 +120,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct event *ev = timer->data;
 
-    mark(ev, UB_EV_TIMEOUT, &ev->loop->ready);
+    mark(ev, UB_EV_TIMEOUT, &ev->loop->late);
 }
 
 /* Stops the event: the poll handle is closed at once since libunbound closes the descriptor
@@ -282,7 +283,7 @@ static struct ub_event_base_vmt base_vmt = {base_free, NULL, base_exit, event_ne
 
 bool nh_loop_ready(const struct nh_loop *loop)
 {
-    return !TAILQ_EMPTY(&loop->ready) || !TAILQ_EMPTY(&loop->soon);
+    return !TAILQ_EMPTY(&loop->ready) || !TAILQ_EMPTY(&loop->soon) || !TAILQ_EMPTY(&loop->late);
 }
 
 static bool dispatch(struct events *queue)
@@ -305,7 +306,7 @@ static bool dispatch(struct events *queue)
 
 bool nh_loop_dispatch(struct nh_loop *loop)
 {
-    return dispatch(&loop->soon) || dispatch(&loop->ready);
+    return dispatch(&loop->soon) || dispatch(&loop->ready) || dispatch(&loop->late);
 }
 
 bool nh_loop_dispatch_soon(struct nh_loop *loop)
@@ -377,6 +378,7 @@ struct nh_loop *nh_loop_new(void)
     loop->base.magic = UB_EVENT_MAGIC;
     loop->base.vmt = &base_vmt;
     TAILQ_INIT(&loop->ready);
+    TAILQ_INIT(&loop->late);
     TAILQ_INIT(&loop->soon);
     SLIST_INIT(&loop->spare);
     return loop;
