@@ -51,11 +51,12 @@ end
 
 -- ---- the loop ------------------------------------------------------------
 
-local STEP = 64 -- callbacks and new lookups in turn, so that neither waits long
+local STEP = 8 -- callbacks and new lookups in turn before the loop sees to signals and the bar
 
 function Run:drive()
   if self.closed then return end
   self.timer:stop()
+  self.idle:stop()
   if not self.stopped then
     for _ = 1, STEP do
       self.resolver:process()
@@ -66,7 +67,17 @@ function Run:drive()
   self:finish()
   if self.closed or self.stopped then return end
   local seconds = self.resolver:timeout()
-  if seconds then self.timer:start(math.ceil(seconds * 1000), 0, self.driver) end
+  if seconds == 0 then
+    self:soon()
+  elseif seconds then
+    self.timer:start(math.ceil(seconds * 1000), 0, self.driver)
+  end
+end
+
+-- Not by a timer of no time: libuv before 1.48 runs one that starts itself again for ever, and signals
+-- and the other timers wait.
+function Run:soon()
+  if not self.closed then self.idle:start(self.driver) end
 end
 
 -- Nothing new, nothing more from what is under way; what is done is still written.
@@ -116,19 +127,20 @@ function M.run(options)
     started = 0, active = 0, done = 0,
   }, Run)
   self.driver = function() self:drive() end
+  self.idle = uv.new_idle()
   self.output = options.output(function(reason, code)
     if reason then
       self.reason = code ~= "EPIPE" and reason or nil
       self:stop(code == "EPIPE" and 141 or 74)
     end
     -- never from inside a callback of the resolver
-    if not self.closed then self.timer:start(0, 0, self.driver) end
+    self:soon()
   end)
   self.source = options.source(self.driver)
 
   local poll = uv.new_poll(self.resolver:pollfd())
   self.timer = uv.new_timer()
-  self.watchers = { poll, self.timer }
+  self.watchers = { poll, self.timer, self.idle }
   poll:start("r", self.driver)
   for name, number in pairs { sigint = 2, sigterm = 15, sighup = 1 } do
     local signal = uv.new_signal()
@@ -140,7 +152,7 @@ function M.run(options)
     self.watchers[#self.watchers + 1] = ticker
     ticker:start(200, 200, function() options.tick(self) end)
   end
-  self.timer:start(0, 0, self.driver)
+  self:soon()
   uv.run()
   uv.run() -- what was closed ends
   return self.status, self.reason, self
