@@ -36,18 +36,33 @@ function came_back.AAAA(_, _, _, host)
   return addresses_of(host, true)
 end
 
-function came_back.TLSA(entry, _, _, host)
-  local base = host.dane_required and host.tlsa_base_domain
-  if not base or entry.name:sub(-#base - 1) ~= "." .. base then return "no TLSA record" end
-  return words.count(#host.records + #host.weaker + #host.unusable, "record")
+function came_back.TLSA(entry, _, _, host, next_entry)
+  if next_entry and next_entry.type == "CNAME" then return "more aliases than are followed" end
+  -- the records are in the last answer, or nowhere
+  if not next_entry and host.dane_required and not host.err then
+    return words.count(#host.records + #host.weaker + #host.unusable, "record")
+  end
+  return entry.security == "secure" and "no TLSA record" or "no TLSA record that is secure"
 end
 
--- Asked for name by name, to tell which link of a chain is secure: the next question tells the target.
+-- Asked for name by name, to tell which link of a chain is secure: the next question tells the target,
+-- and where there is none the result does, but for a TLSA record's name.
 function came_back.CNAME(entry, plan, err, host, next_entry)
-  local target = next_entry and next_entry.type == "CNAME" and next_entry.name
-    or host and host.expanded_host or (plan or err).expanded_next_hop
-  if not target or target == entry.name then return "no alias" end
-  return "an alias that leads to " .. target
+  local failure = err or host and host.err
+  local code = failure and failure.code
+  local target
+  if next_entry and next_entry.type == "CNAME" then
+    target = next_entry.name
+  elseif code == "cname_loop" or code == "cname_limit" then
+    return "one more alias"
+  elseif entry.section ~= "RFC 7672 2.2.3" then
+    target = host and host.expanded_host or not host and (plan or err).expanded_next_hop or nil
+  end
+  if target and target ~= entry.name then return "an alias that leads to " .. target end
+  if target or code == "bogus" or code == "servfail" or next_entry and next_entry.name == entry.name then
+    return "no alias"
+  end
+  return code and "an answer" or "an alias"
 end
 
 local function answer_of(entry, ...)
