@@ -102,6 +102,8 @@ local function renderer(args, tree, count, state)
       local good
       lines, good = check.lines(tree, name, result, err, args.port or 25)
       state.bad = state.bad or not good
+      local outcome = result or err
+      outcome.trace = nil -- was wanted for these lines alone
     end
     if args.json then return json.line(key, { text = input, name = name }, result, err) end
     if lines then return lines end

@@ -46,6 +46,13 @@ local function insecure(plan, host)
   return "its addresses are not signed: " .. sign(host.host)
 end
 
+-- An answer to the question for TLSA records that is not signed, and so does not count: the name.
+local function unsigned_tlsa(plan, i)
+  for _, entry in ipairs(plan.trace or {}) do
+    if entry.host == i and entry.type == "TLSA" and entry.security == "insecure" then return entry.name end
+  end
+end
+
 local function unusable(host)
   local reasons = {}
   for i, record in ipairs(host.unusable) do reasons[i] = words.clean(record.reason) end
@@ -53,7 +60,8 @@ local function unusable(host)
 end
 
 -- True and what is good about the host, or false and what to mend.
-local function judge(plan, host, port)
+local function judge(plan, i, port)
+  local host = plan.hosts[i]
   if host.tls == "dane" then
     local text = "dane, " .. words.count(#host.records, "usable TLSA record")
     if #host.unusable > 0 then
@@ -68,6 +76,9 @@ local function judge(plan, host, port)
       :format(unusable(host), tlsa_name(host, port))
   elseif host.tls == "skip" then
     return false, failed(host.err, host.host)
+  elseif host.tlsa_base_domain and unsigned_tlsa(plan, i) then
+    return false, ("what there is at %s is not signed, and does not count: publish a TLSA record such as "
+      .. "3 1 1 in a signed zone (an alias at that name must lead into one)"):format(unsigned_tlsa(plan, i))
   elseif host.tlsa_base_domain then
     return false, ("it is signed, but has no TLSA record: publish one such as 3 1 1 at %s")
       :format(tlsa_name(host, port))
@@ -75,7 +86,7 @@ local function judge(plan, host, port)
   return false, insecure(plan, host)
 end
 
---- One line a host, and whether all of them are `dane`.
+--- One line a host, and whether all of them are `dane`; of a plan with its trace.
 function M.lines(tree, name, plan, err, port)
   local out, good = {}, true
   local function add(ok, subject, text)
@@ -87,8 +98,8 @@ function M.lines(tree, name, plan, err, port)
     add(false, words.name(name), failed(err, name))
     return table.concat(out), good
   end
-  for _, host in ipairs(plan.hosts) do
-    local ok, text = judge(plan, host, port)
+  for i, host in ipairs(plan.hosts) do
+    local ok, text = judge(plan, i, port)
     add(ok, host.pref >= 0 and ("%s %d %s"):format(plan.domain, host.pref, host.host) or host.host, text)
   end
   if plan.truncated then

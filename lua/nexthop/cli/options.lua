@@ -127,7 +127,7 @@ function M.call(args)
   end
   return {
     deadline = args.deadline, network = network, port = args.port,
-    trace = args.mode == "explain" or nil,
+    trace = args.mode == "explain" or args.mode == "check" or nil,
     max_hosts = args.mode == "check" and 1000 or nil,
   }
 end

@@ -183,7 +183,8 @@ function Tree:tlsa(r, name)
     lines[1] = self:field("no DANE",
       "its addresses are not secure, TLSA is not asked for (RFC 7672 2.2.2)")
   elseif not r.dane_required then
-    lines[1] = self:field("no DANE", "secure addresses, but no TLSA record of " .. r.tlsa_base_domain)
+    lines[1] = self:field("no DANE",
+      ("secure addresses, but no TLSA record of %s that is secure"):format(r.tlsa_base_domain))
   else
     lines[1] = self:field("base", r.tlsa_base_domain)
     self:records(lines, r)

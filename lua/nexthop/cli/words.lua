@@ -107,7 +107,7 @@ end
 
 --- Why a host has no DANE: which link of the chain is not secure, or that there are no records.
 function M.no_dane(plan, host)
-  if host.tlsa_base_domain then return "it has no TLSA record" end
+  if host.tlsa_base_domain then return "it has no TLSA record that is secure" end
   if not host.expanded_host then return "it is an address: there is no DANE for those" end
   if plan.have_mx and not plan.mx_authentic then
     return "the MX records are not secure, so TLSA is not asked for (RFC 7672 2.2.1)"
