@@ -195,8 +195,11 @@ function M.main(argv)
     return tally.USAGE
   end
   if args.help or args.version then
-    io.stdout:write(args.help or version())
-    return tally.OK
+    local written, reason = io.stdout:write(args.help or version())
+    if written then written, reason = io.stdout:flush() end
+    if written then return tally.OK end
+    complain(("nexthop: standard output: %s\n"):format(reason))
+    return tally.IO
   end
   local resolver, err = nexthop.new(options.resolver(args))
   if not resolver then
