@@ -106,6 +106,9 @@ function Input:next()
   while true do
     local line = self:line()
     if not line then return nil end
+    if not self.begun then -- Windows' mark of UTF-8
+      self.begun, line = true, line:gsub("^\239\187\191", "")
+    end
     local name = line:match "^%s*(.-)%s*$"
     if name ~= "" and name:sub(1, 1) ~= "#" then return name end
   end
