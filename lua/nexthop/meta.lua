@@ -36,16 +36,24 @@ local nexthop = {}
 ---@field code nexthop.Code
 ---@field message string one line; names the domain and the DNS name that failed
 ---@field permanent boolean trying again later will not help
+---@field domain? string plan
 ---@field have_mx? boolean
+---@field mx_authentic? boolean plan
 ---@field orig_next_hop_authentic? boolean
 ---@field expanded_next_hop_authentic? boolean
 ---@field expanded_next_hop? string
+---@field nxdomain? true
+---@field trace? nexthop.TraceEntry[] plan, with its option
 ---@field authentic? boolean
 ---@field expanded_authentic? boolean
 ---@field host_authentic? boolean
 ---@field expanded_host? string
+---@field ips? string[] gather_ips: empty
+---@field dualstack? false
 ---@field failed? { ip4?: nexthop.Error, ip6?: nexthop.Error }
 ---@field dane_required? boolean gather_tlsa: always true, what failed may have required it
+---@field records? nexthop.Record[] gather_tlsa: empty, as unusable
+---@field unusable? nexthop.Record[]
 ---@field tlsa_base_domain? string the base domain whose lookup failed
 ---@field ttl? integer
 
@@ -278,7 +286,7 @@ function nexthop.gather_tlsa_names(names) end
 ---@class nexthop.TraceEntry
 ---@field name string
 ---@field type string
----@field rcode string "NOERROR", "NXDOMAIN", "SERVFAIL", "TIMEOUT"
+---@field rcode string "NOERROR", "NXDOMAIN", "SERVFAIL" (and other failures), "TIMEOUT"
 ---@field security "secure"|"insecure"|"bogus"|"failed"
 ---@field section string the RFC section the question stands under
 ---@field host? integer which of the plan's hosts it was asked for; nil: where the mail goes
@@ -396,6 +404,14 @@ function policy.check(given, spec, prefix) end
 ---@class nexthop.opensmtpd
 ---@field log { new: (fun(fd: integer): nexthop.opensmtpd.Log), quote: (fun(value: any): string) }
 local opensmtpd = {}
+
+--- Calls handler(...); an error in it is logged as error=what and goes no further.
+---@param filter nexthop.opensmtpd.Filter
+---@param what string
+---@param session? nexthop.opensmtpd.Session
+---@param handler function
+---@return boolean ok
+function opensmtpd.guarded(filter, what, session, handler, ...) end
 
 ---@class nexthop.opensmtpd.Log
 local log = {}
