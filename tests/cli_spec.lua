@@ -315,6 +315,7 @@ describe("nexthop", function()
             ["--jobs many x"] = "'many'", ["--port 65536 x"] = "65536", ["--timeout -1 x"] = "-1",
             ["--timeout nan x"] = "nan", ["-4 -6 x"] = "-4 and -6",
                 ["--check --ips x"] = "--ips and --check",
+            ["--recursive --resolver 127.0.0.1 x"] = "--recursive and --resolver",
             ["-f - x"] = "either names or --file", ["--stub x x"] = "ZONE=ADDRESS",
                 ["-f /nonexistent"] = "/nonexistent",
             ["-f /"] = "directory", ["--resolver foo x"] = "'foo'", ["--tls x"] = "--resolver",

@@ -80,6 +80,9 @@ local function settle(args)
   if args.ipv4 and args.ipv6 then return nil, "-4 and -6 do not go together" end
   if args.file and #args.names > 0 then return nil, "either names or --file" end
   if not args.file and #args.names == 0 then return nil, "missing argument 'domain'" end
+  if args.recursive and #args.resolver > 0 then
+    return nil, "--recursive and --resolver do not go together"
+  end
   if args.tls and #args.resolver == 0 then return nil, "--tls needs a --resolver (ADDR@853#name)" end
   return args
 end
