@@ -282,4 +282,6 @@ install: all
 
 uninstall:
 	@for word in $(installed); do echo "$(DESTDIR)$${word##*:}"; rm -f "$(DESTDIR)$${word##*:}"; done
-	@-rmdir "$(DESTDIR)$(LUA_CMOD)/nexthop" "$(DESTDIR)$(LUA_LMOD)/nexthop" 2>/dev/null
+	@for own in "$(LUA_CMOD)/nexthop" "$(LUA_LMOD)/nexthop" "$(DOCDIR)"; do \
+	     if [ -d "$(DESTDIR)$$own" ]; then find "$(DESTDIR)$$own" -depth -type d -empty -delete; fi; \
+	 done
