@@ -95,7 +95,8 @@ local function renderer(args, tree, count, state)
     if planned then
       count:add(result, err)
     else
-      count:count(err and not err.permanent, err)
+      -- for gather_destinations a domain that does not exist is no error
+      count:count(err and not err.permanent, err or result.nxdomain)
     end
     local lines
     if args.mode == "check" then
