@@ -20,6 +20,7 @@ local function stop(self)
   local resolver = self.resolver
   self.resolver = nil
   self.timer:stop()
+  self.idle:stop()
   if self.poll then
     self.poll:close()
     self.poll = nil
@@ -31,8 +32,14 @@ local drive
 
 local function arm(self)
   local seconds = self.resolver and self.resolver:timeout()
-  if not seconds then return self.timer:stop() end
-  self.timer:start(math.ceil(seconds * 1000), 0, self.drive)
+  self.timer:stop()
+  self.idle:stop()
+  if seconds == 0 then
+    -- a timer of no time that starts itself again keeps libuv before 1.48 from all else
+    self.idle:start(self.drive)
+  elseif seconds then
+    self.timer:start(math.ceil(seconds * 1000), 0, self.drive)
+  end
 end
 
 function drive(self)
@@ -84,7 +91,9 @@ end
 
 function pump:stop()
   stop(self)
-  if not self.timer:is_closing() then self.timer:close() end
+  for _, handle in ipairs { self.timer, self.idle } do
+    if not handle:is_closing() then handle:close() end
+  end
   uv.run("nowait") -- what was closed is gone before Lua is
 end
 
@@ -92,7 +101,9 @@ return {
   --- @param options of nexthop.new
   -- @param on_error called with what went wrong and the seconds until the next try
   new = function(options, on_error)
-    local self = setmetatable({ options = options, on_error = on_error, timer = uv.new_timer() }, pump)
+    local self = setmetatable({
+      options = options, on_error = on_error, timer = uv.new_timer(), idle = uv.new_idle(),
+    }, pump)
     self.drive = function() drive(self) end
     return self
   end,
