@@ -22,14 +22,6 @@ struct nh_cache {
     struct nh_kept *newest, *oldest; /* by their last use */
 };
 
-static int64_t wall_clock(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    return (int64_t)now.tv_sec;
-}
-
 /* FNV-1a */
 static uint32_t hash_of(const struct nh_cache *cache, const char *name, uint16_t type)
 {
@@ -145,7 +137,7 @@ struct nh_kept *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t
 
     if (!kept)
         return NULL;
-    now = wall_clock();
+    now = (int64_t)time(NULL);
     if (now < kept->since || now >= kept->until) { /* before: the clock was set back */
         take_out(cache, kept);
         return NULL;
@@ -191,7 +183,7 @@ void nh_cache_put(struct nh_cache *cache, struct nh_kept *kept)
         take_out(cache, former);
     while (cache->oldest && cache->size + kept->size > cache->limit)
         take_out(cache, cache->oldest);
-    kept->since = wall_clock();
+    kept->since = (int64_t)time(NULL);
     kept->until = kept->since + kept->answer.ttl;
     kept->references++;
     bucket = &cache->buckets[kept->hash & (cache->n_buckets - 1)];
