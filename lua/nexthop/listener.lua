@@ -8,6 +8,10 @@ local M = {}
 -- sun_path of Linux and the BSDs, its final zero not counted.
 local longest_path = 103
 
+-- Connections that wait to be taken; the system has a limit of its own. One more and a client that does
+-- not block, as rspamd is, gets EAGAIN at once.
+local backlog = 4096
+
 local lingers = 2000 -- ms that a client has to read why its connection ends
 
 local Listener, Connection = {}, {}
@@ -221,7 +225,7 @@ function M.listen(path, options)
   -- nobody can connect before it listens
   ok, err = uv.fs_chmod(path, options.mode or 432)
   if ok then
-    ok, err = self.pipe:listen(128, safely(self, function(failed)
+    ok, err = self.pipe:listen(backlog, safely(self, function(failed)
       if not failed and not self.draining then self:accept() end
       self:pump()
     end))
