@@ -196,10 +196,11 @@ check-install: need-build
 test-rspamd:
 	@NEXTHOP_RSPAMD_MESSAGES=2000 $(MAKE) --no-print-directory test SPEC=tests/integration/rspamd_spec.lua
 
-# The filter under the smtpd that Debian's next release will have.
-.PHONY: test-smtpd
-test-smtpd:
-	@NEXTHOP_SMTPD=sid $(MAKE) --no-print-directory test SPEC=tests/integration/opensmtpd_spec.lua
+# The filter and the plugin under the smtpd and the rspamd of Debian's unstable, the newest there are.
+.PHONY: test-sid
+test-sid:
+	@NEXTHOP_SMTPD=sid NEXTHOP_RSPAMD=sid NEXTHOP_RSPAMD_MESSAGES=2000 $(MAKE) --no-print-directory test \
+	 LUA=lua5.4 SPEC='tests/integration/opensmtpd_spec.lua tests/integration/rspamd_spec.lua'
 
 # Every combination of the downgrade matrix; `make test` has a sample.
 .PHONY: test-downgrade
@@ -207,7 +208,8 @@ test-downgrade:
 	@NEXTHOP_DOWNGRADE=all $(MAKE) --no-print-directory test SPEC=tests/downgrade_spec.lua V=1
 
 # All there is, whatever fails on the way: a new target has its word here.
-everything := test lint rock check-install test-luas asan valgrind test-rspamd test-smtpd test-downgrade test-trixie fuzz soak
+everything := test lint rock check-install test-luas asan valgrind test-rspamd test-sid test-downgrade \
+              test-trixie fuzz soak
 
 .PHONY: test-all
 test-all:
