@@ -60,6 +60,12 @@ local function strings(value, key)
     error(("bad option '%s' to 'new' (string or list of strings expected, got %s)")
       :format(key, type(value)), 0)
   end
+  for name in pairs(value) do
+    if type(name) ~= "number" then
+      error(("bad option '%s' to 'new' (string or list of strings expected, got a table with the key '%s')")
+        :format(key, tostring(name)), 0)
+    end
+  end
   for i, v in ipairs(value) do
     if type(v) ~= "string" then
       error(("bad option '%s' to 'new' (entry %d is a %s, not a string)"):format(key, i, type(v)), 0)
