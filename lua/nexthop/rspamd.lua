@@ -232,7 +232,9 @@ local function add_exclusions(self, cfg)
   local function warn(text) rspamd_logger.warnx(cfg, "%s", text) end
   self.excludes = function() return false end
   if type(given) == "table" then
-    self.excludes = domains.exclusions(given, warn)
+    local wrong
+    self.excludes = domains.exclusions(given, function(text) wrong = wrong or text end)
+    if wrong then return nil, wrong end
   elseif given then
     local map = cfg:add_map {
       type = "callback", url = given, description = "domains that nexthop does not look up",
