@@ -7,26 +7,38 @@ local M = {}
 --- What holds where the section says nothing.
 M.defaults = { sender = true, recipients = true, max_recipients = 10, deadline = 4, resolver = {} }
 
+-- What was given, in a message. tostring() of one of UCL's tables is nil in rspamd.
+local function shown(value)
+  if type(value) ~= "table" then return tostring(value) end
+  return value[1] ~= nil and "a list (is the key there twice?)" or "a section"
+end
+
 local function boolean(value)
   if type(value) == "boolean" then return value end
-  return nil, "true or false expected, got " .. tostring(value)
+  return nil, "true or false expected, got " .. shown(value)
 end
 
 local function path(value)
   if type(value) == "string" and value:sub(1, 1) == "/" then return value end
-  return nil, "an absolute path expected, got " .. tostring(value)
+  return nil, "an absolute path expected, got " .. shown(value)
 end
 
-local checks = { sender = boolean, recipients = boolean, socket = path, policy = path }
+local checks = { sender = boolean, recipients = boolean, policy = path }
+
+-- A longer one fits no address, and rspamd would ask the DNS for it.
+function checks.socket(value)
+  if type(value) == "string" and #value > 103 then return nil, "a path of at most 103 bytes expected" end
+  return path(value)
+end
 
 function checks.max_recipients(value)
   if type(value) == "number" and value >= 1 and value == math.floor(value) then return value end
-  return nil, "a whole number, 1 or more, expected, got " .. tostring(value)
+  return nil, "a whole number, 1 or more, expected, got " .. shown(value)
 end
 
 function checks.deadline(value)
   if type(value) == "number" and value > 0 and value <= 86400 then return value end
-  return nil, "seconds expected, more than 0 and at most 86400, got " .. tostring(value)
+  return nil, "seconds expected, more than 0 and at most 86400, got " .. shown(value)
 end
 
 function checks.exclude_domains(value)
@@ -39,7 +51,7 @@ function checks.exclude_domains(value)
     end
     return value
   end
-  return nil, "a map (a path or URL) or a list of domains expected, got " .. tostring(value)
+  return nil, "a map (a path or URL) or a list of domains expected, got " .. shown(value)
 end
 
 -- An option of libunbound as it was written: UCL made `yes` true and `4m` a number.
@@ -48,7 +60,7 @@ local function text(value)
   if type(value) == "number" then
     return value == math.floor(value) and ("%d"):format(value) or tostring(value)
   end
-  if type(value) == "table" then
+  if type(value) == "table" and value[1] ~= nil then
     local list = {}
     for i, item in ipairs(value) do list[i] = text(item) end
     return list
