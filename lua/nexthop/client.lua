@@ -32,6 +32,8 @@ local function lose(self, reason)
   local pipe, waiting = self.pipe, self.waiting
   self.pipe, self.waiting, self.input = nil, {}, ""
   if pipe and not pipe:is_closing() then pipe:close() end
+  if self.sigpipe then self.sigpipe:close() end
+  self.sigpipe = nil
   local ids = {}
   for id in pairs(waiting) do ids[#ids + 1] = id end
   table.sort(ids)
@@ -80,6 +82,10 @@ local function connect(self)
     pipe:close()
     return nil, err
   end
+  -- to write to a server that has gone is an error of the call, not the end of this process
+  self.sigpipe = self.uv.new_signal()
+  self.sigpipe:start("sigpipe", function() end)
+  self.sigpipe:unref()
   return true
 end
 
@@ -88,6 +94,7 @@ local function ask(self, op, field, name, options, callback)
   local result, failed, done
   local wait = not callback
   callback = callback or function(r, e) result, failed, done = r, e, true end
+  if wait and self.pipe then self.uv.run("nowait") end -- it may have ended while the loop stood still
   if not self.pipe then
     local ok, reason = connect(self)
     if not ok then return nil, closed(self, reason) end

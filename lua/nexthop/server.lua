@@ -89,18 +89,31 @@ function Server:listen(path, options)
   })
   if not listener then return nil, failure("config", "%s", reason) end
   self.listener = listener
+  -- to write to a client that has gone is an error, not the end of the process
+  self.sigpipe = uv.new_signal()
+  self.sigpipe:start("sigpipe", function() end)
+  self.sigpipe:unref()
   return true
+end
+
+local function close_sigpipe(self)
+  if self.sigpipe then self.sigpipe:close() end
+  self.sigpipe = nil
 end
 
 --- Takes no more connections and requests, answers those that are there, and then runs the callback.
 -- @param callback function()
 function Server:drain(callback)
-  self.listener:drain((self.deadline + 1), callback)
+  self.listener:drain((self.deadline + 1), function()
+    close_sigpipe(self) -- while the loop still runs
+    if callback then callback() end
+  end)
 end
 
 --- Ends at once, whatever is under way.
 function Server:close()
   if self.listener then self.listener:close() end
+  close_sigpipe(self)
   self.resolver:close()
 end
 
