@@ -220,6 +220,9 @@ function M.listen(path, options)
   local ok, err = self.pipe:bind(path)
   if not ok then
     self.pipe:close()
+    -- libuv says EACCES, too, where a directory is missing
+    local directory = path:match "^(.+)/[^/]*$"
+    if directory and not uv.fs_stat(directory) then err = "ENOENT: no such directory" end
     return nil, ("%s: %s"):format(path, err)
   end
   -- nobody can connect before it listens
