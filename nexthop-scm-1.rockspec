@@ -78,6 +78,7 @@ build = {
         ["nexthop.cli.words"] = "lua/nexthop/cli/words.lua",
         ["nexthop.client"] = "lua/nexthop/client.lua",
         ["nexthop.config"] = "lua/nexthop/config.lua",
+        ["nexthop.driver"] = "lua/nexthop/driver.lua",
         ["nexthop.format"] = "lua/nexthop/format.lua",
         ["nexthop.guard"] = "lua/nexthop/guard.lua",
         ["nexthop.hex"] = "lua/nexthop/hex.lua",

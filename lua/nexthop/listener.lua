@@ -2,6 +2,7 @@
 -- business of its session (see nexthop.server): an object with feed, finish, take, advance, is_full,
 -- is_done, close and the fields `wake` and `blocked`.
 local guard = require "nexthop.guard"
+local new_driver = require "nexthop.driver"
 
 local M = {}
 
@@ -156,28 +157,22 @@ end
 -- for the rest.
 function Listener:pump()
   self:flush()
-  if not self.timer or self.closed then return end
-  local seconds = self.resolver:timeout()
-  if seconds == 0 then
+  if not self.driver or self.closed then return end
+  if self.resolver:timeout() == 0 then
     process(self)
     self:flush()
-    seconds = not self.closed and self.resolver:timeout()
   end
-  if self.closed then return end
-  self.timer:stop()
-  if seconds then self.timer:start(math.ceil(seconds * 1000), 0, self.process) end
+  self.driver:arm()
 end
 
 local function watch(self, resolver)
-  local uv = self.uv
-  self.resolver, self.timer = resolver, uv.new_timer()
-  self.process = safely(self, function()
+  self.resolver = resolver
+  self.driver = new_driver(self.uv, resolver, safely(self, function()
     if self.closed then return end
     process(self)
-    self:pump()
-  end)
-  self.poll = uv.new_poll(resolver:pollfd())
-  self.poll:start("r", self.process)
+    self:flush()
+    self.driver:arm()
+  end))
 end
 
 -- Is there a socket that nobody listens on? Removes it. Returns nil and why, if the path is taken.
@@ -279,7 +274,7 @@ function Listener:close()
   local all = {}
   for connection in pairs(self.connections) do all[#all + 1] = connection end
   for _, connection in ipairs(all) do connection:close() end
-  for _, name in ipairs { "timer", "poll", "deadline" } do
+  for _, name in ipairs { "driver", "deadline" } do
     if self[name] then self[name]:close() end
   end
   if self.on_close then self.on_close() end

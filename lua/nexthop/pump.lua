@@ -1,6 +1,7 @@
 --- A resolver on luv's loop, for programs that must go on whatever happens to it: one that cannot
 -- be made, or breaks, is logged and made again, after a pause that grows from one second to a minute.
 local uv = require "luv"
+local new_driver = require "nexthop.driver"
 local nexthop = require "nexthop"
 
 local pump = {}
@@ -17,39 +18,20 @@ local function fail(self, reason)
 end
 
 local function stop(self)
-  local resolver = self.resolver
-  self.resolver = nil
-  self.timer:stop()
-  self.idle:stop()
-  if self.poll then
-    self.poll:close()
-    self.poll = nil
-  end
+  local resolver, driver = self.resolver, self.driver
+  self.resolver, self.driver = nil, nil
+  if driver then driver:close() end
   if resolver then pcall(resolver.close, resolver) end -- runs the callbacks that wait, with `closed`
 end
 
-local drive
-
-local function arm(self)
-  local seconds = self.resolver and self.resolver:timeout()
-  self.timer:stop()
-  self.idle:stop()
-  if seconds == 0 then
-    -- a timer of no time that starts itself again keeps libuv before 1.48 from all else
-    self.idle:start(self.drive)
-  elseif seconds then
-    self.timer:start(math.ceil(seconds * 1000), 0, self.drive)
-  end
-end
-
-function drive(self)
+local function drive(self)
   local resolver = self.resolver
   if not resolver then return end
   local ok, count, err = pcall(resolver.process, resolver)
   if self.resolver ~= resolver then return end
   if ok and count then
     self.pause = nil
-    return arm(self)
+    return self.driver:arm()
   end
   stop(self)
   fail(self, ok and err or count)
@@ -62,8 +44,7 @@ local function start(self)
     return nil
   end
   self.resolver = resolver
-  self.poll = uv.new_poll(resolver:pollfd())
-  self.poll:start("r", self.drive)
+  self.driver = new_driver(uv, resolver, self.drive)
   return resolver
 end
 
@@ -85,15 +66,12 @@ function pump:plan(domain, options, callback)
     fail(self, err)
     return nil
   end
-  arm(self)
+  self.driver:arm()
   return handle
 end
 
 function pump:stop()
   stop(self)
-  for _, handle in ipairs { self.timer, self.idle } do
-    if not handle:is_closing() then handle:close() end
-  end
   uv.run("nowait") -- what was closed is gone before Lua is
 end
 
@@ -101,9 +79,7 @@ return {
   --- @param options of nexthop.new
   -- @param on_error called with what went wrong and the seconds until the next try
   new = function(options, on_error)
-    local self = setmetatable({
-      options = options, on_error = on_error, timer = uv.new_timer(), idle = uv.new_idle(),
-    }, pump)
+    local self = setmetatable({ options = options, on_error = on_error }, pump)
     self.drive = function() drive(self) end
     return self
   end,

@@ -1,6 +1,6 @@
 -- Real rspamd: 3.4 under Lua 5.4, 3.12 under LuaJIT, so that `make test` runs each once (the Lua that
 -- runs this file is not the one that rspamd has). NEXTHOP_RSPAMD=bookworm,trixie,sid says otherwise
--- (`make test-rspamd-sid`: 4.1 or what unstable has by now); NEXTHOP_RSPAMD_MESSAGES how many are sent
+-- (`make test-sid`: 4.1 or what unstable has by now); NEXTHOP_RSPAMD_MESSAGES how many are sent
 -- under load (300).
 local filter = require "tests.filter"
 local rspamd = require "tests.integration.rspamd"

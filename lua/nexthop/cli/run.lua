@@ -1,6 +1,7 @@
 --- The program's loop: so many lookups under way at a time, results out as they come or in order.
 -- Memory stays bounded: no more is taken in than is under way, than the reader of the output keeps up
 -- with, and than a bounded number of finished results behind one that is not.
+local new_driver = require "nexthop.driver"
 local uv = require "luv"
 
 local M = {}
@@ -55,8 +56,6 @@ local STEP = 8 -- callbacks and new lookups in turn before the loop sees to sign
 
 function Run:drive()
   if self.closed then return end
-  self.timer:stop()
-  self.idle:stop()
   if not self.stopped then
     for _ = 1, STEP do
       self.resolver:process()
@@ -65,19 +64,7 @@ function Run:drive()
     end
   end
   self:finish()
-  if self.closed or self.stopped then return end
-  local seconds = self.resolver:timeout()
-  if seconds == 0 then
-    self:soon()
-  elseif seconds then
-    self.timer:start(math.ceil(seconds * 1000), 0, self.driver)
-  end
-end
-
--- Not by a timer of no time: libuv before 1.48 runs one that starts itself again for ever, and signals
--- and the other timers wait.
-function Run:soon()
-  if not self.closed then self.idle:start(self.driver) end
+  self.driver:arm()
 end
 
 -- Nothing new, nothing more from what is under way; what is done is still written.
@@ -85,6 +72,7 @@ function Run:stop(status)
   self.status = self.status or status
   if self.stopped then return end
   self.stopped = true
+  self.driver:close()
   for number, handle in pairs(self.handles) do
     handle:cancel()
     self.handles[number] = nil
@@ -126,22 +114,16 @@ function M.run(options)
     ordered = options.ordered, held = {}, due = 1, handles = {}, watchers = {},
     started = 0, active = 0, done = 0,
   }, Run)
-  self.driver = function() self:drive() end
-  self.idle = uv.new_idle()
+  self.driver = new_driver(uv, self.resolver, function() self:drive() end)
   self.output = options.output(function(reason, code)
     if reason then
       self.reason = code ~= "EPIPE" and reason or nil
       self:stop(code == "EPIPE" and 141 or 74)
     end
-    -- never from inside a callback of the resolver
-    self:soon()
+    if self.stopped then self:finish() else self.driver:soon() end
   end)
-  self.source = options.source(self.driver)
+  self.source = options.source(function() self.driver:soon() end)
 
-  local poll = uv.new_poll(self.resolver:pollfd())
-  self.timer = uv.new_timer()
-  self.watchers = { poll, self.timer, self.idle }
-  poll:start("r", self.driver)
   for name, number in pairs { sigint = 2, sigterm = 15, sighup = 1 } do
     local signal = uv.new_signal()
     self.watchers[#self.watchers + 1] = signal
@@ -152,7 +134,7 @@ function M.run(options)
     self.watchers[#self.watchers + 1] = ticker
     ticker:start(200, 200, function() options.tick(self) end)
   end
-  self:soon()
+  self.driver:soon()
   uv.run()
   uv.run() -- what was closed ends
   return self.status, self.reason, self

@@ -7,11 +7,11 @@ local uv = require "luv"
 
 local M = {}
 
--- A descriptor to poll, and its poll handle; nil: use the descriptor as it is.
-local function pollable(fd, flags)
+-- A descriptor to poll for input, and its poll handle; nil: use the descriptor as it is.
+local function pollable(fd)
   local kind = uv.guess_handle(fd)
   if kind ~= "pipe" and kind ~= "tty" then return nil end
-  local own = uv.fs_open(("/proc/self/fd/%d"):format(fd), flags, 0)
+  local own = uv.fs_open(("/proc/self/fd/%d"):format(fd), "r", 0)
   if not own then return nil end
   local poll = uv.new_poll(own)
   if poll then return own, poll end
@@ -44,7 +44,7 @@ function M.input(path, wake)
   local stat = uv.fs_fstat(fd)
   if stat and stat.type == "directory" then return nil, path .. ": is a directory" end
   local self = setmetatable({ fd = fd, wake = wake, buffer = "", at = 1, read_bytes = 0 }, Input)
-  self.own, self.poll = pollable(fd, "r")
+  self.own, self.poll = pollable(fd)
   if stat and stat.type == "file" then self.size = stat.size end
   return self
 end
@@ -146,12 +146,22 @@ end
 local Output = {}
 Output.__index = Output
 
+-- A handle of standard output opened anew; nil: it is written as it is, and may block.
+local function writable()
+  local kind = uv.guess_handle(1)
+  if kind == "tty" then return (uv.new_tty(1, false)) end -- opens it anew by itself
+  local own = kind == "pipe" and uv.fs_open("/proc/self/fd/1", "w", 0)
+  if not own then return nil end
+  local pipe = uv.new_pipe(false)
+  if pipe:open(own) then return pipe end
+  pipe:close()
+  uv.fs_close(own)
+end
+
 --- Standard output. `wake(reason, code)` is called when all has been written, or (with a reason) when
 -- it cannot be.
 function M.output(wake)
-  local self = setmetatable({ fd = 1, wake = wake, queue = {}, n = 0, pending = 0 }, Output)
-  self.own, self.poll = pollable(1, "w")
-  return self
+  return setmetatable({ wake = wake, queue = {}, n = 0, pending = 0, handle = writable() }, Output)
 end
 
 -- What waits, as one piece; nil: nothing.
@@ -160,39 +170,56 @@ function Output:join()
   return self.queue[1]
 end
 
--- So many bytes of it are written.
+-- So many bytes of it are written, or on their way.
 function Output:shorten(text, n)
-  self.pending = self.pending - n
   self.queue[1] = n < #text and text:sub(n + 1) or nil
   self.n = self.queue[1] and 1 or 0
 end
 
--- Called again when the descriptor takes more.
-function Output:await()
+function Output:fail(reason, code)
+  self.failed, self.pending, self.queue, self.n = true, 0, {}, 0
+  self.wake(reason, code)
+end
+
+-- The handle has what it could not take at once; goes on when it has.
+function Output:await(text)
   self.waiting = true
-  self.poll:start("w", function()
+  self:shorten(text, #text)
+  local ok, reason, code = self.handle:write(text, function(err)
     self.waiting = false
-    self.poll:stop()
+    if self.closed or self.failed then return end
+    if err then return self:fail(err, err:match "^%u+") end
+    self.pending = self.pending - #text
     self:flush()
     if self.pending == 0 then self.wake() end
   end)
+  if not ok then
+    self.waiting = false
+    self:fail(reason, code)
+  end
+end
+
+-- Writes what can be had rid of now. Returns bytes; or nil and why not.
+function Output:try(text)
+  if self.handle then return self.handle:try_write(text) end
+  return uv.fs_write(1, text, -1)
 end
 
 --- Writes what can be written; it is cut where the reader cannot take more.
 function Output:flush()
-  while not self.failed and not self.waiting do
+  while not self.failed and not self.waiting and not self.closed do
     local text = self:join()
     if not text then return end
-    local n, reason, code = uv.fs_write(self.own or self.fd, text, -1)
+    local n, reason, code = self:try(text)
     if n then
+      self.pending = self.pending - n
       self:shorten(text, n)
-    elseif code == "EAGAIN" and self.poll then
-      self:await()
+    elseif code == "EAGAIN" and self.handle then
+      self:await(text)
     elseif code == "EAGAIN" then -- not ours, and yet somebody has made it non-blocking
       uv.sleep(5)
     elseif code ~= "EINTR" then
-      self.failed, self.pending, self.queue, self.n = true, 0, {}, 0
-      self.wake(reason, code)
+      self:fail(reason, code)
     end
   end
 end
@@ -206,6 +233,9 @@ function Output:write(text)
   if self.pending >= BLOCK then self:flush() end
 end
 
-Output.close = close
+function Output:close()
+  self.closed = true
+  if self.handle then self.handle:close() end
+end
 
 return M
