@@ -260,6 +260,14 @@ for suite in suites:gmatch "%w+" do
       silence(function() return server end)
     end)
 
+    it("takes scores from local.d/nexthop_group.conf", function()
+      local server = rspamd.start(root, { conf = 'socket = "@DIR@/nobody.sock";', files = {
+        ["local.d/nexthop_group.conf"] = 'symbols { "NEXTHOP_FROM_FAILURE" { weight = 1.5; } }' } })
+      local answer = server:scan { from = "a@nullmx.example", ip = outside }
+      server:stop()
+      assert.equal(1.5, answer.symbols.NEXTHOP_FROM_FAILURE.score)
+    end)
+
     describe("configtest -s", function()
       local function test(conf, more)
         local instance = rspamd.new(root, { conf = conf, files = files(more) })
