@@ -293,7 +293,8 @@ for suite in suites:gmatch "%w+" do
         ["a socket's path that is too long"] = { 'socket = "/' .. ("x"):rep(103) .. '";',
           "socket: a path of at most 103 bytes" },
         ["a section for an option of libunbound"] = {
-          'resolver { trust_anchor_file = false; options { "msg-cache-size" { a = 1 } } }', "options.msg-cache-size" },
+          'resolver { trust_anchor_file = false; options { "msg-cache-size" { a = 1 } } }',
+          "options.msg-cache-size" },
         ["a relative socket"] = { "socket = here;", "socket: an absolute path" },
         ["a resolver option"] = { 'resolver { forwards = "127.0.0.1"; }',
           "resolver: unknown option 'forwards'" },
