@@ -32,6 +32,11 @@ end
 -- @param options { resolver = options of nexthop.new, exclude = list, deadline = seconds }
 -- @return the options, `exclude` as a function(domain); or nil and an error of code `config`
 function M.check(options)
+  -- now, and not at the first request, which would never be answered
+  local found, missing = pcall(protocol.json)
+  if not found then
+    return nil, failure("config", "lua-cjson is needed: %s", tostring(missing):match "[^\n]*")
+  end
   local complete = { resolver = {} }
   for key, value in pairs(options) do complete[key] = value end
   local checked, reason = policy.check(complete, spec)
