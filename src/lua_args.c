@@ -116,6 +116,11 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
 
         if (lua_type(L, -2) != LUA_TSTRING || !lua_istable(L, -1))
             luaL_error(L, "bad option 'dialed_ips' (a host name to a list of addresses expected)");
+        len = 0;
+        for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+            len++;
+        if (len != nh_rawlen(L, -1))
+            luaL_error(L, "bad option 'dialed_ips' (a host name to a list of addresses expected)");
         host = lua_tolstring(L, -2, &len);
         if (!canonical(host, len, d->host))
             luaL_error(L, "bad option 'dialed_ips' ('%s' is no host name)", host);

@@ -289,6 +289,7 @@ describe("gather_ips", function()
                 { dialed_ips = { "192.0.2.1" } }, { dialed_ips = { ["mx.example"] = "192.0.2.1" } },
                 { dialed_ips = { ["mx.example"] = { "mx.example" } } },
                 { dialed_ips = { ["mx.example"] = { 4 } } },
+                { dialed_ips = { ["mx.example"] = { first = "192.0.2.1" } } },
                 { dialed_ips = { ["mx example"] = {} } }, { port = 25 },
             } do
                 assert.has_error(function()

@@ -82,7 +82,7 @@ describe("misuse of nexthop.new raises:", function()
 
   it("numbers out of range", function()
     for key, values in pairs {
-      timeout = { 0, -1, 1e9, 0 / 0, math.huge }, max_pending = { 0, -1, 0 / 0, math.huge },
+      timeout = { 0, -1, 1e9, 0 / 0, math.huge }, max_pending = { 0, -1, 1.5, 0 / 0, math.huge },
       budget = { -1, 0 / 0, math.huge },
     } do
       for _, value in ipairs(values) do

@@ -64,11 +64,12 @@ local function strings(value, key)
   return value
 end
 
-local function number(options, key, default, min, max)
+local function number(options, key, default, min, max, whole)
   local value = options[key]
   if value == nil then return default end
-  if not (value >= min and value <= max) then
-    error(("bad option '%s' to 'new' (%s to %s expected, got %s)"):format(key, min, max, value), 4)
+  if not (value >= min and value <= max) or whole and value % 1 ~= 0 then
+    error(("bad option '%s' to 'new' (%s%s to %s expected, got %s)"):format(key,
+      whole and "integer from " or "", min, max, value), 4)
   end
   return value
 end
@@ -322,7 +323,7 @@ end
 function M.build(options)
   check_types(options)
   local timeout = number(options, "timeout", 30, 0.001, 86400)
-  local max_pending = number(options, "max_pending", 1000, 1, 1e6)
+  local max_pending = number(options, "max_pending", 1000, 1, 1000000, true)
   local budget = number(options, "budget", 0.005, 0, 3600)
   local ok, config = pcall(build, options)
   if not ok then
@@ -333,7 +334,7 @@ function M.build(options)
     if step[4] then step[4] = one_line(step[4]) end
   end
   config.timeout = timeout
-  config.max_pending = math.floor(max_pending)
+  config.max_pending = max_pending
   config.budget = budget
   config.idle = function() end
   return config

@@ -1,7 +1,7 @@
 -- Real rspamd: 3.4 under Lua 5.4, 3.12 under LuaJIT, so that `make test` runs each once (the Lua that
 -- runs this file is not the one that rspamd has). NEXTHOP_RSPAMD=bookworm,trixie,sid says otherwise
 -- (`make test-sid`: 4.1 or what unstable has by now); NEXTHOP_RSPAMD_MESSAGES how many are sent
--- under load (300).
+-- under load (2000).
 local filter = require "tests.filter"
 local rspamd = require "tests.integration.rspamd"
 local lab = require("tests.lab.lab").shared()
@@ -10,7 +10,7 @@ local versions = { bookworm = "3.4", trixie = "3.12", sid = "of unstable" }
 local usual = jit and "trixie" or _VERSION == "Lua 5.4" and "bookworm" or "" -- luacheck: ignore jit
 if os.getenv "UNDER" then usual = "" end -- rspamd is under neither
 local suites = os.getenv "NEXTHOP_RSPAMD" or usual
-local messages = tonumber(os.getenv "NEXTHOP_RSPAMD_MESSAGES" or 300)
+local messages = tonumber(os.getenv "NEXTHOP_RSPAMD_MESSAGES" or 2000)
 
 local outside, inside = "192.0.2.99", "127.0.0.1"
 
