@@ -51,7 +51,7 @@ return function(context)
     if lunbound then
         list[#list + 1] = cold(lunbound)
     end
-    local cold_found = measure("cold", "Plans, cold, 64 under way", list, "us", quick and rounds or 25)
+    local cold_found = measure("cold", "Plans, cold, 64 under way", list, "us", quick and rounds or 24)
 
     -- Warm: everything is in the cache from here on.
     local everybody = { bare }

@@ -23,21 +23,24 @@ function report.summary(values)
         values = values }
 end
 
--- Takes samples of several contenders in turn, `rounds` times: noise of the machine hits all alike.
+-- Takes samples of several contenders in turn, `rounds` times, every other time from the last to the
+-- first: noise of the machine hits all alike, and so does what one leaves behind for the next.
 -- contenders: { { name =, sample = function() -> { cpu =, wall = } }, ... }, the first is what the
 -- others are compared with. Returns, by name, summaries of cpu, wall and of the ratio of CPU.
 function report.compare(contenders, rounds)
     local cpu, wall, ratio, result = {}, {}, {}, {}
     for round = 1, rounds do
-        local base
-        for _, contender in ipairs(contenders) do
-            local found = contender.sample(round)
+        local found, n = {}, #contenders
+        for k = 1, n do
+            local at = round % 2 == 1 and k or n + 1 - k
+            found[at] = contenders[at].sample(round)
+        end
+        for k, contender in ipairs(contenders) do
             local name = contender.name
             cpu[name], wall[name], ratio[name] = cpu[name] or {}, wall[name] or {}, ratio[name] or {}
-            base = base or found.cpu
-            table.insert(cpu[name], found.cpu)
-            table.insert(wall[name], found.wall)
-            table.insert(ratio[name], found.cpu / base)
+            table.insert(cpu[name], found[k].cpu)
+            table.insert(wall[name], found[k].wall)
+            table.insert(ratio[name], found[k].cpu / found[1].cpu)
         end
     end
     for _, contender in ipairs(contenders) do
