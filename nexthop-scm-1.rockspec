@@ -53,6 +53,7 @@ build = {
                 "src/plan.c",
                 "src/pool.c",
                 "src/resolver.c",
+                "src/sigpipe.c",
                 "src/tlsa.c",
             },
             defines = { "_GNU_SOURCE" },

@@ -9,8 +9,8 @@
 
 #include "context.h"
 #include "loop.h"
+#include "sigpipe.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,11 +34,6 @@ struct ticket {
 TAILQ_HEAD(lookups, nh_lookup);
 LIST_HEAD(tickets, ticket);
 
-struct guard {
-    sigset_t old;
-    bool was_pending;
-};
-
 struct nh_resolver {
     struct ub_ctx *ctx;
     struct nh_loop *loop;
@@ -50,10 +45,7 @@ struct nh_resolver {
     struct lookups ready;  /* have their answer, done() not yet called */
     struct lookups aside;  /* bogus, waiting for what the probe finds */
     struct tickets tickets;
-    struct guard guard;
-    unsigned guard_depth;
-    bool guarded; /* since the first call of libunbound after nh_resolver_enter() */
-    bool written; /* and it may have sent something */
+    struct nh_guard guard;
     struct tickets spare;
     uint64_t random;
     /* the probe for a forwarder that strips DNSSEC (rule 13) */
@@ -66,56 +58,21 @@ struct nh_resolver {
     struct nh_resolver *next_abandoned;
 };
 
-/* ---- SIGPIPE (rule 7) -------------------------------------------------------- */
-
-/* libunbound writes to TCP without MSG_NOSIGNAL. Block the signal round our calls and take back
- * one that came, unless it was there before; the host's disposition stays as it is. */
-static void guard_enter(struct guard *g)
-{
-    sigset_t pipe, pending;
-
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    g->was_pending = false;
-    pthread_sigmask(SIG_BLOCK, &pipe, &g->old);
-    if (sigismember(&g->old, SIGPIPE) && sigpending(&pending) == 0)
-        g->was_pending = sigismember(&pending, SIGPIPE);
-}
-
-static void guard_leave(const struct guard *g, bool may_have_written)
-{
-    static const struct timespec at_once = {0, 0};
-    sigset_t pipe;
-
-    if (may_have_written && !g->was_pending) {
-        sigemptyset(&pipe);
-        sigaddset(&pipe, SIGPIPE);
-        sigtimedwait(&pipe, NULL, &at_once);
-    }
-    pthread_sigmask(SIG_SETMASK, &g->old, NULL);
-}
-
 void nh_resolver_enter(struct nh_resolver *r)
 {
-    r->guard_depth++;
-}
-
-/* Before every call of libunbound: what is in our cache needs none, and no system call either. */
-static struct ub_ctx *guarded(struct nh_resolver *r)
-{
-    if (!r->guarded && r->guard_depth > 0) {
-        guard_enter(&r->guard);
-        r->guarded = true;
-    }
-    return r->ctx;
+    nh_guard_enter(&r->guard);
 }
 
 void nh_resolver_leave(struct nh_resolver *r)
 {
-    if (--r->guard_depth > 0 || !r->guarded)
-        return;
-    guard_leave(&r->guard, r->written);
-    r->guarded = r->written = false;
+    nh_guard_leave(&r->guard);
+}
+
+/* For every call of libunbound: what is in our cache needs none. */
+static struct ub_ctx *guarded(struct nh_resolver *r)
+{
+    nh_guard_hold(&r->guard);
+    return r->ctx;
 }
 
 static bool seed(struct nh_resolver *r)
@@ -218,7 +175,7 @@ void nh_resolver_free(struct nh_resolver *r)
     nh_lookup_stop(&r->probe);
     if (r->ctx)
         nh_context_close(guarded(r));
-    r->written = true; /* TLS says goodbye on connections that are closed */
+    r->guard.written = true; /* TLS says goodbye on connections that are closed */
     nh_loop_free(r->loop);
     nh_resolver_leave(r);
     nh_cache_free(r->cache);
@@ -281,7 +238,7 @@ static void submit(struct nh_lookup *l)
     rc = ub_resolve_event(guarded(r), l->name, l->type, CLASS_IN, t, on_answer, &id);
     if (l->ticket != t)
         return; /* answered: t is gone */
-    r->written = true;
+    r->guard.written = true;
     t->id = id;
     if (rc != 0) {
         end_ticket(r, t);
@@ -566,7 +523,7 @@ void nh_resolver_drain(struct nh_resolver *r)
         if ((l = TAILQ_FIRST(&r->ready)) != NULL)
             finish(l);
         else if (nh_loop_ready(r->loop) && guarded(r) && nh_loop_dispatch_soon(r->loop))
-            r->written = true;
+            r->guard.written = true;
         else
             break;
         send_queued(r);
@@ -603,7 +560,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
         if ((l = TAILQ_FIRST(&r->ready)) != NULL)
             finish(l);
         else if (nh_loop_ready(r->loop) && guarded(r) && nh_loop_dispatch(r->loop))
-            r->written = true;
+            r->guard.written = true;
         else
             break;
         send_queued(r);
