@@ -421,8 +421,10 @@ static enum nh_code build(struct nh_answer *a, const struct view *v, const struc
     a->size = n * sizeof(*a->records) + c->n_names * sizeof(*a->chain) + slots * sizeof(*seen) +
               c->used + v->text;
     a->memory = malloc(a->size);
-    if (!a->memory)
+    if (!a->memory) {
+        a->size = 0;
         return NH_NO_MEMORY;
+    }
     a->records = a->memory;
     a->chain = (const char **)(a->records + n);
     seen = memset(a->chain + c->n_names, 0, slots * sizeof(*seen));

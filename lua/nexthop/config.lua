@@ -33,7 +33,7 @@ local function check_types(options)
   for key, value in pairs(options) do
     local want = types[key]
     if not want then
-      error(("unknown option '%s' to 'new'"):format(tostring(key)), 4)
+      error(("unknown option '%s' to 'new'"):format(one_line(tostring(key))), 4)
     end
     local got = type(value)
     if value == false and want:find "false" then got = "string" end
@@ -328,7 +328,7 @@ function M.build(options)
   local ok, config = pcall(build, options)
   if not ok then
     if type(config) == "table" then return nil, config end
-    error(config, 3)
+    error(one_line(tostring(config)), 3)
   end
   for _, step in ipairs(config.steps) do
     if step[4] then step[4] = one_line(step[4]) end
