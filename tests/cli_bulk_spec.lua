@@ -219,6 +219,7 @@ describe("nexthop --file", function()
             under = "sh -c 'exec \"$@\" >/dev/full' sh" })
         assert.equal(74, r.status)
         contains(r.err, "nexthop: standard output: ", "ENOSPC")
+        if os.getenv "NEXTHOP_SLOW" then return end -- valgrind puts something in its place
         r = run({ "dane.example" }, { under = "sh -c 'exec \"$@\" >&-' sh" })
         assert.equal(74, r.status)
         contains(r.err, "nexthop: standard output: EBADF")

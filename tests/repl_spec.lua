@@ -54,6 +54,9 @@ print(r:plan "a..b")
 end)
 
 it("assert() and error() print it too", function()
+  if _VERSION == "Lua 5.2" or _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
+    return pending "this Lua's assert() takes strings only (5.1 and 5.2)"
+  end
   local said = repl [[
 assert(r:plan "nullmx.example")
 error(select(2, r:plan "nothing.example"))

@@ -1,6 +1,8 @@
 --- What the files that look at the options of nexthop.new share: errors of code `config`, and files.
 local core = require "nexthop.core"
 
+local unpack = unpack or table.unpack -- luacheck: ignore
+
 local M = {}
 
 --- What an error quotes is on one line, whatever was given.
@@ -10,8 +12,10 @@ end
 
 --- Raises an error of code `config`, which nexthop.config catches and returns.
 function M.fail(format, ...)
+  local words = { ... }
+  for i, word in ipairs(words) do words[i] = M.one_line(tostring(word)) end -- %s of Lua 5.1 ends at a NUL
   error(setmetatable({
-    code = "config", message = M.one_line(format:format(...)), permanent = false,
+    code = "config", message = M.one_line(format:format(unpack(words))), permanent = false,
   }, core.metatables.error), 0)
 end
 

@@ -158,8 +158,9 @@ function M.update(session, event)
 end
 
 local function head(word, request)
-  if request.number < 5 then return ("%s|%s|%s|"):format(word, request.token, request.id) end
-  return ("%s|%s|%s|"):format(word, request.id, request.token)
+  local first, second = request.id, request.token
+  if request.number < 5 then first, second = second, first end
+  return word .. "|" .. first .. "|" .. second .. "|"
 end
 
 --- The line that answers a request.
