@@ -7,11 +7,18 @@ local uv = require "luv"
 
 local M = {}
 
+-- A descriptor opened anew, for "O_RDONLY" or "O_WRONLY"; or nil. Never waits: a FIFO that the other side
+-- has closed already would have the program wait for the next to open it.
+local function reopen(fd, access)
+  local flags = uv.constants[access] + uv.constants.O_NONBLOCK
+  return (uv.fs_open(("/proc/self/fd/%d"):format(fd), flags, 0))
+end
+
 -- A descriptor to poll for input, and its poll handle; nil: use the descriptor as it is.
 local function pollable(fd)
   local kind = uv.guess_handle(fd)
   if kind ~= "pipe" and kind ~= "tty" then return nil end
-  local own = uv.fs_open(("/proc/self/fd/%d"):format(fd), "r", 0)
+  local own = reopen(fd, "O_RDONLY")
   if not own then return nil end
   local poll = uv.new_poll(own)
   if poll then return own, poll end
@@ -150,7 +157,7 @@ Output.__index = Output
 local function writable()
   local kind = uv.guess_handle(1)
   if kind == "tty" then return (uv.new_tty(1, false)) end -- opens it anew by itself
-  local own = kind == "pipe" and uv.fs_open("/proc/self/fd/1", "w", 0)
+  local own = kind == "pipe" and reopen(1, "O_WRONLY")
   if not own then return nil end
   local pipe = uv.new_pipe(false)
   if pipe:open(own) then return pipe end
