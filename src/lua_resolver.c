@@ -243,6 +243,7 @@ static int resolver_gc(lua_State *L)
         stop_all(self, false);
         free_resolver(self);
     }
+    nh_pool_empty(&self->hosts); /* a blocking plan that had ended gave them back after close() */
     return 0;
 }
 
