@@ -44,6 +44,7 @@ build = {
                 "src/gather_dest.c",
                 "src/gather_ips.c",
                 "src/gather_tlsa.c",
+                "src/lookup.c",
                 "src/loop.c",
                 "src/lua_args.c",
                 "src/lua_request.c",

@@ -1,7 +1,7 @@
 /*
  * nexthop.h - the map: the types that pass between the files.
  *
- *   lua_*.c  ->  plan.c, gather.c  ->  resolver.c  ->  loop.c, cache.c, sigpipe.c
+ *   lua_*.c  ->  plan.c, gather.c  ->  resolver.c, lookup.c  ->  loop.c, cache.c, sigpipe.c
  *                        |-> answer.c, tlsa.c, name.c
  *
  * Nothing here knows Lua. Functions that cross files carry nh_. Times are
