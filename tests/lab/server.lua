@@ -299,6 +299,8 @@ local function prepare(options)
 end
 
 local function main()
+    -- A client that is gone before its answer, on TCP or on the socket, is no reason to end.
+    uv.new_signal():start("sigpipe", function() end)
     local options = json.decode(io.read("*l") or "{}")
     local ok, err = pcall(prepare, options)
     if not ok then
