@@ -194,7 +194,7 @@ function smtpd.start(options)
     self.out = out
     -- it greets nobody before its filters are ready
     local link
-    self:wait(function()
+    local greeted, why = pcall(self.wait, self, function()
         if self.code then
             error("smtpd ended at its start:\n" .. self.log, 0)
         end
@@ -203,7 +203,13 @@ function smtpd.start(options)
         end
         return link.replies[1]
     end)
-    link.close()
+    if link then
+        link.close()
+    end
+    if not greeted then
+        self:stop()
+        error(why, 0)
+    end
     return self
 end
 
