@@ -112,6 +112,13 @@ repeat
   n, total = n + 1, total + 1
 until not failed or n > 500
 
+-- a blocking plan that has its answer when another's callback closes the resolver gives back what it had
+-- from it, though that is gone
+resolver = assert(new())
+local closed = false
+resolver:plan("dane.example", function() closed = resolver:close() end) -- both end at once
+if not resolver:plan "dane.example" or not closed then problem "two plans did not end at once" end
+
 resolver = nil -- luacheck: ignore
 collectgarbage() collectgarbage()
 if oom.live() ~= 0 then problem(oom.live(), "allocations were not freed") end
