@@ -293,7 +293,7 @@ describe("nexthop --file", function()
             expected["dane.herd"], expected["encrypt.herd"], expected["may.flock"], expected["skip.flock"],
             expected["nullmx.flock"], expected["gone.flock"]))
         if under == "" then
-            assert(halves[1] > 0 and halves[2] <= halves[1] + 2048,
+            assert(halves[1] > 0 and halves[2] <= halves[1] + 4096, -- a result is a kilobyte or two
                 ("memory grows: %d kB, then %d kB"):format(halves[1], halves[2]))
         end
     end)

@@ -23,15 +23,17 @@ local function host_line(host, base)
         base and " at " .. base or "", host.names and " for " .. table.concat(host.names, " ") or "")
 end
 
+-- And of which of them a lookup failed, of the host or of one address family.
 local function lines_of(plan, err)
     if not plan then
-        return { "fails: " .. class(err.code) }
+        return { "fails: " .. class(err.code) }, { true }
     end
-    local lines = {}
+    local lines, failed = {}, {}
     for index, host in ipairs(plan.hosts) do
         lines[index] = host_line(host, host.sni)
+        failed[index] = (host.err or host.failed) ~= nil
     end
-    return lines
+    return lines, failed
 end
 
 local function expected_lines(plan)
@@ -71,7 +73,7 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
     end
 
     -- Plans a list of cases { domain, options, expected, hard }, many at a time, and calls
-    -- check(case, lines) with what came.
+    -- check(case, lines, failed) with what came.
     local function plan_all(cases, in_flight, check)
         local minimising, exact = resolver "yes", resolver "no"
         local waiting = 0
@@ -80,7 +82,8 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
             local with = (case.hard or number % 2 == 0) and exact or minimising
             with:plan(case.domain, case.options, function(plan, err)
                 waiting = waiting - 1
-                check(case, lines_of(plan, err))
+                local lines, failed = lines_of(plan, err)
+                check(case, lines, failed)
             end)
             while waiting >= in_flight or (number == #cases and waiting > 0) do
                 minimising:wait(0.002)
@@ -95,11 +98,11 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
             table.concat(case.expected, "\n  "), case.described)
     end
 
-    -- Where it differs from what was expected, it is a failure.
-    local function harmless(case, lines)
+    -- Where it differs from what was expected, a lookup failed.
+    local function harmless(case, lines, failed)
         for index = 1, math.max(#lines, #case.expected) do
-            local line = lines[index] or lines[1]
-            if line ~= case.expected[index] and not line:find("failed$") then
+            local at = lines[index] and index or 1
+            if lines[at] ~= case.expected[index] and not failed[at] then
                 return false
             end
         end
@@ -122,14 +125,14 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
 
         local counts = { dane = 0, encrypt = 0, may = 0, skip = 0, fails = 0 }
         local compared, wrong, again = 0, {}, {}
-        plan_all(cases, IN_FLIGHT, function(case, lines)
+        plan_all(cases, IN_FLIGHT, function(case, lines, failed)
             compared = compared + #lines
             for index = 1, math.max(#lines, #case.expected) do
                 local word = (lines[index] or lines[1]):match("^%S+: (%l+)")
                 word = counts[word] and word or "fails"
                 counts[word] = counts[word] + 1
             end
-            if not harmless(case, lines) then
+            if not harmless(case, lines, failed) then
                 wrong[#wrong + 1] = report(case, lines)
             elseif table.concat(lines, ";") ~= table.concat(case.expected, ";") then
                 again[#again + 1] = case
@@ -140,9 +143,10 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
         for _, case in ipairs(again) do
             local last
             for _ = 1, 4 do
-                plan_all({ case }, 1, function(_, lines)
+                plan_all({ case }, 1, function(_, lines, failed)
                     local same = table.concat(lines, ";") == table.concat(case.expected, ";")
-                    same = same or case.forged and support.gives_up and harmless(case, lines)
+                    same = same or (case.forged and support.gives_up or support.slow > 1)
+                        and harmless(case, lines, failed)
                     last = not same and report(case, lines) or nil
                 end)
                 if not last then break end
