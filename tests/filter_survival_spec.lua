@@ -1,6 +1,7 @@
 -- What filter-nexthop must live through, because smtpd ends when it does.
 local filter = require "tests.filter"
-local lab = require("tests.lab.lab").shared()
+local support = require "tests.support"
+local lab = support.lab
 
 local remote = "192.0.2.9:1234"
 
@@ -151,14 +152,19 @@ describe("under load", function()
     end
   end)
 
-  it("a burst of 5,000 requests is answered, whether or not smtpd reads meanwhile", function()
+  local burst = support.slow > 1 and 500 or 5000
+
+  it(("a burst of %d requests is answered, whether or not smtpd reads meanwhile"):format(burst), function()
     for _, unread in ipairs { false, true } do
       lab:clear()
       lab:rule { name = "silent.example", action = "silent" }
       local f = filter.start { unread = unread, handshake = false, config = { deadline = 2 } }
       f:send("config|ready")
+      f:connect("first", remote)
+      f:ask("first", "mail-from", "user@nullmx.example")
+      f:logged "finding=null_mx" -- the keys are there
       local tokens = {}
-      for i = 1, 5000 do
+      for i = 1, burst do
         local session = ("%016x"):format(i)
         f:connect(session, remote)
         local domain = i % 50 == 0 and "silent.example" or i % 2 == 0 and "nullmx.example"
@@ -166,12 +172,12 @@ describe("under load", function()
         tokens[session] = f:ask(session, "mail-from", "user@" .. domain)
       end
       if unread then
-        f:logged("finding=null_mx") -- it works on
+        f:logged(("session=%016x .*finding=null_mx"):format(2)) -- it works on
         f:read()
       end
-      f:wait(function() return f.count == 5000 end, 90)
+      f:wait(function() return f.count == burst + 1 end, 90)
       assert.equal(0, f:finish())
-      assert.equal(5000, f.count)
+      assert.equal(burst + 1, f.count)
       for session, token in pairs(tokens) do
         assert.equal(1, #f.answers[session .. "|" .. token])
       end
