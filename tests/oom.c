@@ -92,16 +92,16 @@ PUBLIC void *calloc(size_t n, size_t size)
 
 PUBLIC void *realloc(void *p, size_t size)
 {
-    void *new;
+    void *moved;
 
     if (refuse(CALLER))
         return NULL;
-    new = __libc_realloc(p, size);
-    if (new &&CALLER >= low && CALLER < high) {
+    moved = __libc_realloc(p, size);
+    if (moved && CALLER >= low && CALLER < high) {
         forget(p);
-        ours(CALLER, new);
+        ours(CALLER, moved);
     }
-    return new;
+    return moved;
 }
 
 PUBLIC char *strdup(const char *s)
