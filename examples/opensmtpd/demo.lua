@@ -13,6 +13,7 @@ local function say(...)
 end
 
 say("An smtpd out of Debian's %s, in a folder of its own; nothing is installed on this machine.", suite)
+say("The first time the folder is made, which takes a minute or two.")
 local root, why = smtpd.root(suite)
 if not root then
   io.stderr:write("It cannot be had here: ", tostring(why), "\n")

@@ -25,6 +25,9 @@ for zone, address in pairs(lab:options().stub) do
 end
 local conf = ('resolver { stub { %s } trust_anchor_file = "@DIR@/anchor"; }'):format(table.concat(stubs, " "))
 
+print(("An rspamd out of Debian's %s, in a folder of its own; nothing is installed on this machine.\n"
+  .. "The first time the folder is made, which takes a minute or two."):format(suite))
+io.stdout:flush()
 local root, why = rspamd.root(suite)
 if not root then
   io.stderr:write("demo-rspamd: ", why, "\n")
