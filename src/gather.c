@@ -68,8 +68,9 @@ void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lo
         nh_fail(err, NH_NO_MEMORY, "%s: %s of %s: out of memory", subject, type, l->name);
         break;
     default:
-        nh_fail(err, NH_SERVFAIL, "%s: %s of %s: the lookup failed (SERVFAIL)%s%s", subject, type,
-                l->name, l->why && *l->why ? ": " : "", l->why ? l->why : "");
+        /* To libunbound it is one whether servers say so, refuse, or none is there. */
+        nh_fail(err, NH_SERVFAIL, "%s: %s of %s: the lookup failed (%s)", subject, type, l->name,
+                l->why && *l->why ? l->why : "SERVFAIL, or no server answers");
         break;
     }
 }
