@@ -8,6 +8,7 @@
 local cjson = require "cjson"
 local uv = require "luv"
 local filter = require "tests.filter"
+local support = require "tests.support"
 
 local M = {}
 
@@ -22,7 +23,7 @@ function M.wait_for(what, condition, seconds)
   local start, timer = uv.hrtime(), uv.new_timer()
   timer:start(0, 20, function() end)
   while not condition() do
-    if (uv.hrtime() - start) / 1e9 > (seconds or 10) then
+    if (uv.hrtime() - start) / 1e9 > (seconds or 10) * support.slow then
       timer:close()
       error("waited too long for " .. what, 2)
     end
