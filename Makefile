@@ -115,7 +115,7 @@ lua-env:
 	 "PATH='$(here)/$(B)/bin:$(here)/bin':\"\$$PATH\""
 
 .PHONY: demo
-demo: need-test
+demo: $(if $(DOMAIN),need-demo,need-test)
 	@$(MAKE) --no-print-directory LUA=$(LUA) >/dev/null
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec $(LUA) examples/demo.lua $(DOMAIN)
@@ -225,8 +225,8 @@ bench: need-bench all
 	 exec tests/bench/run $(LUA)
 
 # Packages: see .ci/bootstrap for what is in each set.
-.PHONY: need-build need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all
-need-build need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all:
+.PHONY: need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all
+need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all:
 	@.ci/bootstrap $(@:need-%=%) $(LUAS)
 
 .PHONY: clean

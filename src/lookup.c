@@ -265,7 +265,8 @@ static void explain(struct nh_lookup *l)
 
     if (r->strips && asprintf(&why,
                               "the forwarder (%s) returns no DNSSEC records: use one that "
-                              "validates, or resolv_conf = false to resolve from the root",
+                              "validates, or resolv_conf = false (nexthop --recursive) to "
+                              "resolve from the root",
                               r->forwarders) >= 0) {
         free(l->why);
         l->why = why;
