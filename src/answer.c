@@ -267,9 +267,10 @@ static int find_link(const struct view *v, const char *name, char target[NH_NAME
 
 /*
  * The length of the owner of a DNAME above the name, 0 when the packet has none: what is below a
- * DNAME exists only by it (RFC 6672 2.4), so that the name's CNAME is a synthesised one.
+ * DNAME exists only by it (RFC 6672 2.4), so that the name's CNAME is a synthesised one. Lowers
+ * *ttl to the DNAME's: that of the CNAME is signed by nobody.
  */
-static size_t dname_above(const struct view *v, const char *name)
+static size_t dname_above(const struct view *v, const char *name, uint32_t *ttl)
 {
     char owner[NH_NAME_MAX];
     struct rr rr;
@@ -277,8 +278,10 @@ static size_t dname_above(const struct view *v, const char *name)
 
     for (unsigned i = 0; i < v->n_answers && next_rr(v, &pos, &rr); i++) {
         if (rr.class == CLASS_IN && rr.type == NH_TYPE_DNAME && read_name(v, rr.owner, owner) &&
-            is_below(name, owner))
+            is_below(name, owner)) {
+            *ttl = rr.ttl < *ttl ? rr.ttl : *ttl;
             return strlen(owner);
+        }
     }
     return 0;
 }
@@ -330,11 +333,10 @@ static bool follow_chain(const struct view *v, struct chain *c, uint16_t qtype)
     int found;
 
     while ((found = find_link(v, last_name(c), target, &c->link)) > 0) {
-        if (c->n_names == 1) {
-            size_t tail = dname_above(v, c->text);
+        size_t tail = dname_above(v, last_name(c), &c->ttl);
 
+        if (c->n_names == 1)
             c->dname = tail ? strlen(c->text) - tail : 0;
-        }
         c->ttl = c->link.ttl < c->ttl ? c->link.ttl : c->ttl;
         for (size_t i = 0; i < c->n_names; i++)
             c->loop = c->loop || strcmp(c->text + c->names[i], target) == 0;

@@ -349,6 +349,14 @@ static void test_dname(void)
     is_text(answer.chain[1], "elsewhere.example", "wherever it stands");
 
     begin(&packet, FLAGS, "a.example", A);
+    rr_name(&packet, "a.example", CNAME, 90, "b.old.example");
+    rr_name(&packet, "b.old.example", CNAME, 80, "b.new.example");
+    rr_name(&packet, "old.example", DNAME, 30, "new.example");
+    rr(&packet, "b.new.example", A, 90, ip1, 4);
+    ok(parse("a.example", A) == NH_OK && answer.n_records == 1 && answer.ttl == 30,
+       "a DNAME's TTL counts where its CNAME has a longer one");
+
+    begin(&packet, FLAGS, "a.example", A);
     rr_name(&packet, "a.example", CNAME, 60, "b.old.example");
     rr_name(&packet, "old.example", DNAME, 70, "new.example");
     ok(parse("a.example", A) == NH_OK && answer.n_links == 2 && !answer.dname,
