@@ -450,30 +450,37 @@ static enum nh_code build(struct nh_answer *a, const struct view *v, const struc
 }
 
 /*
- * Lowers *ttl to what a denial may be kept: the smaller of the SOA's TTL and its last field
- * (RFC 2308 5), 0 without an SOA. Returns false when the authority section or the SOA is
- * malformed.
+ * Lowers *ttl to what a denial may be kept: the smallest of the SOA's TTL, its last field (RFC 2308
+ * 5), and the TTLs of what proves it (RFC 9077 3), 0 without an SOA. Returns false when the authority
+ * section or the SOA is malformed.
  */
 static bool limit_denial(const struct view *v, uint32_t *ttl)
 {
     struct rr rr;
-    uint32_t soa = 0;
+    bool has_soa = false;
     size_t pos = v->authority;
 
     for (unsigned i = 0; i < v->n_authority; i++) {
         if (!next_rr(v, &pos, &rr))
             return false;
-        if (rr.type == NH_TYPE_SOA && rr.class == CLASS_IN) {
+        if (rr.class != CLASS_IN)
+            continue;
+        if (rr.type == NH_TYPE_SOA && !has_soa) {
             size_t mname = skip_name(v, rr.data), rname = mname ? skip_name(v, mname) : 0;
+            uint32_t last;
 
             if (rname == 0 || rname + 20 != rr.data + rr.len)
                 return false;
-            soa = get_ttl(v->packet + rname + 16);
-            soa = rr.ttl < soa ? rr.ttl : soa;
-            break;
+            last = get_ttl(v->packet + rname + 16);
+            *ttl = last < *ttl ? last : *ttl;
+            has_soa = true;
+        } else if (rr.type != NH_TYPE_NSEC && rr.type != NH_TYPE_NSEC3) {
+            continue;
         }
+        *ttl = rr.ttl < *ttl ? rr.ttl : *ttl;
     }
-    *ttl = soa < *ttl ? soa : *ttl;
+    if (!has_soa)
+        *ttl = 0;
     return true;
 }
 

@@ -31,7 +31,9 @@
 #define NH_TYPE_AAAA 28
 #define NH_TYPE_DNAME 39
 #define NH_TYPE_RRSIG 46
+#define NH_TYPE_NSEC 47
 #define NH_TYPE_DNSKEY 48
+#define NH_TYPE_NSEC3 50
 #define NH_TYPE_TLSA 52
 
 /* ---- errors -------------------------------------------------------------- */

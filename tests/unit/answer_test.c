@@ -424,6 +424,26 @@ static void test_denials(void)
     keep("nodata", "a.example", A);
     ok(parse("a.example", A) == NH_OK && answer.ttl == 200, "an SOA behind other records");
 
+    for (unsigned type = NH_TYPE_NSEC; type <= NH_TYPE_NSEC3;
+         type += NH_TYPE_NSEC3 - NH_TYPE_NSEC) {
+        for (int first = 0; first < 2; first++) {
+            begin(&packet, FLAGS, "a.example", A);
+            if (!first)
+                rr_soa(&packet, "example", 200, 300);
+            put_name(&packet, "example");
+            put16(&packet, type);
+            put16(&packet, 1);
+            put32(&packet, 5);
+            put16(&packet, 0);
+            if (first)
+                rr_soa(&packet, "example", 200, 300);
+            set16(&packet, AUTHORITY, 2);
+            ok(parse("a.example", A) == NH_OK && answer.ttl == 5,
+               "the TTL of what proves a denial (%u), %s the SOA", type,
+               first ? "before" : "behind");
+        }
+    }
+
     for (size_t cut = 1; cut <= 52; cut++) {
         bool good;
 
