@@ -11,7 +11,7 @@ local lab = support.lab
 local asked = os.getenv "NEXTHOP_SEED"
 local seed = tonumber(asked) or (asked == "random" and os.time()) or 1
 local share = os.getenv("NEXTHOP_DOWNGRADE") == "all" and 1 or 0.12
-local IN_FLIGHT = 300
+local IN_FLIGHT = math.floor(300 / support.slow ^ 2)
 
 -- Where several answers fail, or none can be used, it depends on libunbound which failure shows first.
 local function class(code)
