@@ -51,12 +51,13 @@ end
 -- A query that was cancelled holds its socket until its server answers or it has given up, and goes on
 -- only as long as somebody drives the resolver: `nudge` does.
 local function settled(pid, before, nudge)
-  local stop = uv.hrtime() + 60e9
-  while descriptors(pid) > before.descriptors + spare and uv.hrtime() < stop do
+  local stop, after = uv.hrtime() + 60e9, sample(pid)
+  while after.descriptors > before.descriptors + spare and uv.hrtime() < stop do
     nudge()
     uv.sleep(50)
+    after = sample(pid)
   end
-  return sample(pid)
+  return after
 end
 
 local function compare(name, before, pid, what, nudge)
