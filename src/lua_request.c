@@ -167,7 +167,7 @@ static void expire_all(struct nh_lua_resolver *self)
 void nh_run(struct nh_lua_resolver *self, double until, double wait)
 {
     nh_resolver_enter(self->resolver);
-    nh_resolver_run(self->resolver, until, wait);
+    nh_resolver_run(self->resolver, until, self->expired ? 0 : wait);
     expire_all(self);
     nh_resolver_leave(self->resolver);
 }

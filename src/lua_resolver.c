@@ -79,7 +79,8 @@ static int m_timeout(lua_State *L)
         lua_pushinteger(L, 0);
         return 1;
     }
-    seconds = nh_resolver_timeout(self->resolver);
+    /* a deadline may have come while another call was begun: its timer is gone */
+    seconds = self->expired ? 0 : nh_resolver_timeout(self->resolver);
     if (self->pending == 0 || seconds < 0)
         lua_pushnil(L);
     else
