@@ -77,7 +77,8 @@ function Hold:feed(bytes)
     if #self.input > 20 then self.finished = true end
     return
   end
-  self.job = self.worker.jobs[tonumber(number)]
+  self.number = tonumber(number)
+  self.job = self.worker.jobs[self.number]
   if not self.job then
     self.finished = true
   elseif self.job.left == 0 then
@@ -103,10 +104,12 @@ function Hold:advance() end
 function Hold:is_full() return false end
 function Hold:is_done() return self.answered or self.finished end
 
--- The task has gone: nobody wants the answers.
+-- The task has gone, and rspamd calls nothing back then: nobody wants the answers.
 function Hold:close()
   local job = self.job
-  if job and job.left > 0 then job:cancel() end
+  if not job then return end
+  self.worker.jobs[self.number] = nil
+  if job.left > 0 then job:cancel() end
 end
 
 -- ---- starting, turning, ending ----------------------------------------------------------
