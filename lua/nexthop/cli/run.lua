@@ -103,6 +103,14 @@ function Run:signal(number)
   self.signalled = true
 end
 
+-- Is SIGHUP ignored, as nohup(1) has it? Then it is to stay so.
+local function hup_is_ignored()
+  local file = io.open "/proc/self/status"
+  local last = file and file:read("*a"):match "\nSigIgn:%s*%x*(%x)\n"
+  if file then file:close() end
+  return last ~= nil and tonumber(last, 16) % 2 == 1
+end
+
 --- options: resolver; source and, made with their wake functions, stream.input and stream.output as
 -- functions; lookup(name, callback) returning a handle; render(name, result, err) returning text; jobs;
 -- ordered; tick, called five times a second with this object.
@@ -124,7 +132,8 @@ function M.run(options)
   end)
   self.source = options.source(function() self.driver:soon() end)
 
-  for name, number in pairs { sigint = 2, sigterm = 15, sighup = 1 } do
+  local signals = { sigint = 2, sigterm = 15, sighup = not hup_is_ignored() and 1 or nil }
+  for name, number in pairs(signals) do
     local signal = uv.new_signal()
     self.watchers[#self.watchers + 1] = signal
     signal:start(name, function() self:signal(number) end)
