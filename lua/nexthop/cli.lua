@@ -38,9 +38,10 @@ end
 
 -- ---- the lookups ------------------------------------------------------------
 
--- TLSA behind addresses: two calls that look like one.
+-- TLSA behind addresses: two calls that look like one, and have one deadline.
 local function tlsa_lookup(resolver, name, call, port, callback)
-  local proxy = {}
+  local hrtime = require "luv".hrtime
+  local proxy, begun = {}, hrtime()
   local function cancel(self) return self.handle:cancel() end
   proxy.cancel = cancel
   proxy.handle = resolver:gather_ips(name, call, function(ips, err)
@@ -54,7 +55,7 @@ local function tlsa_lookup(resolver, name, call, port, callback)
     if not ips.authentic and not ips.host_authentic then return callback(result) end
     proxy.handle = resolver:gather_tlsa(name, {
       expanded_authentic = ips.expanded_authentic, expanded_host = ips.expanded_host, port = port,
-      deadline = call.deadline,
+      deadline = call.deadline and math.max(0, call.deadline - (hrtime() - begun) / 1e9),
     }, function(tlsa, failure)
       if not tlsa then return callback(nil, failure) end
       for key, value in pairs(tlsa) do result[key] = value end
