@@ -34,6 +34,16 @@ local high_water = 1048576 -- bytes of answers that smtpd has not read, before w
 local request = {}
 request.__index = request
 
+-- No deadline any more: what hangs on a request, a whole plan, must not wait for it.
+local function unwatch(self)
+  local queue = self.filter.queue
+  if self.place then queue[self.place] = false end
+  while queue[queue.first] == false do
+    queue[queue.first] = nil
+    queue.first = queue.first + 1
+  end
+end
+
 -- Writes the answer, once. What is written is whole and valid, or smtpd would end.
 local function answer(self, decision, parameter)
   if self.phase == "data-line" then error("data-line has no answer but lines, see write", 3) end
@@ -41,6 +51,7 @@ local function answer(self, decision, parameter)
   self.answered = decision
   local owner = self.filter
   owner.open = owner.open - 1
+  unwatch(self)
   local waiting = owner.waiting[self.id]
   if waiting and waiting[self.phase] == self then
     waiting[self.phase] = nil
@@ -155,6 +166,7 @@ local function on_request(self, event, overlong)
   local former = waiting[event.phase]
   if former then
     former.answered, self.open = "forgotten", self.open - 1
+    unwatch(former)
     if former.on_gone then guarded(self, former.phase, session, former.on_gone, former) end
   end
   self.waiting[event.id], waiting[event.phase] = waiting, event
@@ -175,21 +187,17 @@ function filter:watch(event)
   local queue = self.queue
   event.due = uv.now() + math.ceil(self.deadline * 1000)
   queue.last = queue.last + 1
-  queue[queue.last] = event
+  queue[queue.last], event.place = event, queue.last
   if not self.timer:is_active() then self:arm() end
 end
 
 function filter:arm()
-  local queue = self.queue
-  while queue.first <= queue.last and queue[queue.first].answered do
-    queue[queue.first] = nil
-    queue.first = queue.first + 1
-  end
+  local queue = self.queue -- its first has no answer yet
   if queue.first > queue.last then return end
   local wait = math.max(0, queue[queue.first].due - uv.now())
   self.timer:start(wait, 0, function()
     local first = queue[queue.first]
-    if first and not first.answered and first.due <= uv.now() then
+    if first and first.due <= uv.now() then
       guarded(self, "deadline", first.session, self.on_deadline or expire, self, first)
       first:proceed()
     end
