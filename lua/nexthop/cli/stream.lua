@@ -1,8 +1,10 @@
 --- Lines in and text out on luv's loop, without ever blocking it where that can be had.
 --
 -- A pipe or terminal is opened anew through /proc/self/fd, so that making it non-blocking does not do
--- so for the other programs that share it. What cannot be polled (a plain file, a socket) is read and
--- written as it is.
+-- so for the other programs that share it. A socket cannot be opened anew, nor can another user's pipe:
+-- names come from these as they are, without waiting, for who sends the next name after a result would
+-- wait for ever. What else cannot be opened anew or polled (a plain file, a socket to write to) is read
+-- and written as it is.
 local uv = require "luv"
 
 local M = {}
@@ -14,12 +16,12 @@ local function reopen(fd, access)
   return (uv.fs_open(("/proc/self/fd/%d"):format(fd), flags, 0))
 end
 
--- A descriptor to poll for input, and its poll handle; nil: use the descriptor as it is.
+-- A descriptor of our own (nil: none, use it as it is) and a poll handle (nil: it may block), for input.
 local function pollable(fd)
   local kind = uv.guess_handle(fd)
-  if kind ~= "pipe" and kind ~= "tty" then return nil end
+  if kind ~= "pipe" and kind ~= "tty" and kind ~= "tcp" then return nil end
   local own = reopen(fd, "O_RDONLY")
-  if not own then return nil end
+  if not own then return nil, kind ~= "tty" and (uv.new_poll(fd)) or nil end
   local poll = uv.new_poll(own)
   if poll then return own, poll end
   uv.fs_close(own)
