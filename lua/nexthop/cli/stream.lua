@@ -2,9 +2,8 @@
 --
 -- A pipe or terminal is opened anew through /proc/self/fd, so that making it non-blocking does not do
 -- so for the other programs that share it. A socket cannot be opened anew, nor can another user's pipe:
--- names come from these as they are, without waiting, for who sends the next name after a result would
--- wait for ever. What else cannot be opened anew or polled (a plain file, a socket to write to) is read
--- and written as it is.
+-- these are made non-blocking as they are, or who sends the next name after a result would wait for ever,
+-- and who stops reading would stop the lookups. A plain file is read and written as it is.
 local uv = require "luv"
 
 local M = {}
@@ -155,22 +154,25 @@ end
 local Output = {}
 Output.__index = Output
 
--- A handle of standard output opened anew; nil: it is written as it is, and may block.
+-- A handle of standard output opened anew, or (true behind it) as it is; nil: it may block.
 local function writable()
   local kind = uv.guess_handle(1)
   if kind == "tty" then return (uv.new_tty(1, false)) end -- opens it anew by itself
-  local own = kind == "pipe" and reopen(1, "O_WRONLY")
-  if not own then return nil end
-  local pipe = uv.new_pipe(false)
-  if pipe:open(own) then return pipe end
-  pipe:close()
-  uv.fs_close(own)
+  if kind ~= "pipe" and kind ~= "tcp" then return nil end
+  local own = reopen(1, "O_WRONLY")
+  local handle = kind == "tcp" and uv.new_tcp() or uv.new_pipe(false)
+  if handle:open(own or 1) then return handle, not own end
+  handle:close()
+  if own then uv.fs_close(own) end
 end
 
 --- Standard output. `wake(reason, code)` is called when all has been written, or (with a reason) when
 -- it cannot be.
 function M.output(wake)
-  return setmetatable({ wake = wake, queue = {}, n = 0, pending = 0, handle = writable() }, Output)
+  local handle, is_shared = writable()
+  return setmetatable({
+    wake = wake, queue = {}, n = 0, pending = 0, handle = handle, is_shared = is_shared,
+  }, Output)
 end
 
 -- What waits, as one piece; nil: nothing.
@@ -244,6 +246,7 @@ end
 
 function Output:close()
   self.closed = true
+  if self.is_shared then self.handle:set_blocking(true) end -- as others expect it
   if self.handle then self.handle:close() end
 end
 
