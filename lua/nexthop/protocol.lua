@@ -181,21 +181,25 @@ local kinds = {
   gather_destinations = "destinations", gather_ips = "ips", gather_tlsa = "tlsa", plan = "plan",
 }
 
+local function restore_answer(op, answer)
+  local result, err = answer.result, answer.error
+  assert(type(err or result) == "table")
+  if err then return nil, restore(err, "error") end
+  if kinds[op] then return restore(result, kinds[op]) end
+  restore(result.plan, "plan")
+  restore(result.error, "error")
+  return result
+end
+
 --- Gives an answer's result or error its bytes and metatables back, in place.
 -- @param op what was asked
 -- @param answer as M.decode gives it
 -- @return result; or nil and the error
 function M.restore(op, answer)
-  if answer.error then return nil, restore(answer.error, "error") end
-  local result = answer.result
-  if type(result) ~= "table" then
-    return nil, restore({ code = "servfail", message = "the server gave no result", permanent = false },
-      "error")
-  end
-  if kinds[op] then return restore(result, kinds[op]) end
-  restore(result.plan, "plan")
-  restore(result.error, "error")
-  return result
+  local ok, result, err = pcall(restore_answer, op, answer)
+  if ok then return result, err end -- else it was no nexthop-server that spoke
+  return nil, restore({ code = "servfail", message = "the server gave no result", permanent = false },
+    "error")
 end
 
 return M
