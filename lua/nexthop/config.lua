@@ -50,15 +50,17 @@ local function strings(value, key)
     error(("bad option '%s' to 'new' (string or list of strings expected, got %s)")
       :format(key, type(value)), 0)
   end
+  local n = 0
   for name in pairs(value) do
+    n = n + 1
     if type(name) ~= "number" then
       error(("bad option '%s' to 'new' (string or list of strings expected, got a table with the key '%s')")
         :format(key, tostring(name)), 0)
     end
   end
-  for i, v in ipairs(value) do
-    if type(v) ~= "string" then
-      error(("bad option '%s' to 'new' (entry %d is a %s, not a string)"):format(key, i, type(v)), 0)
+  for i = 1, n do -- one that is nil must not hide those behind it
+    if type(value[i]) ~= "string" then
+      error(("bad option '%s' to 'new' (entry %d is a %s, not a string)"):format(key, i, type(value[i])), 0)
     end
   end
   return value

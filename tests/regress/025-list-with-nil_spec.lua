@@ -1,4 +1,6 @@
--- A list of excluded domains with a nil in it was taken, and held nothing from there on.
+-- A list of excluded domains with a nil in it was taken, and held nothing from there on; so were lists of
+-- forwarders.
+local nexthop = require "nexthop"
 local policy = require "nexthop.policy"
 
 describe("a list of excluded domains", function()
@@ -21,5 +23,12 @@ describe("a list of excluded domains", function()
   it("may be empty", function()
     assert.is_false(policy.options.exclude {}("example.org"))
     assert.is_true(policy.options.exclude { "example.org" }("example.org"))
+  end)
+end)
+
+describe("a list of forwarders", function()
+  it("is refused with a nil within", function()
+    assert.has_error(function() nexthop.new { forward = { "127.0.0.1@1", nil, "127.0.0.2@1" } } end,
+      "bad option 'forward' to 'new' (entry 2 is a nil, not a string)")
   end)
 end)
