@@ -28,7 +28,8 @@ describe("a bulk run with answers at hand", function()
 
     it("shows how far it is", function()
         local shown = program.on_terminal({ "--json", "-f", path },
-            { under = "timeout --preserve-status -s INT 3 sh -c 'exec \"$@\" >/dev/null' sh" })
+            { under = ("timeout --preserve-status -s INT %d sh -c 'exec \"$@\" >/dev/null' sh")
+                :format(3 * support.slow) })
         local _, bars = shown:gsub("\r%[[#.]+%]", "")
         assert(bars > 2, bars .. " times the bar: " .. shown)
     end)
