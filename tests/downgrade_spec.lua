@@ -23,7 +23,8 @@ local function host_line(host, base)
         base and " at " .. base or "", host.names and " for " .. table.concat(host.names, " ") or "")
 end
 
--- And of which of them a lookup failed, of the host or of one address family.
+-- And which of them a failed lookup can have made what they are: of the host, or of one address family,
+-- which leaves what the other one is worth. It never makes one `dane` or `encrypt`.
 local function lines_of(plan, err)
     if not plan then
         return { "fails: " .. class(err.code) }, { true }
@@ -31,7 +32,7 @@ local function lines_of(plan, err)
     local lines, failed = {}, {}
     for index, host in ipairs(plan.hosts) do
         lines[index] = host_line(host, host.sni)
-        failed[index] = (host.err or host.failed) ~= nil
+        failed[index] = lines[index]:find("failed$") or host.tls == "may" and host.failed
     end
     return lines, failed
 end
