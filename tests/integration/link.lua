@@ -49,7 +49,7 @@ function M.connect(port, header)
             socket:close()
         end
     end
-    socket:connect("127.0.0.1", port, function(err)
+    local function connected(err)
         if err then
             link.closed = true
             return
@@ -58,7 +58,11 @@ function M.connect(port, header)
             socket:write(header)
         end
         socket:read_start(function(_, chunk) link.feed(chunk) end)
-    end)
+    end
+    local started, err = socket:connect("127.0.0.1", port, connected)
+    if not started then
+        connected(err)
+    end
     return link
 end
 

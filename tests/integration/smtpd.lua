@@ -192,16 +192,22 @@ function smtpd.start(options)
         end
     end)
     self.out = out
-    -- it greets nobody before its filters are ready
+    -- it greets nobody before its filters are ready; until it listens it is asked now and then
     local link
+    local next_try = 0
     local greeted, why = pcall(self.wait, self, function()
         if self.code then
             error("smtpd ended at its start:\n" .. self.log, 0)
         end
-        if not link or link.closed then
+        if link and link.closed then
+            link.close()
+            link = nil
+        end
+        if not link and uv.now() >= next_try then
+            next_try = uv.now() + 20
             link = links.connect(self.port)
         end
-        return link.replies[1]
+        return link and link.replies[1]
     end)
     if link then
         link.close()
