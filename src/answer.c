@@ -27,7 +27,7 @@ struct view {
     size_t answers, authority;
     unsigned n_answers, n_authority;
     size_t n_wanted; /* records of the asked type, whoever owns them */
-    size_t text;     /* bytes that the names of these take */
+    size_t room;     /* bytes that the targets (MX) or the rdata of these take */
     bool has_alias;  /* a CNAME or DNAME is there */
     uint8_t rcode;
 };
@@ -210,7 +210,9 @@ static bool open_packet(struct view *v, const uint8_t *packet, size_t len, uint1
         if (qtype == NH_TYPE_MX) {
             if (!read_target(v, &rr, 2, target))
                 return false;
-            v->text += strlen(target) + 1;
+            v->room += strlen(target) + 1;
+        } else {
+            v->room += rr.len;
         }
     }
     v->authority = pos;
@@ -382,10 +384,10 @@ static void add_record(struct nh_answer *a, uint16_t *seen, size_t mask)
 
 /*
  * Puts the records of the asked type at the final name into a, those aside whose length no such
- * record has. Their names are written at text.
+ * record has. Their targets or rdata are written at room.
  */
 static void add_records(struct nh_answer *a, const struct view *v, const char *name, uint16_t qtype,
-                        uint16_t *seen, size_t mask, char *text)
+                        uint16_t *seen, size_t mask, uint8_t *room)
 {
     size_t want = qtype == NH_TYPE_A ? 4 : qtype == NH_TYPE_AAAA ? 16 : 0;
     struct rr rr;
@@ -397,12 +399,16 @@ static void add_records(struct nh_answer *a, const struct view *v, const char *n
         if (rr.type != qtype || rr.class != CLASS_IN || (want && rr.len != want) ||
             !is_name(v, rr.owner, name))
             continue;
-        *r = (struct nh_rr){.data = v->packet + rr.data, .len = rr.len};
+        *r = (struct nh_rr){0};
         if (qtype == NH_TYPE_MX) {
-            read_target(v, &rr, 2, text); /* open_packet() has made room for it */
-            r->pref = get16(r->data);
-            r->name = text;
-            text += strlen(text) + 1;
+            read_target(v, &rr, 2, (char *)room); /* open_packet() has made room for it */
+            r->pref = get16(v->packet + rr.data);
+            r->name = (char *)room;
+            room += strlen(r->name) + 1;
+        } else {
+            r->data = memcpy(room, v->packet + rr.data, rr.len);
+            r->len = rr.len;
+            room += rr.len;
         }
         add_record(a, seen, mask);
         a->ttl = rr.ttl < a->ttl ? rr.ttl : a->ttl;
@@ -421,7 +427,7 @@ static enum nh_code build(struct nh_answer *a, const struct view *v, const struc
     while (slots < 2 * n)
         slots *= 2;
     a->size = n * sizeof(*a->records) + c->n_names * sizeof(*a->chain) + slots * sizeof(*seen) +
-              c->used + v->text;
+              c->used + v->room;
     a->memory = malloc(a->size);
     if (!a->memory) {
         a->size = 0;
@@ -440,11 +446,10 @@ static enum nh_code build(struct nh_answer *a, const struct view *v, const struc
     a->ttl = c->ttl;
     a->rcode = v->rcode;
     if (qtype != NH_TYPE_CNAME && n > 0) {
-        add_records(a, v, last_name(c), qtype, seen, slots - 1, text + c->used);
+        add_records(a, v, last_name(c), qtype, seen, slots - 1, (uint8_t *)text + c->used);
     } else if (n > 0) {
         a->n_records = 1;
-        a->records[0] = (struct nh_rr){
-            .data = v->packet + c->link.data, .len = c->link.len, .name = a->chain[1]};
+        a->records[0] = (struct nh_rr){.name = a->chain[1]};
     }
     return NH_OK;
 }
@@ -488,7 +493,7 @@ static bool limit_denial(const struct view *v, uint32_t *ttl)
  * See nexthop.h. What a reader of the result may rely on: the names of chain are all different,
  * but for a question about a CNAME that points to itself (loop is then set). Any other loop has
  * no records, and its chain ends before the name that would come again. A CNAME question that
- * only a DNAME answers has that record's rdata and the synthesised name. qname is a valid name
+ * only a DNAME answers has the synthesised name. qname is a valid name
  * (as name.c or this file makes them), in any case, perhaps with a final dot. A chain of more
  * than 64 links, and an rcode that is neither 0 nor 3, are NH_SERVFAIL.
  */

@@ -34,18 +34,16 @@ static uint32_t hash_of(const struct nh_cache *cache, const char *name, uint16_t
 
 /* ---- one answer -------------------------------------------------------------------- */
 
-struct nh_kept *nh_kept_new(const char *name, uint16_t type, const uint8_t *packet, size_t len,
-                            bool secure)
+struct nh_kept *nh_kept_new(const char *name, uint16_t type, bool secure)
 {
     size_t text = strlen(name) + 1;
-    struct nh_kept *kept = malloc(sizeof *kept + text + len);
+    struct nh_kept *kept = malloc(sizeof *kept + text);
 
     if (!kept)
         return NULL;
-    *kept = (struct nh_kept){.packet_len = len, .secure = secure, .type = type, .references = 1};
+    *kept = (struct nh_kept){.secure = secure, .type = type, .references = 1};
     memcpy(kept->name, name, text);
-    kept->packet = memcpy((uint8_t *)kept->name + text, packet, len);
-    kept->size = sizeof *kept + text + len;
+    kept->size = sizeof *kept + text;
     return kept;
 }
 
@@ -149,13 +147,14 @@ struct nh_kept *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t
     return kept;
 }
 
-/* Twice the buckets once there are as many answers. False when there are none at all. */
+/* Twice the buckets once half as many answers are there: most of what is looked for is not there,
+ * and then reads no answer. False when there are none at all. */
 static bool grow(struct nh_cache *cache)
 {
     size_t n = cache->n_buckets ? 2 * cache->n_buckets : BUCKETS_MIN;
     struct nh_kept **buckets, *kept;
 
-    if (cache->n < cache->n_buckets)
+    if (cache->n < cache->n_buckets / 2)
         return true;
     buckets = calloc(n, sizeof(struct nh_kept *));
     if (!buckets)

@@ -10,8 +10,6 @@
  * cache that has it. */
 struct nh_kept {
     struct nh_answer answer; /* with the TTL that it came with */
-    uint8_t *packet;         /* what the answer points into */
-    size_t packet_len;
     bool secure;
     /* private */
     uint16_t type;
@@ -24,9 +22,8 @@ struct nh_kept {
     char name[];
 };
 
-/* A copy of the packet, not yet parsed, with one reference, the caller's. NULL: no memory. */
-struct nh_kept *nh_kept_new(const char *name, uint16_t type, const uint8_t *packet, size_t len,
-                            bool secure);
+/* For the answer to a question, which is zeroed, with one reference, the caller's. NULL: no memory. */
+struct nh_kept *nh_kept_new(const char *name, uint16_t type, bool secure);
 
 /* Gives a reference back; the last one frees it. NULL may be given. */
 void nh_kept_drop(struct nh_kept *kept);

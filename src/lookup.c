@@ -1,8 +1,8 @@
 /*
  * lookup.c - one DNS lookup, from its start to what became of it.
  *
- * libunbound's callback only copies what it was given; everything else runs from
- * nh_resolver_run(), after libunbound has returned. Rules about libunbound ("rule N") are explained
+ * libunbound's callback only reads what it was given into an answer of ours; everything else runs
+ * from nh_resolver_run(), after libunbound has returned. Rules about libunbound ("rule N") are explained
  * in CONTRIBUTING.md, "What libunbound does to its users".
  */
 #include "lookup.h"
@@ -128,7 +128,26 @@ static void on_timeout(void *arg)
     end(l, NH_TIMEOUT);
 }
 
-/* libunbound's callback: copies, nothing else (rule 1). Order of reading: rule 2. */
+/* What a packet says, for all who will ask for it. */
+static enum nh_code read_answer(struct nh_lookup *l, const uint8_t *packet, size_t len, bool secure)
+{
+    enum nh_code code;
+
+    l->kept = nh_kept_new(l->name, l->type, secure);
+    if (!l->kept)
+        return NH_NO_MEMORY;
+    code = nh_answer_parse(&l->kept->answer, packet, len, l->name, l->type);
+    if (code == NH_OK) {
+        nh_cache_put(l->resolver->cache, l->kept);
+        l->answer = l->kept->answer;
+        l->secure = secure;
+    } else {
+        l->rcode = 2;
+    }
+    return code;
+}
+
+/* libunbound's callback: takes what it is given, nothing else (rule 1). Order of reading: rule 2. */
 static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited)
 {
     struct ticket *t = arg;
@@ -148,14 +167,14 @@ static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char
         l->why = strdup(why);
     if (rcode != 0) {
         code = NH_SERVFAIL; /* packet may be anything: not looked at */
-    } else if (sec == 1 && l != &l->resolver->probe) {
-        code = NH_BOGUS; /* the forged data is in packet: not looked at */
     } else if (!packet || len <= 0) {
-        code = NH_SERVFAIL;
+        code = sec == 1 ? NH_BOGUS : NH_SERVFAIL;
+    } else if (l == &l->resolver->probe) {
+        l->resolver->strips = !nh_answer_has_dnssec(packet, (size_t)len);
+    } else if (sec == 1) {
+        code = NH_BOGUS; /* the forged data is in packet: not looked at */
     } else {
-        l->kept = nh_kept_new(l->name, l->type, packet, (size_t)len, sec == 2);
-        if (!l->kept)
-            code = NH_NO_MEMORY;
+        code = read_answer(l, packet, (size_t)len, sec == 2);
     }
     make_ready(l, code);
 }
@@ -250,7 +269,8 @@ static void on_probed(void *arg, struct nh_lookup *probe)
     struct nh_resolver *r = arg;
     struct nh_lookup *l;
 
-    r->strips = probe->kept && !nh_answer_has_dnssec(probe->kept->packet, probe->kept->packet_len);
+    if (probe->code != NH_OK)
+        r->strips = false;
     r->probed_at = nh_now();
     while ((l = TAILQ_FIRST(&r->aside)) != NULL) {
         TAILQ_REMOVE(&r->aside, l, link);
@@ -311,21 +331,6 @@ static void count(struct nh_lookup *l)
     }
 }
 
-/* Reads what has come, for all who will ask for it. */
-static void read_answer(struct nh_lookup *l)
-{
-    struct nh_kept *kept = l->kept;
-
-    l->code = nh_answer_parse(&kept->answer, kept->packet, kept->packet_len, l->name, l->type);
-    if (l->code != NH_OK) {
-        l->rcode = 2;
-        return;
-    }
-    nh_cache_put(l->resolver->cache, kept);
-    l->answer = kept->answer;
-    l->secure = kept->secure;
-}
-
 /* Finishes one lookup that has its answer. */
 void nh_lookup_finish(struct nh_lookup *l)
 {
@@ -340,8 +345,6 @@ void nh_lookup_finish(struct nh_lookup *l)
     l->state = NH_DONE;
     if (l->code == NH_BOGUS)
         explain(l);
-    if (l->code == NH_OK && l != &r->probe && !l->answer.memory)
-        read_answer(l);
     if (l != &r->probe)
         count(l);
     l->done(l->arg, l); /* may free l */

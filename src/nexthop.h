@@ -105,10 +105,10 @@ void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT]);
 /* ---- answer.c: a packet -> records and the CNAME chain -------------------- */
 
 struct nh_rr {
-    const uint8_t *data; /* rdata, inside the packet */
+    const char *name;    /* MX, CNAME: the target as text */
+    const uint8_t *data; /* the others: their rdata */
     uint16_t len;
-    uint16_t pref;    /* MX: preference */
-    const char *name; /* MX: the target as text */
+    uint16_t pref; /* MX: preference */
 };
 
 struct nh_answer {
@@ -125,7 +125,7 @@ struct nh_answer {
     size_t size;  /* of the block */
 };
 
-/* Reads packet (which must outlive *a) as the answer to qname (text) / qtype. A CNAME question
+/* Reads packet, of which *a holds copies, as the answer to qname (text) / qtype. A CNAME question
  * is answered by the CNAME records at qname: chain of one link and one record whose name is the
  * target. Returns NH_OK, NH_SERVFAIL (malformed: no byte outside packet is ever read, no loop
  * without end), NH_NO_MEMORY. On error *a is zeroed. */

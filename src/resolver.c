@@ -138,7 +138,8 @@ void nh_resolver_drain(struct nh_resolver *r)
             break;
         nh_lookup_send_queued(r);
     }
-    if (nh_loop_stale(r->loop))
+    /* While something is ready nobody waits, and the kernel would tell of all of it once more. */
+    if (nh_loop_stale(r->loop) && !nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
 }
 
@@ -162,10 +163,10 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     struct nh_lookup *l;
 
     nh_lookup_send_queued(r);
-    if (!nh_loop_ready(r->loop))
-        nh_loop_collect(r->loop, false);
     if (seconds > 0 && !nh_loop_ready(r->loop) && TAILQ_EMPTY(&r->ready))
         wait(r, seconds);
+    else if (!nh_loop_ready(r->loop))
+        nh_loop_collect(r->loop, false);
     for (;;) {
         if ((l = TAILQ_FIRST(&r->ready)) != NULL)
             nh_lookup_finish(l);

@@ -20,7 +20,6 @@
 
 static struct packet packet;
 static struct nh_answer answer;
-static uint8_t *copy; /* of the packet, in a block of just its size */
 
 static bool malloc_fails;
 static size_t malloc_size;
@@ -34,14 +33,19 @@ void *__wrap_malloc(size_t size)
     return malloc_fails ? NULL : __real_malloc(size);
 }
 
-/* Parses the first len bytes of the packet; ASan watches over the end of them. */
+/* Parses the first len bytes of the packet; ASan watches over the end of them, and that the answer
+ * does without them afterwards. */
 static enum nh_code parse_len(size_t len, const char *qname, uint16_t qtype)
 {
+    uint8_t *copy = __real_malloc(len + 1);
+    enum nh_code code;
+
     nh_answer_free(&answer);
-    free(copy);
-    copy = __real_malloc(len + 1);
     memcpy(copy + 1, packet.data, len);
-    return nh_answer_parse(&answer, copy + 1, len, qname, qtype);
+    code = nh_answer_parse(&answer, copy + 1, len, qname, qtype);
+    memset(copy, 0xff, len + 1);
+    free(copy);
+    return code;
 }
 
 static enum nh_code parse(const char *qname, uint16_t qtype)
@@ -69,6 +73,14 @@ static bool is_zeroed(void)
 
     memset(&zero, 0, sizeof(zero));
     return memcmp(&zero, &answer, sizeof(zero)) == 0;
+}
+
+/* Are these bytes, if any, of the answer's own block? */
+static bool in_memory(const uint8_t *data, size_t len)
+{
+    const uint8_t *memory = answer.memory;
+
+    return !data || (data > memory && len <= (size_t)(memory + answer.size - data));
 }
 
 /* Does the packet not parse, and leave nothing? */
@@ -217,7 +229,6 @@ static void test_chain(void)
     is_text(answer.chain[0], "b.example", "from the question");
     is_text(answer.chain[1], "c.example", "to the target");
     is_text(answer.records[0].name, "c.example", "which is the record's name");
-    ok(answer.records[0].len == 11, "and its rdata");
     ok(parse("d.example", CNAME) == NH_OK && answer.n_links == 0 && answer.n_records == 0,
        "no CNAME, no link");
     is_text(answer.chain[0], "d.example", "and the question alone");
@@ -585,8 +596,7 @@ static void test_every_byte(void)
                 for (size_t n = 0; code == NH_OK && n <= answer.n_links; n++)
                     wrong += strlen(answer.chain[n]) >= NH_NAME_MAX;
                 for (size_t n = 0; n < answer.n_records; n++)
-                    wrong += answer.records[n].data <= copy ||
-                             answer.records[n].data + answer.records[n].len > copy + 1 + packet.len;
+                    wrong += !in_memory(answer.records[n].data, answer.records[n].len);
             }
         }
         packet.data[at] = old;
@@ -646,7 +656,7 @@ static void test_many(void)
     for (unsigned i = 0; i < 1000; i++)
         wrong += answer.records[i].data[3] != i >> 8 || answer.records[i].data[34] != (i & 0xff);
     ok(wrong == 0, "all there and in order");
-    ok(malloc_size < 40000, "in %zu bytes", malloc_size);
+    ok(malloc_size < 70000, "in %zu bytes", malloc_size);
 
     begin(&packet, FLAGS, "a", A);
     for (unsigned i = 0; i < 4090; i++)
@@ -704,6 +714,5 @@ int main(void)
     nh_answer_free(&answer);
     nh_answer_free(&answer);
     ok(is_zeroed(), "freed twice");
-    free(copy);
     return tap_done();
 }
