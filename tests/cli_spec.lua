@@ -268,7 +268,7 @@ describe("nexthop", function()
             local r = run({ "--resolver", lab.forward_address, "--anchor", "/nonexistent", "x" },
                 { bare = true })
             assert.equal(64, r.status)
-            contains(r.err, "nexthop: trust_anchor_file: cannot read it: /nonexistent")
+            contains(r.err, "nexthop: --anchor: cannot read it: /nonexistent")
         end)
 
         it("--unbound-conf", function()
@@ -311,15 +311,16 @@ describe("nexthop", function()
 
     it("ends with 64 on wrong usage, and says what is wrong", function()
         for wrong, why in pairs {
-            ["--nonsense x"] = "--nonsense", [""] = "missing argument", ["--jobs 0 x"] = "'0'",
-            ["--jobs many x"] = "'many'", ["--port 65536 x"] = "65536", ["--timeout -1 x"] = "-1",
-            ["--timeout nan x"] = "nan", ["-4 -6 x"] = "-4 and -6",
+            ["--nonsense x"] = "--nonsense", [""] = "missing argument", ["--jobs 0 x"] = "--jobs: '0'",
+            ["--jobs many x"] = "'many'", ["--port 65536 x"] = "--port: '65536'", ["--timeout -1 x"] = "-1",
+            ["--timeout nan x"] = "--timeout: 'nan'", ["-4 -6 x"] = "-4 and -6",
                 ["--check --ips x"] = "--ips and --check",
             ["--recursive --resolver 127.0.0.1 x"] = "--recursive and --resolver",
-            ["-f - x"] = "either names or --file", ["--stub x x"] = "ZONE=ADDRESS",
+            ["-f - x"] = "either names or --file",
+            ["--stub x x"] = "--stub: 'x' is not of the form ZONE=ADDRESS",
                 ["-f /nonexistent"] = "/nonexistent",
-            ["-f /"] = "directory", ["--resolver foo x"] = "'foo'", ["--tls x"] = "--resolver",
-            ["--stub example=foo x"] = "'foo'", ["--anchor"] = "--anchor",
+            ["-f /"] = "directory", ["--resolver foo x"] = "--resolver: 'foo'", ["--tls x"] = "--resolver",
+            ["--stub example=foo x"] = "--stub: 'foo'", ["--anchor"] = "--anchor",
         } do
             local words = { "--anchor", lab.anchor_file }
             if wrong == "--anchor" then

@@ -205,7 +205,7 @@ function M.main(argv)
   end
   local resolver, err = nexthop.new(options.resolver(args))
   if not resolver then
-    complain(("nexthop: %s\n"):format(err.message))
+    complain(("nexthop: %s\n"):format(options.complaint(err.message)))
     return tally.USAGE
   end
   local status = run(args, resolver)

@@ -3,19 +3,21 @@ local argparse = require "argparse"
 
 local M = {}
 
-local function seconds(text)
-  local n = text:find "^[%d.]+$" and tonumber(text)
-  if not n or n < 0.001 or n > 86400 then
-    return nil, ("'%s' is no number of seconds from 0.001 to 86400"):format(text)
+local function seconds(option)
+  return function(text)
+    local n = text:find "^[%d.]+$" and tonumber(text)
+    if not n or n < 0.001 or n > 86400 then
+      return nil, ("%s: '%s' is no number of seconds from 0.001 to 86400"):format(option, text)
+    end
+    return n
   end
-  return n
 end
 
-local function whole(low, high)
+local function whole(option, low, high)
   return function(text)
     local n = text:find "^%d+$" and tonumber(text)
     if not n or n < low or n > high then
-      return nil, ("'%s' is no whole number from %d to %d"):format(text, low, high)
+      return nil, ("%s: '%s' is no whole number from %d to %d"):format(option, text, low, high)
     end
     return n
   end
@@ -23,7 +25,7 @@ end
 
 local function stub(text)
   local zone, address = text:match "^([^=]+)=(.+)$"
-  if not zone then return nil, ("'%s' is not of the form ZONE=ADDRESS"):format(text) end
+  if not zone then return nil, ("--stub: '%s' is not of the form ZONE=ADDRESS"):format(text) end
   return { zone, address }
 end
 
@@ -43,7 +45,7 @@ local function parser()
     p:flag("--explain", "how the decision is made, step by step"))
   p:group("Many domains",
     p:option("-f --file", "read names from a file, one a line (-: standard input)"):argname "PATH",
-    p:option("-j --jobs", "so many under way at a time (100)"):argname "N":convert(whole(1, 10000)),
+    p:option("-j --jobs", "so many under way at a time (100)"):argname "N":convert(whole("--jobs", 1, 10000)),
     p:flag("--ordered", "results in the order of the input"),
     p:flag("--json", "one JSON object a line"))
   p:group("How to ask",
@@ -54,9 +56,9 @@ local function parser()
     p:option("--stub", "name servers of a zone, ZONE=ADDR"):argname "ZONE=ADDR":count "*":convert(stub),
     p:option("--anchor", "DNSSEC trust anchor"):argname "FILE",
     p:option("--unbound-conf", "an unbound.conf to use"):argname "FILE":target "unbound_conf",
-    p:option("--timeout", "for one DNS lookup (30)"):argname "SECONDS":convert(seconds),
-    p:option("--deadline", "for all of one domain"):argname "SECONDS":convert(seconds),
-    p:option("--port", "port of the TLSA records (25)"):argname "PORT":convert(whole(1, 65535)),
+    p:option("--timeout", "for one DNS lookup (30)"):argname "SECONDS":convert(seconds "--timeout"),
+    p:option("--deadline", "for all of one domain"):argname "SECONDS":convert(seconds "--deadline"),
+    p:option("--port", "port of the TLSA records (25)"):argname "PORT":convert(whole("--port", 1, 65535)),
     p:flag("-4 --ipv4", "only IPv4 addresses"),
     p:flag("-6 --ipv6", "only IPv6 addresses"))
   p:group("Other",
@@ -119,6 +121,16 @@ function M.resolver(args)
     zone[#zone + 1] = pair[2]
   end
   return options
+end
+
+local names = {
+  forward = "--resolver", tls = "--tls", stub = "--stub", trust_anchor_file = "--anchor",
+  unbound_conf = "--unbound-conf",
+}
+
+--- A message of nexthop.new about its options, as one about those of the command line.
+function M.complaint(message)
+  return (message:gsub("^[%a_]+", names))
 end
 
 --- The options of each call.
