@@ -153,8 +153,7 @@ static void wait(struct nh_resolver *r, double seconds)
 {
     struct nh_timer *alarm = nh_timer_start(r->loop, seconds, on_alarm, &alarm);
 
-    if (alarm)
-        nh_loop_collect(r->loop, true);
+    nh_loop_collect(r->loop, alarm != NULL);
     nh_timer_stop(alarm);
 }
 
