@@ -42,13 +42,13 @@ static unsigned open_descriptors(void)
     return n;
 }
 
-/* The sockets libunbound may have open at once: the library's own 16 starve good lookups behind
- * stuck ones. One for each lookup and room for what validation asks, but below the limit on
- * descriptors: EMFILE is an instant SERVFAIL. */
+/* The sockets libunbound may have open at once, below the limit on descriptors: EMFILE is an instant
+ * SERVFAIL. Two for each lookup: with none left a query waits, which libunbound takes for the time that
+ * its server needs, until it takes good servers for dead ones (rule 4). */
 static unsigned outgoing_range(unsigned max_pending)
 {
     struct rlimit limit;
-    unsigned want = max_pending < 1024 ? 1024 : max_pending + max_pending / 2;
+    unsigned want = max_pending < 512 ? 1024 : 2 * max_pending;
     rlim_t used = open_descriptors(), room;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
@@ -290,6 +290,17 @@ void nh_context_close(struct ub_ctx *ctx)
     pthread_mutex_lock(&context_mutex);
     ub_ctx_delete(ctx);
     pthread_mutex_unlock(&context_mutex);
+}
+
+unsigned nh_context_sockets(struct ub_ctx *ctx)
+{
+    char *text = NULL;
+    unsigned n = 0;
+
+    if (ub_ctx_get_option(ctx, "outgoing-range", &text) == 0)
+        n = (unsigned)strtoul(text, NULL, 10);
+    free(text);
+    return n;
 }
 
 size_t nh_context_cache_size(struct ub_ctx *ctx)

@@ -42,6 +42,9 @@ struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_confi
 
 void nh_context_close(struct ub_ctx *ctx);
 
+/* The sockets that it may have open at once. */
+unsigned nh_context_sockets(struct ub_ctx *ctx);
+
 /* Bytes of answers to keep beside libunbound's own cache: as many as it has been told to take for
  * its messages. 0 when the same question is to be answered in another order each time. */
 size_t nh_context_cache_size(struct ub_ctx *ctx);

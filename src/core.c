@@ -6,6 +6,7 @@
 #include <glob.h>
 #include <idn2.h>
 #include <openssl/crypto.h>
+#include <sys/resource.h>
 #include <unbound.h>
 #include <unistd.h>
 #include <uv.h>
@@ -112,6 +113,20 @@ static int core_getpid(lua_State *L)
     return 1;
 }
 
+/* more_descriptors(n): from now on the process may open so many, or as many as it may ask for. For
+ * programs: most systems give 1,024 at first, which is few for sockets of lookups. */
+static int core_more_descriptors(lua_State *L)
+{
+    rlim_t n = (rlim_t)luaL_checkinteger(L, 1);
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n) {
+        limit.rlim_cur = limit.rlim_max < n ? limit.rlim_max : n;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return 0;
+}
+
 __attribute__((visibility("default"))) int luaopen_nexthop_core(lua_State *L);
 
 int luaopen_nexthop_core(lua_State *L)
@@ -125,6 +140,7 @@ int luaopen_nexthop_core(lua_State *L)
         {"address", core_address},
         {"getpid", core_getpid},
         {"glob", core_glob},
+        {"more_descriptors", core_more_descriptors},
         {NULL, NULL},
     };
 

@@ -38,12 +38,13 @@ static struct ticket *new_ticket(struct nh_resolver *r)
     if (t) {
         LIST_REMOVE(t, link);
     } else {
-        t = malloc(sizeof *t);
+        t = calloc(1, sizeof *t);
         if (!t)
             return NULL;
         t->resolver = r;
     }
     LIST_INSERT_HEAD(&r->tickets, t, link);
+    r->n_tickets++;
     return t;
 }
 
@@ -51,6 +52,9 @@ static void end_ticket(struct nh_resolver *r, struct ticket *t)
 {
     LIST_REMOVE(t, link);
     LIST_INSERT_HEAD(&r->spare, t, link);
+    r->n_tickets--;
+    free(t->name);
+    t->name = NULL;
 }
 
 void nh_tickets_free(struct tickets *list)
@@ -59,23 +63,67 @@ void nh_tickets_free(struct tickets *list)
 
     while ((t = LIST_FIRST(list)) != NULL) {
         LIST_REMOVE(t, link);
+        free(t->name);
         free(t);
     }
+}
+
+/* Gives the ticket back: nobody waits for its answer any more. ub_cancel() would stop the callback
+ * alone, by which we know for how long the query runs on and keeps its socket (rule 3). */
+static void give_back(struct nh_lookup *l)
+{
+    struct nh_resolver *r = l->resolver;
+    struct ticket *t = l->ticket;
+
+    if (!t)
+        return;
+    l->ticket = NULL;
+    r->stats.running--;
+    t->lookup = NULL;
+    t->name = strdup(l->name);
+    t->type = l->type;
+    LIST_REMOVE(t, link);
+    LIST_INSERT_HEAD(&r->given_back, t, link);
+}
+
+/* Takes a ticket for the same question that was given back. Without it a name whose servers are
+ * silent would take one more place each time that it is asked for. */
+static bool take_over(struct nh_lookup *l)
+{
+    struct nh_resolver *r = l->resolver;
+    struct ticket *t;
+
+    LIST_FOREACH (t, &r->given_back, link) {
+        if (t->type == l->type && t->name && strcmp(t->name, l->name) == 0) {
+            LIST_REMOVE(t, link);
+            LIST_INSERT_HEAD(&r->tickets, t, link);
+            free(t->name);
+            t->name = NULL;
+            t->lookup = l;
+            l->ticket = t;
+            l->state = NH_SENT;
+            r->stats.running++;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Hands a lookup to libunbound. A cached answer calls back before this returns (rule 1). */
 static void submit(struct nh_lookup *l)
 {
     struct nh_resolver *r = l->resolver;
-    struct ticket *t = new_ticket(r);
-    int rc, id = 0;
+    struct ticket *t;
+    int rc, id;
 
+    if (take_over(l))
+        return;
+    t = new_ticket(r);
     if (!t) {
         make_ready(l, NH_NO_MEMORY);
         return;
     }
     t->lookup = l;
-    t->id = 0;
     l->ticket = t;
     l->state = NH_SENT;
     r->stats.running++;
@@ -83,7 +131,6 @@ static void submit(struct nh_lookup *l)
     if (l->ticket != t)
         return; /* answered: t is gone */
     r->guard.written = true;
-    t->id = id;
     if (rc != 0) {
         end_ticket(r, t);
         l->ticket = NULL;
@@ -91,21 +138,6 @@ static void submit(struct nh_lookup *l)
         l->why = strdup(ub_strerror(rc));
         make_ready(l, rc == UB_NOMEM ? NH_NO_MEMORY : NH_SERVFAIL);
     }
-}
-
-/* Gives the ticket back: libunbound won't call for it any more. Its query runs on and keeps its
- * socket until libunbound gives it up (rule 3). */
-static void give_back(struct nh_lookup *l)
-{
-    struct ticket *t = l->ticket;
-
-    if (!t)
-        return;
-    l->ticket = NULL;
-    t->lookup = NULL;
-    l->resolver->stats.running--;
-    if (ub_cancel(nh_resolver_guarded(l->resolver), t->id) == 0)
-        end_ticket(l->resolver, t);
 }
 
 /* Without an answer. */
@@ -179,6 +211,12 @@ static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char
     make_ready(l, code);
 }
 
+/* May one more be sent? */
+static bool has_place(const struct nh_resolver *r)
+{
+    return r->stats.running < r->max_running && r->n_tickets < r->max_tickets;
+}
+
 /* ---- starting and stopping --------------------------------------------------------- */
 
 /* Takes the answer out of the cache, with what is left of its TTL. */
@@ -210,7 +248,7 @@ void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *nam
         r->stats.lookups++;
     if (from_cache(l)) {
         make_ready(l, NH_OK);
-    } else if (r->stats.running < r->max_pending && TAILQ_EMPTY(&r->queued)) {
+    } else if (has_place(r) && TAILQ_EMPTY(&r->queued)) {
         submit(l);
     } else {
         l->state = NH_QUEUED;
@@ -352,7 +390,7 @@ void nh_lookup_finish(struct nh_lookup *l)
 
 bool nh_lookup_can_send(const struct nh_resolver *r)
 {
-    return r->stats.running < r->max_pending && !TAILQ_EMPTY(&r->queued);
+    return has_place(r) && !TAILQ_EMPTY(&r->queued);
 }
 
 void nh_lookup_send_queued(struct nh_resolver *r)

@@ -10,11 +10,12 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What libunbound's callback is given: it outlives a lookup that was cancelled. */
+/* A query of libunbound's, which outlives a lookup that was cancelled. */
 struct ticket {
     struct nh_resolver *resolver;
     struct nh_lookup *lookup; /* NULL: given back */
-    int id;
+    char *name;               /* of one that was given back, and its type */
+    uint16_t type;
     LIST_ENTRY(ticket) link;
 };
 
@@ -27,13 +28,14 @@ struct nh_resolver {
     struct nh_cache *cache;
     pid_t pid;
     double timeout;
-    unsigned max_pending;
+    unsigned max_running, max_tickets;
     struct lookups queued; /* wait for a place */
     struct lookups ready;  /* have their answer, done() not yet called */
     struct lookups aside;  /* bogus, waiting for what the probe finds */
-    struct tickets tickets;
-    struct nh_guard guard;
+    struct tickets tickets, given_back;
+    unsigned n_tickets; /* in both */
     struct tickets spare;
+    struct nh_guard guard;
     uint64_t random;
     /* the probe for a forwarder that strips DNSSEC (rule 13) */
     struct nh_lookup probe;

@@ -41,6 +41,18 @@ static char *copy(const char *s)
     return s ? strdup(s) : NULL;
 }
 
+/* Lookups under way have half of libunbound's sockets, with those that were given up, whose queries
+ * run on, three quarters; the rest is for what validation asks (rule 4). */
+static void set_limits(struct nh_resolver *r, unsigned max_pending, unsigned sockets)
+{
+    r->max_running = sockets / 2 < max_pending ? sockets / 2 : max_pending;
+    r->max_tickets = sockets - sockets / 4;
+    if (r->max_running == 0)
+        r->max_running = 1;
+    if (r->max_tickets == 0)
+        r->max_tickets = 1;
+}
+
 struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_err *err)
 {
     struct nh_resolver *r = calloc(1, sizeof *r);
@@ -53,10 +65,10 @@ struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_er
     TAILQ_INIT(&r->ready);
     TAILQ_INIT(&r->aside);
     LIST_INIT(&r->tickets);
+    LIST_INIT(&r->given_back);
     LIST_INIT(&r->spare);
     r->pid = getpid();
     r->timeout = config->timeout;
-    r->max_pending = config->max_pending;
     r->forwarders = copy(config->forwarders);
     r->anchor_zone = copy(config->anchor_zone);
     r->loop = nh_loop_new();
@@ -74,6 +86,7 @@ struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_er
         nh_resolver_free(r);
         return NULL;
     }
+    set_limits(r, config->max_pending, nh_context_sockets(r->ctx));
     r->cache = nh_cache_new(nh_context_cache_size(r->ctx), nh_resolver_random(r));
     if (!r->cache) {
         no_memory(err);
@@ -116,6 +129,7 @@ void nh_resolver_free(struct nh_resolver *r)
     nh_resolver_leave(r);
     nh_cache_free(r->cache);
     nh_tickets_free(&r->tickets);
+    nh_tickets_free(&r->given_back);
     nh_tickets_free(&r->spare);
     free(r->forwarders);
     free(r->anchor_zone);

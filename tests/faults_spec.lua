@@ -315,7 +315,7 @@ describe("two thousand lookups of silent servers", function()
       assert(stats.lookups == stats.cancelled + stats.timeouts)
       assert(r:plan "dane.example")
       print "good"
-    ]], nil, lab.socket)
+    ]], { before = "ulimit -n 8192" }, lab.socket)
     assert.equal("good\n", output)
     assert.equal(0, status)
   end)

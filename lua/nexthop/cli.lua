@@ -203,6 +203,7 @@ function M.main(argv)
     complain(("nexthop: standard output: %s\n"):format(reason))
     return tally.IO
   end
+  core.more_descriptors(8192)
   local resolver, err = nexthop.new(options.resolver(args))
   if not resolver then
     complain(("nexthop: %s\n"):format(options.complaint(err.message)))
