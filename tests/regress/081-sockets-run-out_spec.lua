@@ -78,19 +78,21 @@ describe("where descriptors are few", function()
     assert.equal(1, lab:count("dane.example", "MX"))
   end)
 
-  it("the program takes what it may have", function()
-    lab:rule { name = "dane.example", action = "silent" }
-    local p = program.start({ "dane.example" }, { under = "prlimit --nofile=300:3000" })
-    local function limit()
-      for line in io.lines(("/proc/%d/limits"):format(p.pid)) do
-        local soft = line:match "^Max open files%s+(%d+)"
-        if soft then return soft end
+  if os.getenv "UNDER" ~= "valgrind" then -- which only acts as if there were another limit
+    it("the program takes what it may have", function()
+      lab:rule { name = "dane.example", action = "silent" }
+      local p = program.start({ "dane.example" }, { under = "prlimit --nofile=300:3000" })
+      local function limit()
+        for line in io.lines(("/proc/%d/limits"):format(p.pid)) do
+          local soft = line:match "^Max open files%s+(%d+)"
+          if soft then return soft end
+        end
       end
-    end
-    local begun = uv.hrtime()
-    while limit() ~= "3000" and uv.hrtime() - begun < 10e9 do uv.sleep(10) end
-    assert.equal("3000", limit())
-    p:signal "KILL"
-    p:finish()
-  end)
+      local begun = uv.hrtime()
+      while limit() ~= "3000" and uv.hrtime() - begun < 10e9 do uv.sleep(10) end
+      assert.equal("3000", limit())
+      p:signal "KILL"
+      p:finish()
+    end)
+  end
 end)
