@@ -12,6 +12,9 @@
 #include <unbound-event.h>
 #include <unbound.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #define CLASS_IN 1
 
@@ -42,9 +45,10 @@ static unsigned open_descriptors(void)
     return n;
 }
 
-/* The sockets libunbound may have open at once, below the limit on descriptors: EMFILE is an instant
- * SERVFAIL. Two for each lookup: with none left a query waits, which libunbound takes for the time that
- * its server needs, until it takes good servers for dead ones (rule 4). */
+/* The UDP sockets libunbound may have open at once. Two for each lookup: with none left a query waits,
+ * which libunbound takes for the time that its server needs, until it takes good servers for dead
+ * ones. With the TCP connections that is three quarters of what the limit on descriptors leaves, as
+ * EMFILE is an instant SERVFAIL (rule 4). */
 static unsigned outgoing_range(unsigned max_pending)
 {
     struct rlimit limit;
@@ -53,10 +57,18 @@ static unsigned outgoing_range(unsigned max_pending)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return want;
-    room = limit.rlim_cur > used ? (limit.rlim_cur - used) * 3 / 4 : 0;
+    room = limit.rlim_cur > used ? (limit.rlim_cur - used) / 2 : 0;
     if (room < want)
         want = (unsigned)room;
     return want < 4 ? 4 : want;
+}
+
+/* TCP connections, for answers that are too large for UDP: one for each lookup. When all are in use,
+ * libunbound closes the oldest one, whose queries fail and are sent anew, which closes another one,
+ * until all have failed; as a library it has two (rule 4). */
+static unsigned outgoing_tcp(unsigned range)
+{
+    return range / 2;
 }
 
 static int set_option(struct ub_ctx *ctx, const char *name, const char *value)
@@ -177,14 +189,17 @@ static void fail(struct nh_err *err, enum nh_code code, const char *what, const 
 
 static bool configure(struct ub_ctx *ctx, const struct nh_config *config, struct nh_err *err)
 {
-    char range[16], *why = NULL;
+    unsigned range = outgoing_range(config->max_pending);
+    char number[16], *why = NULL;
     size_t i;
     int rc;
 
     for (i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
         apply(ctx, &defaults[i], &why);
-    snprintf(range, sizeof range, "%u", outgoing_range(config->max_pending));
-    set_option(ctx, "outgoing-range:", range);
+    snprintf(number, sizeof number, "%u", range);
+    set_option(ctx, "outgoing-range:", number);
+    snprintf(number, sizeof number, "%u", outgoing_tcp(range));
+    set_option(ctx, "outgoing-num-tcp:", number);
     for (i = 0; i < config->n_steps; i++) {
         const struct nh_step *step = &config->steps[i];
 
@@ -290,6 +305,9 @@ void nh_context_close(struct ub_ctx *ctx)
     pthread_mutex_lock(&context_mutex);
     ub_ctx_delete(ctx);
     pthread_mutex_unlock(&context_mutex);
+#ifdef __GLIBC__
+    malloc_trim(0); /* of its 65 MB for TCP it has touched few pages; the next would touch others */
+#endif
 }
 
 unsigned nh_context_sockets(struct ub_ctx *ctx)

@@ -7,7 +7,7 @@ assert(oom.found, "core.so was not found")
 
 local function new()
   return nexthop.new { forward = address, trust_anchor_file = anchor_file, timeout = 0.1,
-    options = { ["outgoing-range"] = "16" } } -- libunbound makes an event for each
+    options = { ["outgoing-range"] = "16", ["outgoing-num-tcp"] = "2" } } -- an event for each
 end
 
 local problems = {}

@@ -68,7 +68,7 @@ local nexthop = {}
 ---@field unbound_conf? string an unbound.conf to read; its trust anchors count
 ---@field options? table<string, string|string[]> options of libunbound, passed through
 ---@field timeout? number seconds for one DNS lookup (30)
----@field max_pending? integer lookups under way before further ones queue (1000; where the process may open fewer than some 2,700 descriptors, as many as three eighths of them)
+---@field max_pending? integer lookups under way before further ones queue (1000; where the process may open fewer than some 4,100 descriptors, a quarter of them)
 ---@field budget? number seconds that one process() may work (0.005)
 ---@field tls? boolean DNS over TLS to `forward`, with the name after '#' verified (false)
 ---@field tls_cert_bundle? string PEM file of CAs for that (the system's)

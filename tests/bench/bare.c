@@ -66,6 +66,7 @@ static void configure(struct ub_ctx *c)
         {"max-sent-count:", "12"},
         {"trust-anchor-signaling:", "no"},
         {"outgoing-range:", "2000"},
+        {"outgoing-num-tcp:", "1000"},
         {"do-not-query-localhost:", "no"},
         /* not the module's: what keeps 2,000 domains in the cache; the others set it too */
         {"msg-cache-size:", "64m"},
