@@ -63,12 +63,13 @@ static unsigned outgoing_range(unsigned max_pending)
     return want < 4 ? 4 : want;
 }
 
-/* TCP connections, for answers that are too large for UDP: one for each lookup. When all are in use,
- * libunbound closes the oldest one, whose queries fail and are sent anew, which closes another one,
- * until all have failed; as a library it has two (rule 4). */
+/* TCP connections, for answers that are too large for UDP: one for each lookup, as long as the memory
+ * is reasonable (64 KB reserved, 5 KB used). When all are in use, libunbound closes the oldest one,
+ * whose queries fail and are sent anew, which closes another one, until all have failed; as a library
+ * it has two (rule 4). */
 static unsigned outgoing_tcp(unsigned range)
 {
-    return range / 2;
+    return range < 2000 ? range / 2 : 1000;
 }
 
 static int set_option(struct ub_ctx *ctx, const char *name, const char *value)
