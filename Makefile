@@ -59,7 +59,8 @@ warnings := -Wall -Wextra -Wshadow -Wconversion
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(warnings) $(hardened) \
              $(LUA_CFLAGS) $(LIB_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(sanitize)
-ALL_LDFLAGS = -shared -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS) $(sanitize)
+# nodelete: Lua unloads modules at its end, and what a forked child left behind must stay reachable.
+ALL_LDFLAGS = -shared -Wl,-z,relro,-z,now,-z,nodelete -Wl,--as-needed $(LDFLAGS) $(sanitize)
 ALL_LIBS   = $(LIB_LIBS) $(LDLIBS)
 
 .PHONY: all
