@@ -64,7 +64,7 @@ static unsigned outgoing_range(unsigned max_pending)
 }
 
 /* TCP connections, for answers that are too large for UDP: one for each lookup, as long as the memory
- * is reasonable (64 KB reserved, 5 KB used). When all are in use, libunbound closes the oldest one,
+ * is reasonable (64 KB reserved; 5 KB used, more after large answers). When all are in use, libunbound closes the oldest one,
  * whose queries fail and are sent anew, which closes another one, until all have failed; as a library
  * it has two (rule 4). */
 static unsigned outgoing_tcp(unsigned range)

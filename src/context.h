@@ -40,6 +40,7 @@ struct nh_config {
 struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
                                struct nh_err *err);
 
+/* Also gives what the process has freed back to the system, where that is glibc's to do. */
 void nh_context_close(struct ub_ctx *ctx);
 
 /* The sockets that it may have open at once. */

@@ -103,7 +103,8 @@ bool nh_resolver_mine(const struct nh_resolver *r)
     return r->pid == getpid();
 }
 
-/* What a child has left behind; keeps it reachable, so that a leak checker knows it is meant. */
+/* What a child has left behind; keeps it reachable, so that a leak checker knows it is meant. (The
+ * module is linked so that it stays loaded when Lua ends.) */
 static struct nh_resolver *abandoned;
 
 void nh_resolver_abandon(struct nh_resolver *r)
@@ -140,6 +141,18 @@ void nh_resolver_free(struct nh_resolver *r)
 
 /* ---- running -------------------------------------------------------------------- */
 
+/* Lets libunbound work on one event, of those that `next` takes. False when there is none. */
+static bool dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop *))
+{
+    if (!nh_loop_ready(r->loop))
+        return false;
+    (void)nh_resolver_guarded(r);
+    if (!next(r->loop))
+        return false;
+    r->guard.written = true;
+    return true;
+}
+
 void nh_resolver_drain(struct nh_resolver *r)
 {
     struct nh_lookup *l;
@@ -148,9 +161,7 @@ void nh_resolver_drain(struct nh_resolver *r)
     for (;;) {
         if ((l = TAILQ_FIRST(&r->ready)) != NULL)
             nh_lookup_finish(l);
-        else if (nh_loop_ready(r->loop) && nh_resolver_guarded(r) && nh_loop_dispatch_soon(r->loop))
-            r->guard.written = true;
-        else
+        else if (!dispatch(r, nh_loop_dispatch_soon))
             break;
         nh_lookup_send_queued(r);
     }
@@ -173,18 +184,8 @@ static void wait(struct nh_resolver *r, double seconds)
     nh_timer_stop(alarm);
 }
 
-/* Lets libunbound work on one event. False when there is none. */
-static bool dispatch(struct nh_resolver *r)
-{
-    if (!nh_loop_ready(r->loop))
-        return false;
-    (void)nh_resolver_guarded(r);
-    r->guard.written = true;
-    return nh_loop_dispatch(r->loop);
-}
-
-/* What answers lead to is asked for when a batch of them has been read: what libunbound and we work
- * with stays in the CPU's caches for longer, and the queries go out in bursts. */
+/* What answers lead to is asked for when a batch of them has been read: the queries go out in bursts,
+ * and a server on the same machine need not be woken for each. */
 void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
 {
     struct nh_lookup *l;
@@ -196,7 +197,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     else if (!nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
     for (;;) {
-        if (left > 0 && dispatch(r)) {
+        if (left > 0 && dispatch(r, nh_loop_dispatch)) {
             left--;
         } else if ((l = TAILQ_FIRST(&r->ready)) != NULL) {
             nh_lookup_finish(l);

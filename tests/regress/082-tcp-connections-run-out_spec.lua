@@ -1,6 +1,5 @@
 -- As a library libunbound has two TCP connections. When both are in use it closes the older one, whose
--- queries fail, to open the next: of lookups side by side that needed TCP all but a few were servfail,
--- and bogus where it was a key that was lost.
+-- queries are sent anew, which closes the next: lookups side by side that needed TCP were all servfail.
 local support = require "tests.support"
 local lab = support.lab
 
