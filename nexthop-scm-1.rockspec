@@ -53,6 +53,8 @@ build = {
                 "src/name.c",
                 "src/plan.c",
                 "src/pool.c",
+                "src/query.c",
+                "src/recheck.c",
                 "src/resolver.c",
                 "src/sigpipe.c",
                 "src/tlsa.c",

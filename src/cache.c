@@ -1,9 +1,9 @@
 /*
- * cache.c - answers, read and kept until their TTL is over.
+ * cache.c - answers, read and entry until their TTL is over.
  *
  * libunbound has them too, but to hand one out it runs its modules over it and writes a packet
  * anew, which is then read once more: that is most of what a lookup costs. Kept here is what it
- * answered, secure or not, for the TTL that it gave and never longer; failures are not kept.
+ * answered, secure or not, for the TTL that it gave and never longer; failures are not entry.
  * The clock is the wall clock, as libunbound's: a machine that slept has older answers.
  */
 #include "cache.h"
@@ -18,8 +18,8 @@ struct nh_cache {
     size_t limit, size, n;
     uint32_t seed;
     size_t n_buckets; /* a power of two */
-    struct nh_kept **buckets;
-    struct nh_kept *newest, *oldest; /* by their last use */
+    struct nh_cache_entry **buckets;
+    struct nh_cache_entry *newest, *oldest; /* by their last use */
 };
 
 /* FNV-1a */
@@ -34,51 +34,51 @@ static uint32_t hash_of(const struct nh_cache *cache, const char *name, uint16_t
 
 /* ---- one answer -------------------------------------------------------------------- */
 
-struct nh_kept *nh_kept_new(const char *name, uint16_t type, bool secure)
+struct nh_cache_entry *nh_cache_entry_new(const char *name, uint16_t type, bool secure)
 {
     size_t text = strlen(name) + 1;
-    struct nh_kept *kept = malloc(sizeof *kept + text);
+    struct nh_cache_entry *entry = malloc(sizeof *entry + text);
 
-    if (!kept)
+    if (!entry)
         return NULL;
-    *kept = (struct nh_kept){.secure = secure, .type = type, .references = 1};
-    memcpy(kept->name, name, text);
-    kept->size = sizeof *kept + text;
-    return kept;
+    *entry = (struct nh_cache_entry){.secure = secure, .type = type, .references = 1};
+    memcpy(entry->name, name, text);
+    entry->size = sizeof *entry + text;
+    return entry;
 }
 
-void nh_kept_drop(struct nh_kept *kept)
+void nh_cache_entry_drop(struct nh_cache_entry *entry)
 {
-    if (!kept || --kept->references > 0)
+    if (!entry || --entry->references > 0)
         return;
-    nh_answer_free(&kept->answer);
-    free(kept);
+    nh_answer_free(&entry->answer);
+    free(entry);
 }
 
 /* ---- all of them --------------------------------------------------------------------- */
 
 /* The order of their use. */
-static void link_newest(struct nh_cache *cache, struct nh_kept *kept)
+static void link_newest(struct nh_cache *cache, struct nh_cache_entry *entry)
 {
-    kept->newer = NULL;
-    kept->older = cache->newest;
+    entry->newer = NULL;
+    entry->older = cache->newest;
     if (cache->newest)
-        cache->newest->newer = kept;
+        cache->newest->newer = entry;
     else
-        cache->oldest = kept;
-    cache->newest = kept;
+        cache->oldest = entry;
+    cache->newest = entry;
 }
 
-static void unlink_used(struct nh_cache *cache, struct nh_kept *kept)
+static void unlink_used(struct nh_cache *cache, struct nh_cache_entry *entry)
 {
-    if (kept == cache->newest)
-        cache->newest = kept->older;
+    if (entry == cache->newest)
+        cache->newest = entry->older;
     else
-        kept->newer->older = kept->older;
-    if (kept == cache->oldest)
-        cache->oldest = kept->newer;
+        entry->newer->older = entry->older;
+    if (entry == cache->oldest)
+        cache->oldest = entry->newer;
     else
-        kept->older->newer = kept->newer;
+        entry->older->newer = entry->newer;
 }
 
 struct nh_cache *nh_cache_new(size_t limit, uint32_t seed)
@@ -92,17 +92,17 @@ struct nh_cache *nh_cache_new(size_t limit, uint32_t seed)
     return cache;
 }
 
-static void take_out(struct nh_cache *cache, struct nh_kept *kept)
+static void take_out(struct nh_cache *cache, struct nh_cache_entry *entry)
 {
-    struct nh_kept **at = &cache->buckets[kept->hash & (cache->n_buckets - 1)];
+    struct nh_cache_entry **at = &cache->buckets[entry->hash & (cache->n_buckets - 1)];
 
-    while (*at != kept)
+    while (*at != entry)
         at = &(*at)->next;
-    *at = kept->next;
-    unlink_used(cache, kept);
-    cache->size -= kept->size;
+    *at = entry->next;
+    unlink_used(cache, entry);
+    cache->size -= entry->size;
     cache->n--;
-    nh_kept_drop(kept);
+    nh_cache_entry_drop(entry);
 }
 
 void nh_cache_free(struct nh_cache *cache)
@@ -115,36 +115,36 @@ void nh_cache_free(struct nh_cache *cache)
     free(cache);
 }
 
-static struct nh_kept *find(struct nh_cache *cache, uint32_t hash, const char *name, uint16_t type)
+static struct nh_cache_entry *find(struct nh_cache *cache, uint32_t hash, const char *name, uint16_t type)
 {
-    struct nh_kept *kept;
+    struct nh_cache_entry *entry;
 
     if (cache->n == 0)
         return NULL;
-    kept = cache->buckets[hash & (cache->n_buckets - 1)];
-    while (kept && (kept->hash != hash || kept->type != type || strcmp(kept->name, name) != 0))
-        kept = kept->next;
-    return kept;
+    entry = cache->buckets[hash & (cache->n_buckets - 1)];
+    while (entry && (entry->hash != hash || entry->type != type || strcmp(entry->name, name) != 0))
+        entry = entry->next;
+    return entry;
 }
 
-struct nh_kept *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t type,
+struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t type,
                               uint32_t *ttl)
 {
-    struct nh_kept *kept = find(cache, hash_of(cache, name, type), name, type);
+    struct nh_cache_entry *entry = find(cache, hash_of(cache, name, type), name, type);
     int64_t now;
 
-    if (!kept)
+    if (!entry)
         return NULL;
     now = (int64_t)time(NULL);
-    if (now < kept->since || now >= kept->until) { /* before: the clock was set back */
-        take_out(cache, kept);
+    if (now < entry->since || now >= entry->until) { /* before: the clock was set back */
+        take_out(cache, entry);
         return NULL;
     }
-    *ttl = (uint32_t)(kept->until - now);
-    unlink_used(cache, kept);
-    link_newest(cache, kept);
-    kept->references++;
-    return kept;
+    *ttl = (uint32_t)(entry->until - now);
+    unlink_used(cache, entry);
+    link_newest(cache, entry);
+    entry->references++;
+    return entry;
 }
 
 /* Twice the buckets once half as many answers are there: most of what is looked for is not there,
@@ -152,43 +152,43 @@ struct nh_kept *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t
 static bool grow(struct nh_cache *cache)
 {
     size_t n = cache->n_buckets ? 2 * cache->n_buckets : BUCKETS_MIN;
-    struct nh_kept **buckets, *kept;
+    struct nh_cache_entry **buckets, *entry;
 
     if (cache->n < cache->n_buckets / 2)
         return true;
-    buckets = calloc(n, sizeof(struct nh_kept *));
+    buckets = calloc(n, sizeof(struct nh_cache_entry *));
     if (!buckets)
         return cache->n_buckets > 0;
     free(cache->buckets);
     cache->buckets = buckets;
     cache->n_buckets = n;
-    for (kept = cache->newest; kept; kept = kept->older) {
-        kept->next = buckets[kept->hash & (n - 1)];
-        buckets[kept->hash & (n - 1)] = kept;
+    for (entry = cache->newest; entry; entry = entry->older) {
+        entry->next = buckets[entry->hash & (n - 1)];
+        buckets[entry->hash & (n - 1)] = entry;
     }
     return true;
 }
 
-void nh_cache_put(struct nh_cache *cache, struct nh_kept *kept)
+void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry)
 {
-    struct nh_kept *former, **bucket;
+    struct nh_cache_entry *former, **bucket;
 
-    kept->size += kept->answer.size;
-    if (kept->answer.ttl == 0 || kept->size > cache->limit || !grow(cache))
+    entry->size += entry->answer.size;
+    if (entry->answer.ttl == 0 || entry->size > cache->limit || !grow(cache))
         return;
-    kept->hash = hash_of(cache, kept->name, kept->type);
-    former = find(cache, kept->hash, kept->name, kept->type);
+    entry->hash = hash_of(cache, entry->name, entry->type);
+    former = find(cache, entry->hash, entry->name, entry->type);
     if (former)
         take_out(cache, former);
-    while (cache->oldest && cache->size + kept->size > cache->limit)
+    while (cache->oldest && cache->size + entry->size > cache->limit)
         take_out(cache, cache->oldest);
-    kept->since = (int64_t)time(NULL);
-    kept->until = kept->since + kept->answer.ttl;
-    kept->references++;
-    bucket = &cache->buckets[kept->hash & (cache->n_buckets - 1)];
-    kept->next = *bucket;
-    *bucket = kept;
-    link_newest(cache, kept);
-    cache->size += kept->size;
+    entry->since = (int64_t)time(NULL);
+    entry->until = entry->since + entry->answer.ttl;
+    entry->references++;
+    bucket = &cache->buckets[entry->hash & (cache->n_buckets - 1)];
+    entry->next = *bucket;
+    *bucket = entry;
+    link_newest(cache, entry);
+    cache->size += entry->size;
     cache->n++;
 }

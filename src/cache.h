@@ -8,7 +8,7 @@
 
 /* An answer to a question, shared by all who look at it: each holds a reference, and so does the
  * cache that has it. */
-struct nh_kept {
+struct nh_cache_entry {
     struct nh_answer answer; /* with the TTL that it came with */
     bool secure;
     /* private */
@@ -17,16 +17,16 @@ struct nh_kept {
     uint32_t hash;
     int64_t since, until; /* seconds of the wall clock */
     size_t size;
-    struct nh_kept *next; /* of the same bucket */
-    struct nh_kept *newer, *older;
+    struct nh_cache_entry *next; /* of the same bucket */
+    struct nh_cache_entry *newer, *older;
     char name[];
 };
 
 /* For the answer to a question, which is zeroed, with one reference, the caller's. NULL: no memory. */
-struct nh_kept *nh_kept_new(const char *name, uint16_t type, bool secure);
+struct nh_cache_entry *nh_cache_entry_new(const char *name, uint16_t type, bool secure);
 
 /* Gives a reference back; the last one frees it. NULL may be given. */
-void nh_kept_drop(struct nh_kept *kept);
+void nh_cache_entry_drop(struct nh_cache_entry *kept);
 
 /* limit: bytes; with 0 nothing is ever kept. seed: of chance, so that nobody can make names that
  * are hard to find. NULL: no memory. */
@@ -35,12 +35,12 @@ void nh_cache_free(struct nh_cache *cache);
 
 /* The answer with a reference for the caller, and the seconds that are left of its TTL; NULL when
  * there is none, or none any more. */
-struct nh_kept *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t type,
+struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t type,
                               uint32_t *ttl);
 
 /* Keeps a parsed answer for as long as its TTL says, in place of an older one. What was asked for
  * longest ago makes room. When memory is out it is not kept. */
-void nh_cache_put(struct nh_cache *cache, struct nh_kept *kept);
+void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *kept);
 
 #pragma GCC visibility pop
 

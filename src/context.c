@@ -21,12 +21,70 @@
 /* Creation, first use and deletion of contexts race between threads (rule 10). */
 static pthread_mutex_t context_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-/* Ours, set before anything of the user's (rule 4: dead servers cost 69 s and more without). */
+/* ---- the configuration ------------------------------------------------------------- */
+
+static char *copy(const char *s, bool *ok)
+{
+    char *text = s ? strdup(s) : NULL;
+
+    *ok = *ok && (text || !s);
+    return text;
+}
+
+struct nh_config *nh_config_copy(const struct nh_config *config)
+{
+    struct nh_config *c = calloc(1, sizeof *c);
+    struct nh_step *steps = calloc(config->n_steps + 1, sizeof *steps);
+    bool ok = c && steps;
+    size_t k;
+
+    if (!ok) {
+        free(c);
+        free(steps);
+        return NULL;
+    }
+    *c = *config;
+    c->steps = steps;
+    for (k = 0; k < c->n_steps; k++) {
+        steps[k].kind = config->steps[k].kind;
+        steps[k].a = copy(config->steps[k].a, &ok);
+        steps[k].b = copy(config->steps[k].b, &ok);
+        steps[k].label = copy(config->steps[k].label, &ok);
+    }
+    c->forwarders = copy(config->forwarders, &ok);
+    c->anchor_zone = copy(config->anchor_zone, &ok);
+    if (!ok) {
+        nh_config_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void nh_config_free(struct nh_config *c)
+{
+    size_t k;
+
+    if (!c)
+        return;
+    for (k = 0; k < c->n_steps; k++) {
+        free((char *)c->steps[k].a);
+        free((char *)c->steps[k].b);
+        free((char *)c->steps[k].label);
+    }
+    free((struct nh_step *)c->steps);
+    free((char *)c->forwarders);
+    free((char *)c->anchor_zone);
+    free(c);
+}
+
+/* Ours, set before anything of the user's. The first four decide how long a good answer is waited
+ * for and how long a silent server is remembered (rule 4). min-rtt and max-rtt are variables of the
+ * process in libunbound: every resolver must have the same ones. */
 static const struct nh_step defaults[] = {
-    {NH_STEP_DEFAULT, "infra-cache-max-rtt:", "2000", NULL},
+    {NH_STEP_DEFAULT, "infra-cache-max-rtt:", "12000", NULL},
     {NH_STEP_DEFAULT, "infra-host-ttl:", "60", NULL},
-    {NH_STEP_DEFAULT, "outbound-msg-retry:", "2", NULL},
-    {NH_STEP_DEFAULT, "max-sent-count:", "12", NULL},
+    {NH_STEP_DEFAULT, "outbound-msg-retry:", "5", NULL},
+    {NH_STEP_DEFAULT, "max-sent-count:", "32", NULL},
     {NH_STEP_DEFAULT, "trust-anchor-signaling:", "no", NULL},
     /* else addresses change places every second: an answer is to be the same each time */
     {NH_STEP_DEFAULT, "rrset-roundrobin:", "no", NULL},
@@ -45,14 +103,15 @@ static unsigned open_descriptors(void)
     return n;
 }
 
-/* The UDP sockets libunbound may have open at once. Two for each lookup: with none left a query waits,
+/* The UDP sockets libunbound may have open at once. Two for each young lookup, and as many for those that
+ * have waited for long and no longer keep others from starting. With none left a query waits,
  * which libunbound takes for the time that its server needs, until it takes good servers for dead
  * ones. With the TCP connections that is three quarters of what the limit on descriptors leaves, as
  * EMFILE is an instant SERVFAIL (rule 4). */
 static unsigned outgoing_range(unsigned max_pending)
 {
     struct rlimit limit;
-    unsigned want = max_pending < 512 ? 1024 : 2 * max_pending;
+    unsigned want = max_pending < 256 ? 1024 : 4 * max_pending;
     rlim_t used = open_descriptors(), room;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
@@ -188,7 +247,8 @@ static void fail(struct nh_err *err, enum nh_code code, const char *what, const 
     snprintf(err->message, sizeof err->message, "%s: %s", what, why);
 }
 
-static bool configure(struct ub_ctx *ctx, const struct nh_config *config, struct nh_err *err)
+static bool configure(struct ub_ctx *ctx, const struct nh_config *config, uint32_t without,
+                      struct nh_err *err)
 {
     unsigned range = outgoing_range(config->max_pending);
     char number[16], *why = NULL;
@@ -204,6 +264,13 @@ static bool configure(struct ub_ctx *ctx, const struct nh_config *config, struct
     for (i = 0; i < config->n_steps; i++) {
         const struct nh_step *step = &config->steps[i];
 
+        if (step->kind == NH_STEP_FORWARD) {
+            bool leave = without & 1;
+
+            without >>= 1;
+            if (leave)
+                continue;
+        }
         rc = apply(ctx, step, &why);
         if (rc != 0 && step->kind != NH_STEP_DEFAULT) {
             fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, step->label,
@@ -282,7 +349,7 @@ static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struc
 }
 
 struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
-                               struct nh_err *err)
+                               uint32_t without, struct nh_err *err)
 {
     struct ub_ctx *ctx;
 
@@ -292,7 +359,7 @@ struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_confi
         fail(err, NH_NO_MEMORY, "libunbound", "no context could be created");
     } else {
         ub_ctx_debugout(ctx, NULL);
-        if (!configure(ctx, config, err) || !initialise(ctx, config, err)) {
+        if (!configure(ctx, config, without, err) || !initialise(ctx, config, err)) {
             ub_ctx_delete(ctx);
             ctx = NULL;
         }

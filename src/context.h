@@ -36,9 +36,14 @@ struct nh_config {
 };
 
 /* A context that is ready to resolve, silent, on the event base. NULL and *err on failure
- * (NH_CONFIG naming the culprit, NH_NO_MEMORY). */
+ * (NH_CONFIG naming the culprit, NH_NO_MEMORY). without: the steps NH_STEP_FORWARD to leave out, a
+ * bit each, the first one's the lowest. */
 struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
-                               struct nh_err *err);
+                               uint32_t without, struct nh_err *err);
+
+/* A copy that owns its strings. NULL: no memory. */
+struct nh_config *nh_config_copy(const struct nh_config *config);
+void nh_config_free(struct nh_config *config);
 
 /* Also gives what the process has freed back to the system, where that is glibc's to do. */
 void nh_context_close(struct ub_ctx *ctx);

@@ -39,17 +39,33 @@ static void clean(char *s)
             *s = ' ';
 }
 
+static void set_error(struct nh_err *err, enum nh_code code, const char *format, va_list args)
+{
+    err->code = code;
+    err->permanent = code == NH_NO_MAIL || code == NH_NXDOMAIN || code == NH_INVALID_NAME ||
+                     code == NH_INVALID_MX;
+    err->expired = false;
+    vsnprintf(err->message, sizeof err->message, format, args);
+    clean(err->message);
+}
+
 void nh_fail(struct nh_err *err, enum nh_code code, const char *format, ...)
 {
     va_list args;
 
-    err->code = code;
-    err->permanent = code == NH_NO_MAIL || code == NH_NXDOMAIN || code == NH_INVALID_NAME ||
-                     code == NH_INVALID_MX;
     va_start(args, format);
-    vsnprintf(err->message, sizeof err->message, format, args);
+    set_error(err, code, format, args);
     va_end(args);
-    clean(err->message);
+}
+
+void nh_fail_expired(struct nh_err *err, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_error(err, NH_TIMEOUT, format, args);
+    va_end(args);
+    err->expired = true;
 }
 
 void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l)
@@ -155,6 +171,7 @@ void nh_walk_stop(struct nh_walk *w)
     unsigned i;
 
     nh_lookup_stop(&w->lookup);
+    nh_lookup_stop(&w->dname);
     for (i = 1; i <= w->n_links; i++)
         free(w->names[i]);
     w->n_links = 0;
@@ -178,26 +195,27 @@ static void ended(struct nh_walk *w, enum nh_code code)
     w->done(w->arg);
 }
 
-static void on_hop(void *arg, struct nh_lookup *l)
+static void on_hop(void *arg, struct nh_lookup *l);
+
+static void failed(struct nh_walk *w, const struct nh_lookup *l)
 {
-    struct nh_walk *w = arg;
+    w->failed = l;
+    if (w->n_links == 0)
+        w->first_secure = false;
+    w->all_secure = false;
+    ended(w, l->code);
+}
+
+/* Follows the alias that the CNAME question has found. */
+static void follow(struct nh_walk *w, bool secure)
+{
     char host[NH_HOST_MAX];
-    const char *target;
+    const char *target = w->lookup.answer.chain[1];
     bool loop;
 
-    nh_note(w->op, l, w->section);
     if (w->n_links == 0)
-        w->first_secure = l->code == NH_OK && l->secure;
-    if (l->code == NH_OK && l->answer.n_links == 0) {
-        ended(w, NH_OK); /* the end of the aliases: how it is denied lowers nothing */
-        return;
-    }
-    w->all_secure = w->all_secure && l->code == NH_OK && l->secure;
-    if (l->code != NH_OK) {
-        ended(w, l->code);
-        return;
-    }
-    target = l->answer.chain[1];
+        w->first_secure = secure;
+    w->all_secure = w->all_secure && secure;
     if (w->hosts_only) {
         w->reason = nh_name_from_dns(target, false, host);
         if (w->reason) {
@@ -213,7 +231,7 @@ static void on_hop(void *arg, struct nh_lookup *l)
         return;
     }
     w->n_links++;
-    if (w->stop_insecure && !l->secure)
+    if (w->stop_insecure && !secure)
         ended(w, NH_OK);
     else if (loop)
         ended(w, NH_CNAME_LOOP);
@@ -224,12 +242,47 @@ static void on_hop(void *arg, struct nh_lookup *l)
                         w->seconds, on_hop, w);
 }
 
+/* The status of the DNAME is that of the alias it makes. */
+static void on_dname(void *arg, struct nh_lookup *l)
+{
+    struct nh_walk *w = arg;
+
+    nh_note(w->op, l, w->section);
+    if (l->code == NH_OK && l->answer.n_records == 0)
+        l->code = NH_SERVFAIL; /* it was there a moment ago: a denial is no status of an alias */
+    if (l->code != NH_OK)
+        failed(w, l);
+    else
+        follow(w, l->secure);
+}
+
+static void on_hop(void *arg, struct nh_lookup *l)
+{
+    struct nh_walk *w = arg;
+
+    nh_note(w->op, l, w->section);
+    if (l->code != NH_OK) {
+        failed(w, l);
+    } else if (l->answer.n_links == 0) {
+        /* The end of the aliases: how it is denied lowers nothing. */
+        if (w->n_links == 0)
+            w->first_secure = l->secure;
+        ended(w, NH_OK);
+    } else if (l->answer.dname && !l->secure) {
+        /* The CNAME question below a DNAME is not answered by what is signed. */
+        nh_alias_start(w->op, &w->dname, &l->answer, on_dname, w);
+    } else {
+        follow(w, l->secure);
+    }
+}
+
 /* The fields up to stop_insecure are set by the caller. name must outlive the walk. */
 void nh_walk_start(struct nh_walk *w, const char *name)
 {
     w->first = name;
     w->n_links = 0;
     w->all_secure = true;
+    w->failed = NULL;
     nh_lookup_start(w->op->resolver, &w->lookup, name, NH_TYPE_CNAME, w->seconds, on_hop, w);
 }
 
@@ -251,7 +304,7 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
                 nh_walk_end(w), w->lookup.answer.chain[1], w->reason);
         break;
     default:
-        nh_lookup_error(err, subject, &w->lookup);
+        nh_lookup_error(err, subject, w->failed ? w->failed : &w->lookup);
         break;
     }
 }
@@ -259,7 +312,7 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
 /* A bogus alias into a chain that libunbound gives up on is just SERVFAIL to it. */
 const struct nh_lookup *nh_walk_culprit(const struct nh_walk *w, const struct nh_lookup *l)
 {
-    return l->code == NH_SERVFAIL && w->code == NH_BOGUS ? &w->lookup : l;
+    return l->code == NH_SERVFAIL && w->code == NH_BOGUS ? w->failed : l;
 }
 
 /* ---- gather_tlsa_names ------------------------------------------------------------------ */

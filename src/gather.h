@@ -61,6 +61,8 @@ struct nh_walk {
     bool hosts_only;             /* every name must be a host name (mox: ParseDomain) */
     bool stop_insecure;          /* end at an insecure alias */
     bool first_secure, all_secure;
+    struct nh_lookup dname;         /* for the status of an alias that a DNAME makes */
+    const struct nh_lookup *failed; /* which of the two lookups has failed */
     enum nh_code code;  /* NH_OK, _CNAME_LOOP, _CNAME_LIMIT, _INVALID_NAME, or the lookup's */
     const char *reason; /* of NH_INVALID_NAME */
     char *names[NH_DEST_LINKS + 2]; /* names[0] is not set: see first */
@@ -102,6 +104,7 @@ struct nh_family {
     bool answered; /* else the lookup says why not */
     bool whole;    /* secure as a whole: chain and addresses */
     bool own;      /* the status of the addresses (or their denial) alone */
+    bool expired;  /* not answered: the deadline of the call came first */
     uint16_t n;    /* addresses, in the lookup's answer */
     struct nh_lookup lookup;
 };
@@ -128,8 +131,12 @@ struct nh_ips {
     unsigned n_links;
     bool chain_secure;             /* every alias was; known after a walk or from a whole answer */
     unsigned waiting;              /* lookups under way */
+    struct nh_family *first;       /* its answer begins at the host and holds the chain */
     struct nh_family *again;       /* the one that was asked a second time */
     void (*next)(struct nh_ips *); /* when they are back */
+    /* NULL, or called when a family has secure addresses while the other is still out, with the name
+     * that has them */
+    void (*on_secure)(void *arg, const char *name);
 };
 
 /* Looked up and failed; not one that was stopped before. */
@@ -140,6 +147,10 @@ static inline bool nh_family_failed(const struct nh_family *f)
 
 void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *), void *arg);
 void nh_ips_stop(struct nh_ips *i);
+
+/* The deadline has come. Where one family has its answer and that is all there is to know, the call
+ * ends now as if the other had failed: done() is called and true returned. Else all is stopped. */
+bool nh_ips_expire(struct nh_ips *i);
 
 /* ---- gather_tlsa ------------------------------------------------------------------- */
 
@@ -158,10 +169,22 @@ struct nh_tlsas {
     struct nh_walk walk;
     char name[NH_HOST_MAX + 32]; /* _port._protocol.base */
     bool last;                   /* no other base domain to try */
+    struct nh_lookup early;      /* asked for before it was known to be needed */
+    char early_name[NH_HOST_MAX + 32];
+    struct nh_lookup *asked; /* one of the two: what on_tlsa() waits for */
 };
 
 void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void *), void *arg);
 void nh_tlsas_stop(struct nh_tlsas *t);
+
+/* Asks for the TLSA of base, a candidate base domain, before it is known whether they are needed
+ * (port and protocol are set). nh_tlsas_start() takes the answer when it comes to ask for that name.
+ * Without it, nothing of the answer counts, and no failure. Only the first call asks. */
+void nh_tlsas_ask_early(struct nh_tlsas *t, struct nh_resolver *r, const char *base);
+
+/* In place of nh_tlsas_start(), when the deadline has come: takes what was asked for early if it is
+ * there and all that is needed, else fails with NH_TIMEOUT. Never calls done(). */
+void nh_tlsas_expire(struct nh_tlsas *t, struct nh_resolver *r);
 
 /* ---- plan ---------------------------------------------------------------------------- */
 
@@ -203,6 +226,7 @@ struct nh_plan {
     struct nh_plan_host **hosts;
     size_t n_hosts, truncated, open;
     bool mx_authentic;
+    bool expired; /* the deadline came before all of it was known */
     struct nh_trace trace; /* of the destinations */
 };
 
@@ -234,6 +258,9 @@ size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4]);
 const char *nh_type_name(uint16_t type);
 void nh_fail(struct nh_err *err, enum nh_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same, because the deadline of the call has come: NH_TIMEOUT. */
+void nh_fail_expired(struct nh_err *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* The error of a lookup that did not succeed, told for subject (the caller's domain or host). */
 void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l);
 /* Counts an answer in: trace and ttl. */

@@ -124,6 +124,8 @@ static void on_mx_at_end(void *arg, struct nh_lookup *l)
 
     nh_note(&d->op, l, SECTION_MX);
     d->expanded_authentic = d->walk.all_secure && l->code == NH_OK && l->secure;
+    if (d->walk.n_links == 0) /* the first name's own answer is this one */
+        d->orig_authentic = d->expanded_authentic;
     if (l->code != NH_OK)
         nh_lookup_error(&d->op.err, d->domain, l);
     else if (l->answer.n_links)
@@ -151,9 +153,7 @@ static void on_walked(void *arg)
         nh_walk_error(w, &d->op.err, d->domain);
         finish(d);
     } else {
-        double seconds = nh_grace(&d->op, d->mx.code);
-
-        nh_lookup_start(d->op.resolver, &d->mx, d->expanded, NH_TYPE_MX, seconds, on_mx_at_end, d);
+        nh_lookup_start(d->op.resolver, &d->mx, d->expanded, NH_TYPE_MX, 0, on_mx_at_end, d);
     }
 }
 
@@ -165,7 +165,6 @@ static void walk(struct nh_dest *d)
     w->done = on_walked;
     w->arg = d;
     w->section = SECTION_ALIAS;
-    w->seconds = nh_grace(&d->op, d->mx.code);
     w->max_links = NH_DEST_LINKS;
     w->hosts_only = true;
     nh_walk_start(w, d->domain);
@@ -196,7 +195,8 @@ static void on_mx(void *arg, struct nh_lookup *l)
     const struct nh_answer *a = &l->answer;
 
     nh_note(&d->op, l, SECTION_MX);
-    if (l->code == NH_NO_MEMORY) {
+    if (l->code == NH_NO_MEMORY || l->code == NH_TIMEOUT) {
+        /* When no answer came, asking for an alias would only take as long again. */
         nh_lookup_error(&d->op.err, d->domain, l);
         finish(d);
     } else if (l->code != NH_OK || a->loop || a->n_links > NH_DEST_LINKS) {

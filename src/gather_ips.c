@@ -41,6 +41,18 @@ static bool set_end(struct nh_ips *i, const char *name, unsigned n_links)
 
 /* ---- the two families ---------------------------------------------------------------- */
 
+static void on_families(struct nh_ips *i);
+
+static bool odd(const struct nh_ips *i, const struct nh_family *f)
+{
+    return f->answered && (f->lookup.answer.loop || f->lookup.answer.n_links > i->max_links);
+}
+
+static const char *end_of(const struct nh_family *f)
+{
+    return f->lookup.answer.chain[f->lookup.answer.n_links];
+}
+
 static void on_family(void *arg, struct nh_lookup *l)
 {
     struct nh_ips *i = arg;
@@ -52,6 +64,8 @@ static void on_family(void *arg, struct nh_lookup *l)
     f->n = f->answered ? l->answer.n_records : 0;
     if (--i->waiting == 0)
         i->next(i);
+    else if (i->on_secure && i->next == on_families && f->n && f->whole && !odd(i, f))
+        i->on_secure(i->op.arg, end_of(f));
 }
 
 static void ask(struct nh_ips *i, struct nh_family *f, const char *name, double seconds)
@@ -64,6 +78,12 @@ static void ask(struct nh_ips *i, struct nh_family *f, const char *name, double 
 static bool failed(const struct nh_family *f)
 {
     return f->wanted && !f->answered;
+}
+
+/* Not wanted, or no answer came in time. */
+static bool timed_out(const struct nh_family *f)
+{
+    return !f->wanted || (!f->answered && f->lookup.code == NH_TIMEOUT);
 }
 
 /* The families the flags rest on: those with addresses; without any, all denials. */
@@ -197,6 +217,8 @@ static void on_own(struct nh_ips *i)
     i->v4.whole = i->v4.own && i->chain_secure;
     i->v6.whole = i->v6.own && i->chain_secure;
     i->authentic = i->host_authentic && own;
+    if (i->n_links == 0)
+        i->host_authentic = own;
     i->expanded_authentic = i->chain_secure && own;
     conclude(i);
 }
@@ -212,8 +234,12 @@ static void on_walked(void *arg)
         conclude(i); /* no alias, or not to be known: what failed is the address lookup */
         return;
     }
+    /* Without an alias the host's own status is that of its addresses. The status of the denial of
+     * a CNAME is another question's. */
     i->host_authentic = i->authentic = w->first_secure;
     i->expanded_authentic = i->chain_secure = w->all_secure;
+    if (w->n_links == 0 && w->code == NH_OK)
+        i->host_authentic = true; /* until on_own() knows */
     if (w->code != NH_OK) {
         nh_walk_error(w, &i->op.err, i->host);
         /* which of the two has failed on the same chain depends on the cache: forget it */
@@ -233,14 +259,13 @@ static void on_walked(void *arg)
 static void walk(struct nh_ips *i)
 {
     struct nh_walk *w = &i->walk;
-    bool timed_out = (failed(&i->v4) && i->v4.lookup.code == NH_TIMEOUT) ||
-                     (failed(&i->v6) && i->v6.lookup.code == NH_TIMEOUT);
+    bool late = (failed(&i->v4) && timed_out(&i->v4)) || (failed(&i->v6) && timed_out(&i->v6));
 
     w->op = &i->op;
     w->done = on_walked;
     w->arg = i;
     w->section = SECTION;
-    w->seconds = nh_grace(&i->op, timed_out ? NH_TIMEOUT : NH_OK);
+    w->seconds = nh_grace(&i->op, late ? NH_TIMEOUT : NH_OK);
     w->max_links = i->max_links;
     nh_walk_start(w, i->host);
 }
@@ -254,10 +279,15 @@ static void on_cname(void *arg, struct nh_lookup *l)
     bool again4, again6;
 
     nh_note(&i->op, l, SECTION);
-    /* not by a denial: then the alias has changed or was none */
     i->host_authentic = l->code == NH_OK && l->secure && l->answer.n_records;
     if (l->code != NH_OK) {
         nh_lookup_error(&i->op.err, i->host, l);
+        finish(i);
+        return;
+    }
+    if (l->answer.n_records == 0) {
+        /* A denial is no status of an alias: a host must not lose DANE by it. */
+        nh_fail(&i->op.err, NH_SERVFAIL, "%s: its alias changed while it was followed", i->host);
         finish(i);
         return;
     }
@@ -282,8 +312,8 @@ static void judge(struct nh_ips *i)
     } else if (i->n_links == 0) {
         conclude(i); /* insecure, or one family is: all flags false */
     } else {
-        nh_alias_start(&i->op, &i->cname,
-                       i->v4.answered ? &i->v4.lookup.answer : &i->v6.lookup.answer, on_cname, i);
+        /* Not the answer of a family that was asked again: that one begins at the chain's end. */
+        nh_alias_start(&i->op, &i->cname, &i->first->lookup.answer, on_cname, i);
     }
 }
 
@@ -296,21 +326,16 @@ static void on_again(struct nh_ips *i)
         walk(i); /* secure addresses behind a chain of which nothing is known */
 }
 
-static bool odd(const struct nh_ips *i, const struct nh_family *f)
-{
-    return f->answered && (f->lookup.answer.loop || f->lookup.answer.n_links > i->max_links);
-}
-
-static const char *end_of(const struct nh_family *f)
-{
-    return f->lookup.answer.chain[f->lookup.answer.n_links];
-}
-
 static void on_families(struct nh_ips *i)
 {
     struct nh_family *good = i->v4.answered ? &i->v4 : &i->v6;
     struct nh_family *other = good == &i->v4 ? &i->v6 : &i->v4;
 
+    i->first = good;
+    if (!good->answered && timed_out(&i->v4) && timed_out(&i->v6)) {
+        conclude(i); /* no answer came: it can tell nothing of an alias */
+        return;
+    }
     if (!good->answered || odd(i, &i->v4) || odd(i, &i->v6) ||
         (other->answered && strcmp(end_of(good), end_of(other)) != 0)) {
         walk(i);
@@ -319,7 +344,7 @@ static void on_families(struct nh_ips *i)
     if (!set_end(i, end_of(good), good->lookup.answer.n_links))
         return;
     i->chain_secure = i->v4.whole || i->v6.whole; /* either one proves it */
-    if (failed(other) && i->n_links) {
+    if (failed(other) && !timed_out(other) && i->n_links) {
         /* the chain, not the address, may be what libunbound gave up on */
         i->next = on_again;
         i->again = other;
@@ -351,6 +376,39 @@ void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *),
         ask(i, &i->v6, i->host, 0);
     if (i->v4.wanted)
         ask(i, &i->v4, i->host, 0);
+}
+
+/* A family that is still out has failed. */
+static void expire_family(struct nh_family *f)
+{
+    if (!f->wanted || f->lookup.state == NH_DONE)
+        return;
+    nh_lookup_expire(&f->lookup);
+    f->answered = false;
+    f->expired = true;
+    f->n = 0;
+}
+
+bool nh_ips_expire(struct nh_ips *i)
+{
+    struct nh_family *good = i->v4.answered ? &i->v4 : &i->v6;
+
+    if (i->next == on_families && i->waiting == 1 && good->answered && good->n && !odd(i, good)) {
+        expire_family(&i->v4);
+        expire_family(&i->v6);
+        i->waiting = 0;
+        i->first = good;
+        /* Of an alias that is not secure the status would have to be asked for. */
+        if (good->whole || good->lookup.answer.n_links == 0) {
+            if (set_end(i, end_of(good), good->lookup.answer.n_links)) {
+                i->chain_secure = good->whole;
+                judge(i);
+            }
+            return true;
+        }
+    }
+    nh_ips_stop(i);
+    return false;
 }
 
 void nh_ips_stop(struct nh_ips *i)

@@ -82,16 +82,17 @@ static void on_walked(void *arg)
     struct nh_tlsas *t = arg;
     struct nh_walk *w = &t->walk;
 
-    if (w->n_links == 0 && t->lookup.code != NH_OK) {
+    if (w->n_links == 0 && t->asked->code != NH_OK) {
         /* no alias, or not to be known: what failed is the TLSA lookup */
-        nh_lookup_error(&t->op.err, t->host, nh_walk_culprit(w, &t->lookup));
+        nh_lookup_error(&t->op.err, t->host, nh_walk_culprit(w, t->asked));
         fail(t);
     } else if (w->code != NH_OK) {
         nh_walk_error(w, &t->op.err, t->host);
         fail(t);
-    } else if (w->lookup.answer.n_links) {
+    } else if (!w->all_secure) {
         next_base(t); /* an insecure alias: followed no further */
     } else {
+        t->asked = &t->lookup;
         nh_lookup_start(t->op.resolver, &t->lookup, nh_walk_end(w), NH_TYPE_TLSA, w->seconds,
                         on_end, t);
     }
@@ -106,7 +107,6 @@ static void walk(struct nh_tlsas *t)
     w->done = on_walked;
     w->arg = t;
     w->section = SECTION;
-    w->seconds = nh_grace(&t->op, t->lookup.code);
     w->max_links = NH_TLSA_LINKS;
     w->stop_insecure = true;
     nh_walk_start(w, t->name);
@@ -114,30 +114,56 @@ static void walk(struct nh_tlsas *t)
 
 /* ---- the usual way ------------------------------------------------------------------ */
 
+static bool odd(const struct nh_answer *a)
+{
+    return a->loop || a->n_links > NH_TLSA_LINKS;
+}
+
 static void on_tlsa(void *arg, struct nh_lookup *l)
 {
     struct nh_tlsas *t = arg;
-    bool odd = l->answer.loop || l->answer.n_links > NH_TLSA_LINKS;
 
     nh_note(&t->op, l, SECTION);
-    if (l->code == NH_NO_MEMORY) {
+    if (l->code == NH_NO_MEMORY || l->code == NH_TIMEOUT) {
+        /* When no answer came, asking for an alias would only take as long again. */
         nh_lookup_error(&t->op.err, t->host, l);
         fail(t);
-    } else if (l->code != NH_OK || odd) {
+    } else if (l->code != NH_OK || odd(&l->answer)) {
         walk(t);
     } else {
         take(t, l);
     }
 }
 
+/* False: longer than any DNS name, so that nothing can be there. */
+static bool set_name(const struct nh_tlsas *t, char name[NH_HOST_MAX + 32], const char *base)
+{
+    int n = snprintf(name, NH_HOST_MAX + 32, "_%u._%s.%s", t->port, t->protocol, base);
+
+    return n <= NH_HOST_MAX - 1;
+}
+
+static bool asked_early(const struct nh_tlsas *t)
+{
+    return t->early.state != NH_IDLE && strcmp(t->early_name, t->name) == 0;
+}
+
 static void ask(struct nh_tlsas *t)
 {
-    int n = snprintf(t->name, sizeof t->name, "_%u._%s.%s", t->port, t->protocol, t->base);
-
-    if (n > NH_HOST_MAX - 1)
-        next_base(t); /* longer than any DNS name: nothing can be there */
-    else
+    if (!set_name(t, t->name, t->base)) {
+        next_base(t);
+    } else if (asked_early(t) && nh_lookup_adopt(&t->early, on_tlsa, t)) {
+        t->asked = &t->early;
+    } else {
+        t->asked = &t->lookup;
         nh_lookup_start(t->op.resolver, &t->lookup, t->name, NH_TYPE_TLSA, 0, on_tlsa, t);
+    }
+}
+
+void nh_tlsas_ask_early(struct nh_tlsas *t, struct nh_resolver *r, const char *base)
+{
+    if (t->early.state == NH_IDLE && set_name(t, t->early_name, base))
+        nh_lookup_ask_early(r, &t->early, t->early_name, NH_TYPE_TLSA);
 }
 
 static void next_base(struct nh_tlsas *t)
@@ -152,6 +178,14 @@ static void next_base(struct nh_tlsas *t)
     ask(t);
 }
 
+/* The first base domain. */
+static void set_base(struct nh_tlsas *t)
+{
+    t->last = !t->expanded_authentic || !t->expanded_host[0] ||
+              strcmp(t->host, t->expanded_host) == 0;
+    nh_copy(t->base, sizeof t->base, t->last ? t->host : t->expanded_host);
+}
+
 /* mox GatherTLSA. */
 void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void *), void *arg)
 {
@@ -163,16 +197,40 @@ void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void
         finish(t);
         return;
     }
-    t->last = !t->expanded_authentic || !t->expanded_host[0] ||
-              strcmp(t->host, t->expanded_host) == 0;
-    if (!t->last)
-        nh_copy(t->base, sizeof t->base, t->expanded_host);
+    set_base(t);
     ask(t);
+}
+
+static void expired(void *arg)
+{
+    (void)arg;
+}
+
+void nh_tlsas_expire(struct nh_tlsas *t, struct nh_resolver *r)
+{
+    const struct nh_lookup *l = &t->early;
+    bool known;
+
+    t->op.resolver = r;
+    t->op.done = expired;
+    set_base(t);
+    known = set_name(t, t->name, t->base) && asked_early(t) && l->state == NH_DONE &&
+            l->code == NH_OK && !odd(&l->answer);
+    /* Where there is none, another base domain may have to be asked. */
+    if (known && (t->last || (l->secure && l->answer.n_records))) {
+        nh_note(&t->op, l, SECTION);
+        take(t, l);
+        return;
+    }
+    nh_fail_expired(&t->op.err, "%s: the deadline came before its TLSA were known", t->host);
+    nh_copy(t->base, sizeof t->base, t->host);
+    t->dane_required = true; /* as of any lookup that failed */
 }
 
 void nh_tlsas_stop(struct nh_tlsas *t)
 {
     nh_lookup_stop(&t->lookup);
+    nh_lookup_stop(&t->early);
     nh_walk_stop(&t->walk);
     free(t->records);
     t->records = t->unusable = NULL;

@@ -14,6 +14,8 @@
 #include <unbound-event.h>
 #include <uv.h>
 
+#define FRESH 10000000u /* nanoseconds for which a look at the sockets holds */
+
 /* One libunbound event: a descriptor, a time-out, or both. */
 struct event {
     struct ub_event ub; /* first: libunbound sees only this */
@@ -44,6 +46,7 @@ struct nh_loop {
     struct ub_event_base base; /* first: libunbound sees only this */
     uv_loop_t uv;
     bool stale;
+    uint64_t collected;  /* nanoseconds: when the sockets were last looked at */
     struct events ready; /* something has come */
     struct events late;  /* the time is up; after them, as what came may be what it waits for */
     struct events soon;  /* time-outs of no time: libunbound begins each query to a server so */
@@ -304,9 +307,25 @@ static bool dispatch(struct events *queue)
     return true;
 }
 
+/* A host that was late has both: answers in the sockets, and time-outs for them. The answers go
+ * first, also those that came since the sockets were last looked at. */
+bool nh_loop_settled(struct nh_loop *loop)
+{
+    if (!TAILQ_EMPTY(&loop->ready))
+        return false;
+    if (uv_hrtime() - loop->collected < FRESH)
+        return true;
+    nh_loop_collect(loop, false);
+    return TAILQ_EMPTY(&loop->ready);
+}
+
 bool nh_loop_dispatch(struct nh_loop *loop)
 {
-    return dispatch(&loop->soon) || dispatch(&loop->ready) || dispatch(&loop->late);
+    if (dispatch(&loop->soon) || dispatch(&loop->ready))
+        return true;
+    if (TAILQ_EMPTY(&loop->late))
+        return false;
+    return dispatch(nh_loop_settled(loop) ? &loop->late : &loop->ready);
 }
 
 bool nh_loop_dispatch_soon(struct nh_loop *loop)
@@ -432,6 +451,7 @@ void nh_loop_collect(struct nh_loop *loop, bool block)
 {
     loop->stale = false;
     uv_run(&loop->uv, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    loop->collected = uv_hrtime();
 }
 
 bool nh_loop_stale(const struct nh_loop *loop)

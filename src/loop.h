@@ -46,6 +46,10 @@ bool nh_loop_dispatch_soon(struct nh_loop *loop);
 
 bool nh_loop_ready(const struct nh_loop *loop);
 
+/* True when no answer waits, in no socket either. Looks at the sockets if the last look was a while
+ * ago. */
+bool nh_loop_settled(struct nh_loop *loop);
+
 /* A one-shot timer of ours: fn(arg) is called from inside nh_loop_collect() and must not call
  * libunbound. NULL when memory is out. Owned by the loop until nh_timer_stop() or until it has
  * fired. */

@@ -127,18 +127,18 @@ static void expire(struct nh_request *request)
 {
     switch (request->kind) {
     case NH_DESTINATIONS:
-        nh_fail(&request->err, NH_TIMEOUT, "%s: the deadline came before its mail hosts were known",
-                request->dest.domain);
+        nh_fail_expired(&request->err, "%s: the deadline came before its mail hosts were known",
+                        request->dest.domain);
         nh_dest_stop(&request->dest);
         break;
     case NH_IPS:
-        nh_fail(&request->err, NH_TIMEOUT, "%s: the deadline came before its addresses were known",
-                request->ips.host);
+        nh_fail_expired(&request->err, "%s: the deadline came before its addresses were known",
+                        request->ips.host);
         nh_ips_stop(&request->ips);
         break;
     case NH_TLSA:
-        nh_fail(&request->err, NH_TIMEOUT, "%s: the deadline came before its TLSA were known",
-                request->tlsas.host);
+        nh_fail_expired(&request->err, "%s: the deadline came before its TLSA were known",
+                        request->tlsas.host);
         nh_tlsas_stop(&request->tlsas);
         request->tlsas.dane_required = true;
         break;

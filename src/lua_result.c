@@ -83,6 +83,8 @@ static void set_error_fields(lua_State *L, const struct nh_err *err)
     set_string(L, "code", nh_code_name(err->code));
     set_string(L, "message", err->message);
     set_boolean(L, "permanent", err->permanent);
+    if (err->expired)
+        set_boolean(L, "expired", true);
     set_metatable(L, PREFIX "error");
 }
 
@@ -147,6 +149,7 @@ static void set_failed(lua_State *L, const struct nh_ips *i, const struct nh_fam
     if (!nh_family_failed(f))
         return;
     nh_lookup_error(&err, i->host, &f->lookup);
+    err.expired = f->expired;
     push_error_table(L, &err);
     lua_setfield(L, -2, key);
 }
@@ -307,6 +310,8 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
             set_string(L, "expanded_next_hop", p->hosts[0]->ips.expanded);
     }
     set_boolean(L, "mx_authentic", p->mx_authentic);
+    if (p->expired)
+        set_boolean(L, "expired", true);
     if (p->truncated)
         set_integer(L, "truncated", (lua_Integer)p->truncated);
     for (k = 0; k < p->n_hosts; k++) {

@@ -30,6 +30,7 @@
 #define NH_TYPE_MX 15
 #define NH_TYPE_AAAA 28
 #define NH_TYPE_DNAME 39
+#define NH_TYPE_DS 43
 #define NH_TYPE_RRSIG 46
 #define NH_TYPE_NSEC 47
 #define NH_TYPE_DNSKEY 48
@@ -61,6 +62,7 @@ enum nh_code {
 struct nh_err {
     enum nh_code code; /* NH_OK: no error */
     bool permanent;
+    bool expired;      /* the deadline of the call caused it */
     char message[400]; /* one line */
 };
 

@@ -33,7 +33,9 @@ static void close_host(struct nh_plan_host *h, enum nh_tls tls)
     keep_ttl(&h->has_ttl, &h->ttl, &h->ips.op);
     if (h->asked_tlsa)
         keep_ttl(&h->has_ttl, &h->ttl, &h->tlsa.op);
-    if (--p->open == 0)
+    else
+        nh_lookup_stop(&h->tlsa.early);
+    if (--p->open == 0 && !p->expired)
         finish(p);
 }
 
@@ -177,17 +179,21 @@ static void on_tlsa(void *arg)
 
 /* ---- one host: addresses, then TLSA ----------------------------------------------------- */
 
-/* RFC 7672 2.2.2: is TLSA to be asked for, and where? Behind an insecure MX it is not (2.2.1),
- * unless the caller wants so. */
+/* May TLSA records count at all? Not behind an insecure MX (RFC 7672 2.2.1), unless the caller wants
+ * so. */
+static bool may_have_dane(const struct nh_plan *p)
+{
+    return !p->literal &&
+           (!p->dest.have_mx || p->dest.expanded_authentic || p->dane_behind_insecure_mx);
+}
+
+/* RFC 7672 2.2.2: is TLSA to be asked for, and where? */
 static bool wants_tlsa(struct nh_plan_host *h)
 {
-    const struct nh_plan *p = h->plan;
     const struct nh_ips *i = &h->ips;
     bool secure = (i->v4.n && i->v4.whole) || (i->v6.n && i->v6.whole);
 
-    if (p->literal)
-        return false;
-    if (p->dest.have_mx && !p->dest.expanded_authentic && !p->dane_behind_insecure_mx)
+    if (!may_have_dane(h->plan))
         return false;
     if (!secure && !(i->alias && i->host_authentic))
         return false;
@@ -196,9 +202,16 @@ static bool wants_tlsa(struct nh_plan_host *h)
         h->tlsa.expanded_authentic = true;
         nh_copy(h->tlsa.expanded_host, sizeof h->tlsa.expanded_host, i->expanded);
     } /* else a secure alias into an insecure zone: the alias alone is the base domain */
-    h->tlsa.port = p->port;
-    nh_copy(h->tlsa.protocol, sizeof h->tlsa.protocol, "tcp");
     return true;
+}
+
+/* One family has secure addresses at that name, which will be the first base domain: no need to wait
+ * for the other family. */
+static void on_secure(void *arg, const char *name)
+{
+    struct nh_plan_host *h = arg;
+
+    nh_tlsas_ask_early(&h->tlsa, h->plan->op.resolver, name);
 }
 
 static void on_ips(void *arg)
@@ -210,7 +223,12 @@ static void on_ips(void *arg)
     } else if (wants_tlsa(h)) {
         h->asked_tlsa = true;
         h->tlsa.op.trace = h->ips.op.trace;
-        nh_tlsas_start(&h->tlsa, h->plan->op.resolver, on_tlsa, h);
+        if (h->plan->expired) {
+            nh_tlsas_expire(&h->tlsa, h->plan->op.resolver);
+            on_tlsa(h);
+        } else {
+            nh_tlsas_start(&h->tlsa, h->plan->op.resolver, on_tlsa, h);
+        }
     } else {
         without_dane(h, NH_TLS_MAY);
     }
@@ -244,6 +262,16 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
     if (p->op.trace)
         h->ips.op.trace = &h->trace;
     set_dialed(p, &h->ips, name);
+    h->tlsa.port = p->port;
+    nh_copy(h->tlsa.protocol, sizeof h->tlsa.protocol, "tcp");
+    if (may_have_dane(p))
+        h->ips.on_secure = on_secure;
+    /* Behind a secure MX the host is likely to be secure, too: TLSA is asked for side by side with
+     * the addresses, which saves a round trip. RFC 7672 2.2.2 warns of relying on such an answer, or
+     * of failing over it, before the addresses are known to be secure; nothing here does. */
+    if (p->dest.have_mx && p->dest.expanded_authentic &&
+        !nh_resolver_knows_insecure(p->op.resolver, first))
+        nh_tlsas_ask_early(&h->tlsa, p->op.resolver, first);
     nh_ips_start(&h->ips, p->op.resolver, on_ips, h);
 }
 
@@ -314,33 +342,33 @@ void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *
     nh_dest_start(&p->dest, r, on_dest, p);
 }
 
+/* Ends a host with what is known of it. */
+static void expire_host(struct nh_plan_host *h)
+{
+    if (!h->asked_tlsa && nh_ips_expire(&h->ips))
+        return;
+    if (h->asked_tlsa)
+        nh_tlsas_stop(&h->tlsa);
+    h->tlsa.dane_required = h->asked_tlsa; /* as of any lookup that failed */
+    nh_fail_expired(&h->tlsa.op.err, "%s: the deadline came before all of it was looked up",
+                    h->ips.host);
+    skip_host(h, &h->tlsa.op.err);
+}
+
 void nh_plan_expire(struct nh_plan *p)
 {
     size_t k;
 
+    p->expired = true;
     if (!p->hosts) {
         nh_dest_stop(&p->dest);
-        nh_fail(&p->op.err, NH_TIMEOUT, "%s: the deadline came before its mail hosts were known",
-                p->domain);
+        nh_fail_expired(&p->op.err, "%s: the deadline came before its mail hosts were known",
+                        p->domain);
         return;
     }
-    for (k = 0; k < p->n_hosts; k++) {
-        struct nh_plan_host *h = p->hosts[k];
-
-        if (h->done)
-            continue;
-        h->done = true;
-        h->tls = NH_TLS_SKIP;
-        h->err = &h->tlsa.op.err;
-        nh_fail(&h->tlsa.op.err, NH_TIMEOUT, "%s: the deadline came before all of it was looked up",
-                h->ips.host);
-        if (h->asked_tlsa) {
-            nh_tlsas_stop(&h->tlsa);
-            h->tlsa.dane_required = true; /* as of any lookup that failed */
-        } else {
-            nh_ips_stop(&h->ips);
-        }
-    }
+    for (k = 0; k < p->n_hosts; k++)
+        if (!p->hosts[k]->done)
+            expire_host(p->hosts[k]);
 }
 
 void nh_plan_stop(struct nh_plan *p)

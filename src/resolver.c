@@ -11,16 +11,17 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define BATCH 16 /* events; some 2 ms, by which a query may be late */
+#define BATCH 16  /* events; some 2 ms, by which a query may be late */
+#define LATE 1.0  /* seconds by which the host may call us late */
 
 void nh_resolver_enter(struct nh_resolver *r)
 {
-    nh_guard_enter(&r->guard);
+    nh_sigpipe_enter(&r->sigpipe);
 }
 
 void nh_resolver_leave(struct nh_resolver *r)
 {
-    nh_guard_leave(&r->guard);
+    nh_sigpipe_leave(&r->sigpipe);
 }
 
 static bool seed(struct nh_resolver *r)
@@ -38,58 +39,68 @@ static void no_memory(struct nh_err *err)
     nh_copy(err->message, sizeof err->message, "resolver: no memory or no descriptors left");
 }
 
-static char *copy(const char *s)
-{
-    return s ? strdup(s) : NULL;
-}
-
-/* Lookups under way have half of libunbound's sockets, with those that were given up, whose queries
- * run on, three quarters; the rest is for what validation asks (rule 4). */
+/* A lookup keeps others from starting for NH_YOUNG seconds; after that the sockets of libunbound are
+ * the limit. Half of them are for young lookups, a quarter is for what validation asks (rule 4). */
 static void set_limits(struct nh_resolver *r, unsigned max_pending, unsigned sockets)
 {
     r->max_running = sockets / 2 < max_pending ? sockets / 2 : max_pending;
-    r->max_tickets = sockets - sockets / 4;
+    r->max_queries = sockets - sockets / 4;
+    r->reserve = sockets / 8;
     if (r->max_running == 0)
         r->max_running = 1;
-    if (r->max_tickets == 0)
-        r->max_tickets = 1;
+    if (r->max_queries == 0)
+        r->max_queries = 1;
+}
+
+static struct nh_resolver *new_resolver(void)
+{
+    struct nh_resolver *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return NULL;
+    TAILQ_INIT(&r->draining);
+    TAILQ_INIT(&r->queued);
+    TAILQ_INIT(&r->queued_first);
+    TAILQ_INIT(&r->ready);
+    TAILQ_INIT(&r->overdue);
+    TAILQ_INIT(&r->awaiting);
+    TAILQ_INIT(&r->young);
+    TAILQ_INIT(&r->aged);
+    TAILQ_INIT(&r->old);
+    TAILQ_INIT(&r->others);
+    TAILQ_INIT(&r->released);
+    TAILQ_INIT(&r->free_list);
+    r->pid = getpid();
+    return r;
 }
 
 struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_err *err)
 {
-    struct nh_resolver *r = calloc(1, sizeof *r);
+    struct nh_resolver *r = new_resolver();
 
     if (!r) {
         no_memory(err);
         return NULL;
     }
-    TAILQ_INIT(&r->queued);
-    TAILQ_INIT(&r->ready);
-    TAILQ_INIT(&r->aside);
-    LIST_INIT(&r->tickets);
-    LIST_INIT(&r->given_back);
-    LIST_INIT(&r->spare);
-    r->pid = getpid();
     r->timeout = config->timeout;
-    r->forwarders = copy(config->forwarders);
-    r->anchor_zone = copy(config->anchor_zone);
+    r->config = nh_config_copy(config);
     r->loop = nh_loop_new();
-    if (!r->loop || !seed(r) || (config->forwarders && !r->forwarders) ||
-        (config->anchor_zone && !r->anchor_zone)) {
+    if (!r->loop || !seed(r) || !r->config) {
         no_memory(err);
         nh_resolver_free(r);
         return NULL;
     }
     nh_resolver_enter(r);
-    (void)nh_resolver_guarded(r);
-    r->ctx = nh_context_open(nh_loop_base(r->loop), config, err);
+    r->main = nh_context_new(r, 0, err);
     nh_resolver_leave(r);
-    if (!r->ctx) {
+    if (!r->main) {
+        if (err->code == NH_NO_MEMORY)
+            no_memory(err);
         nh_resolver_free(r);
         return NULL;
     }
-    set_limits(r, config->max_pending, nh_context_sockets(r->ctx));
-    r->cache = nh_cache_new(nh_context_cache_size(r->ctx), nh_resolver_random(r));
+    set_limits(r, config->max_pending, nh_context_sockets(r->main->ub));
+    r->cache = nh_cache_new(nh_context_cache_size(r->main->ub), nh_resolver_random(r));
     if (!r->cache) {
         no_memory(err);
         nh_resolver_free(r);
@@ -112,9 +123,22 @@ void nh_resolver_abandon(struct nh_resolver *r)
     if (r->abandoned)
         return;
     r->abandoned = true;
-    nh_lookup_stop(&r->probe);
     r->next_abandoned = abandoned;
     abandoned = r;
+}
+
+static void free_contexts(struct nh_resolver *r)
+{
+    struct nh_context *c;
+
+    nh_recheck_free(r);
+    while ((c = TAILQ_FIRST(&r->draining)) != NULL) {
+        TAILQ_REMOVE(&r->draining, c, link);
+        nh_context_free(r, c);
+    }
+    nh_context_free(r, r->fresh);
+    nh_context_free(r, r->main);
+    r->main = r->fresh = NULL;
 }
 
 void nh_resolver_free(struct nh_resolver *r)
@@ -124,18 +148,17 @@ void nh_resolver_free(struct nh_resolver *r)
     if (r->abandoned)
         return;
     nh_resolver_enter(r);
-    nh_lookup_stop(&r->probe);
-    if (r->ctx)
-        nh_context_close(nh_resolver_guarded(r));
-    r->guard.written = true; /* TLS says goodbye on connections that are closed */
+    free_contexts(r);
     nh_loop_free(r->loop);
     nh_resolver_leave(r);
     nh_cache_free(r->cache);
-    nh_tickets_free(&r->tickets);
-    nh_tickets_free(&r->given_back);
-    nh_tickets_free(&r->spare);
-    free(r->forwarders);
-    free(r->anchor_zone);
+    nh_queries_free(&r->young);
+    nh_queries_free(&r->aged);
+    nh_queries_free(&r->old);
+    nh_queries_free(&r->others);
+    nh_queries_free(&r->released);
+    nh_queries_free(&r->free_list);
+    nh_config_free(r->config);
     free(r);
 }
 
@@ -146,11 +169,70 @@ static bool dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop *))
 {
     if (!nh_loop_ready(r->loop))
         return false;
-    (void)nh_resolver_guarded(r);
+    nh_sigpipe_hold(&r->sigpipe);
     if (!next(r->loop))
         return false;
-    r->guard.written = true;
+    r->sigpipe.written = true;
     return true;
+}
+
+/* ---- the time ---------------------------------------------------------------------- */
+
+static void on_tick(void *arg)
+{
+    ((struct nh_resolver *)arg)->tick = NULL;
+}
+
+/* Wakes the host when a query comes of age: when one that waits in the queue may start for it, or when
+ * it is asked in a fresh context, too. */
+static void set_tick(struct nh_resolver *r)
+{
+    const struct nh_query *q = TAILQ_FIRST(&r->young);
+    bool queued = !TAILQ_EMPTY(&r->queued) || !TAILQ_EMPTY(&r->queued_first);
+    double at, now;
+
+    if (queued && q) {
+        at = q->sent + NH_YOUNG;
+    } else {
+        if (!TAILQ_EMPTY(&r->aged))
+            q = TAILQ_FIRST(&r->aged);
+        if (!q)
+            return;
+        at = q->sent + NH_HEDGE;
+    }
+    if (r->tick && r->tick_at <= at)
+        return;
+    nh_timer_stop(r->tick);
+    now = nh_now();
+    r->tick_at = at;
+    r->tick = nh_timer_start(r->loop, at > now ? at - now : 0, on_tick, r);
+}
+
+/* Did the host come late? Then servers seem to have been slow, to libunbound, which may take them for
+ * dead. */
+static void notice_lateness(struct nh_resolver *r)
+{
+    double now;
+
+    if (r->due <= 0)
+        return;
+    now = nh_now();
+    if (now - r->due > LATE) {
+        r->lateness += now - r->due;
+        r->trouble = now + 75;
+    }
+    r->due = 0;
+}
+
+static void set_due(struct nh_resolver *r)
+{
+    double seconds;
+
+    if (r->stats.running == 0)
+        return;
+    seconds = nh_resolver_timeout(r);
+    if (seconds >= 0)
+        r->due = nh_now() + seconds;
 }
 
 void nh_resolver_drain(struct nh_resolver *r)
@@ -168,6 +250,7 @@ void nh_resolver_drain(struct nh_resolver *r)
     /* While something is ready nobody waits, and the kernel would tell of all of it once more. */
     if (nh_loop_stale(r->loop) && !nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
+    set_tick(r);
 }
 
 static void on_alarm(void *arg)
@@ -191,6 +274,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     struct nh_lookup *l;
     unsigned left = 0; /* of a batch; none, so that what an earlier run has left comes first */
 
+    notice_lateness(r);
     nh_lookup_send_queued(r);
     if (seconds > 0 && !nh_loop_ready(r->loop) && TAILQ_EMPTY(&r->ready))
         wait(r, seconds);
@@ -206,19 +290,30 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
             nh_lookup_send_queued(r);
             left = BATCH;
             continue;
+        } else if (!TAILQ_EMPTY(&r->overdue)) {
+            /* Answers that wait in the sockets come before the end of a lookup's time. */
+            if (nh_loop_settled(r->loop))
+                nh_lookup_end_overdue(r);
         } else {
             break;
         }
         if (until > 0 && nh_now() >= until)
             break;
     }
+    nh_query_age(r);
+    nh_lookup_send_queued(r);
+    nh_recheck_tidy(r);
     if (nh_loop_stale(r->loop))
         nh_loop_collect(r->loop, false);
+    set_tick(r);
+    set_due(r);
 }
 
 double nh_resolver_timeout(struct nh_resolver *r)
 {
-    return TAILQ_EMPTY(&r->ready) && !nh_lookup_can_send(r) ? nh_loop_timeout(r->loop) : 0;
+    return TAILQ_EMPTY(&r->ready) && TAILQ_EMPTY(&r->overdue) && !nh_lookup_can_send(r)
+               ? nh_loop_timeout(r->loop)
+               : 0;
 }
 
 int nh_resolver_fd(const struct nh_resolver *r)
@@ -235,6 +330,21 @@ struct nh_timer *nh_resolver_timer(struct nh_resolver *r, double seconds, void (
 double nh_resolver_lookup_timeout(const struct nh_resolver *r)
 {
     return r->timeout;
+}
+
+static bool is_insecure(struct nh_resolver *r, const char *name, uint16_t type)
+{
+    uint32_t ttl;
+    struct nh_cache_entry *entry = nh_cache_find(r->cache, name, type, &ttl);
+    bool insecure = entry && !entry->secure;
+
+    nh_cache_entry_drop(entry);
+    return insecure;
+}
+
+bool nh_resolver_knows_insecure(struct nh_resolver *r, const char *host)
+{
+    return is_insecure(r, host, NH_TYPE_A) || is_insecure(r, host, NH_TYPE_AAAA);
 }
 
 /* xorshift64*: spreads load, keeps no secret. */

@@ -7,38 +7,38 @@
 
 #include <time.h>
 
-void nh_guard_enter(struct nh_guard *guard)
+void nh_sigpipe_enter(struct nh_sigpipe *sigpipe)
 {
-    guard->depth++;
+    sigpipe->depth++;
 }
 
-void nh_guard_hold(struct nh_guard *guard)
+void nh_sigpipe_hold(struct nh_sigpipe *sigpipe)
 {
     sigset_t pipe, pending;
 
-    if (guard->held || guard->depth == 0)
+    if (sigpipe->held || sigpipe->depth == 0)
         return;
-    guard->held = true;
+    sigpipe->held = true;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
-    guard->was_pending = false;
-    pthread_sigmask(SIG_BLOCK, &pipe, &guard->old);
-    if (sigismember(&guard->old, SIGPIPE) && sigpending(&pending) == 0)
-        guard->was_pending = sigismember(&pending, SIGPIPE);
+    sigpipe->was_pending = false;
+    pthread_sigmask(SIG_BLOCK, &pipe, &sigpipe->old);
+    if (sigismember(&sigpipe->old, SIGPIPE) && sigpending(&pending) == 0)
+        sigpipe->was_pending = sigismember(&pending, SIGPIPE);
 }
 
-void nh_guard_leave(struct nh_guard *guard)
+void nh_sigpipe_leave(struct nh_sigpipe *sigpipe)
 {
     static const struct timespec at_once = {0, 0};
     sigset_t pipe;
 
-    if (--guard->depth > 0 || !guard->held)
+    if (--sigpipe->depth > 0 || !sigpipe->held)
         return;
-    if (guard->written && !guard->was_pending) {
+    if (sigpipe->written && !sigpipe->was_pending) {
         sigemptyset(&pipe);
         sigaddset(&pipe, SIGPIPE);
         sigtimedwait(&pipe, NULL, &at_once);
     }
-    pthread_sigmask(SIG_SETMASK, &guard->old, NULL);
-    guard->held = guard->written = false;
+    pthread_sigmask(SIG_SETMASK, &sigpipe->old, NULL);
+    sigpipe->held = sigpipe->written = false;
 }

@@ -8,19 +8,19 @@
 #pragma GCC visibility push(hidden)
 
 /* Zero before the first use. */
-struct nh_guard {
+struct nh_sigpipe {
     sigset_t old;
     unsigned depth;
     bool held, was_pending;
-    bool written; /* set by the caller: something may have been sent since nh_guard_hold() */
+    bool written; /* set by the caller: something may have been sent since nh_sigpipe_hold() */
 };
 
 /* A bracket round what may call libunbound; nests. */
-void nh_guard_enter(struct nh_guard *guard);
-void nh_guard_leave(struct nh_guard *guard);
+void nh_sigpipe_enter(struct nh_sigpipe *sigpipe);
+void nh_sigpipe_leave(struct nh_sigpipe *sigpipe);
 
 /* Before each call of libunbound inside it: without one the signal mask is not touched. */
-void nh_guard_hold(struct nh_guard *guard);
+void nh_sigpipe_hold(struct nh_sigpipe *sigpipe);
 
 #pragma GCC visibility pop
 

@@ -107,18 +107,6 @@ end
 
 -- ---- the parts ------------------------------------------------------------
 
--- A forwarder answers what it has in a millisecond, and the rest when it has found it. libunbound
--- goes by the former: it would give up after 0.75 s, and take the forwarder for dead, and fail all
--- names at once for a minute, after two names whose servers are dead. So: ask again after 1 and 2
--- seconds, and back off further before it counts as down; what is down is asked again after a
--- second, unless there are others to ask.
-local function add_patience(config, n_forwarders)
-  local function first(name, value) table.insert(config.steps, 1, { "default", name, value }) end
-  first("infra-cache-min-rtt:", "1000")
-  first("infra-cache-max-rtt:", "120000")
-  if n_forwarders == 1 then first("infra-host-ttl:", "1") end
-end
-
 local function add_servers(config, options)
   local forwarders, near = {}, false
   local function step(...) config.steps[#config.steps + 1] = { ... } end
@@ -192,7 +180,6 @@ local function add_servers(config, options)
     -- at the threshold it drops its cache, trust anchors and all
     step("default", "unwanted-reply-threshold:", "0")
   end
-  if #forwarders > 0 then add_patience(config, #forwarders) end
   -- libunbound must not be led to ask this machine, unless it was told to
   table.insert(config.steps, 1, { "default", "do-not-query-localhost:", near and "no" or "yes" })
   config.forwarders = #forwarders > 0 and table.concat(forwarders, ", ") or nil
@@ -324,7 +311,7 @@ end
 -- @return config, or nil and the error
 function M.build(options)
   check_types(options)
-  local timeout = number(options, "timeout", 30, 0.001, 86400)
+  local timeout = number(options, "timeout", 10, 0.001, 86400)
   local max_pending = number(options, "max_pending", 1000, 1, 1000000, true)
   local budget = number(options, "budget", 0.005, 0, 3600)
   local ok, config = pcall(build, options)

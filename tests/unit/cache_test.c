@@ -34,9 +34,9 @@ void nh_answer_free(struct nh_answer *a)
 }
 
 /* An answer of so many bytes, as the parser leaves it. */
-static struct nh_kept *answer(const char *name, uint16_t type, uint32_t ttl, size_t bytes)
+static struct nh_cache_entry *answer(const char *name, uint16_t type, uint32_t ttl, size_t bytes)
 {
-    struct nh_kept *kept = nh_kept_new(name, type, true);
+    struct nh_cache_entry *kept = nh_cache_entry_new(name, type, true);
 
     kept->answer = (struct nh_answer){.ttl = ttl, .memory = malloc(bytes), .size = bytes};
     return kept;
@@ -44,21 +44,21 @@ static struct nh_kept *answer(const char *name, uint16_t type, uint32_t ttl, siz
 
 static void put(struct nh_cache *cache, const char *name, uint16_t type, uint32_t ttl, size_t bytes)
 {
-    struct nh_kept *kept = answer(name, type, ttl, bytes);
+    struct nh_cache_entry *kept = answer(name, type, ttl, bytes);
 
     nh_cache_put(cache, kept);
-    nh_kept_drop(kept);
+    nh_cache_entry_drop(kept);
 }
 
 /* The TTL that is left, -1 when there is no answer. */
 static int64_t left(struct nh_cache *cache, const char *name, uint16_t type)
 {
     uint32_t ttl = 0;
-    struct nh_kept *kept = nh_cache_find(cache, name, type, &ttl);
+    struct nh_cache_entry *kept = nh_cache_find(cache, name, type, &ttl);
 
     if (!kept)
         return -1;
-    nh_kept_drop(kept);
+    nh_cache_entry_drop(kept);
     return ttl;
 }
 
@@ -94,7 +94,7 @@ static void test_ttl(void)
 static void test_content(void)
 {
     struct nh_cache *cache = nh_cache_new(1 << 20, 1);
-    struct nh_kept *kept, *again;
+    struct nh_cache_entry *kept, *again;
     uint32_t ttl;
 
     put(cache, "a.example", 1, 60, 10);
@@ -107,15 +107,15 @@ static void test_content(void)
     ok(left(cache, "a.example", 1) == -1, "it is over");
     ok(strcmp(kept->name, "a.example") == 0 && kept->answer.size == 10,
        "and stays for who looks at it");
-    nh_kept_drop(kept);
-    nh_kept_drop(again);
+    nh_cache_entry_drop(kept);
+    nh_cache_entry_drop(again);
 
     put(cache, "a.example", 1, 60, 10);
     kept = nh_cache_find(cache, "a.example", 1, &ttl);
     nh_cache_free(cache);
     ok(kept->answer.size == 10, "it outlives the cache");
-    nh_kept_drop(kept);
-    nh_kept_drop(NULL);
+    nh_cache_entry_drop(kept);
+    nh_cache_entry_drop(NULL);
 }
 
 static void test_limit(void)

@@ -1,0 +1,304 @@
+/*
+ * query.c - what is asked of libunbound, and what comes back.
+ *
+ * libunbound's callback only reads what it was given into an answer of ours; everything else runs
+ * from nh_resolver_run(), after libunbound has returned. Rules about libunbound ("rule N") are
+ * explained in CONTRIBUTING.md, "What libunbound does to its users".
+ */
+#include "lookup.h"
+
+#include "context.h"
+#include "loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unbound-event.h>
+#include <unbound.h>
+
+#define CLASS_IN 1
+
+static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited);
+
+/* ---- contexts ------------------------------------------------------------------- */
+
+struct nh_context *nh_context_new(struct nh_resolver *r, uint32_t without, struct nh_err *err)
+{
+    struct nh_context *c = calloc(1, sizeof *c);
+
+    if (!c) {
+        err->code = NH_NO_MEMORY;
+        return NULL;
+    }
+    nh_sigpipe_hold(&r->sigpipe);
+    c->ub = nh_context_open(nh_loop_base(r->loop), r->config, without, err);
+    if (!c->ub) {
+        free(c);
+        return NULL;
+    }
+    c->since = nh_now();
+    return c;
+}
+
+static void end_query(struct nh_query *q);
+
+void nh_context_free(struct nh_resolver *r, struct nh_context *c)
+{
+    struct nh_query *q, *next;
+
+    if (!c)
+        return;
+    nh_sigpipe_hold(&r->sigpipe);
+    nh_context_close(c->ub);
+    r->sigpipe.written = true; /* TLS says goodbye on connections that are closed */
+    for (q = TAILQ_FIRST(&r->released); q; q = next) {
+        next = TAILQ_NEXT(q, link);
+        if (q->context == c)
+            end_query(q);
+    }
+    free(c);
+}
+
+/* ---- queries ---------------------------------------------------------------------- */
+
+static void move(struct nh_query *q, struct nh_queries *list)
+{
+    struct nh_resolver *r = q->resolver;
+
+    if (q->list)
+        TAILQ_REMOVE(q->list, q, link);
+    if (q->list == &r->young)
+        r->n_young--;
+    q->list = list;
+    TAILQ_INSERT_TAIL(list, q, link);
+    if (list == &r->young)
+        r->n_young++;
+}
+
+static struct nh_query *new_query(struct nh_resolver *r)
+{
+    struct nh_query *q = TAILQ_FIRST(&r->free_list);
+
+    if (!q) {
+        q = calloc(1, sizeof *q);
+        if (!q)
+            return NULL;
+        q->resolver = r;
+    }
+    r->n_queries++;
+    return q;
+}
+
+/* Where the queries of that context wait. */
+static struct nh_queries *list_of(struct nh_resolver *r, const struct nh_context *c)
+{
+    return c == r->main ? &r->young : &r->others;
+}
+
+static void attach(struct nh_query *q, struct nh_lookup *l)
+{
+    struct nh_resolver *r = l->resolver;
+
+    q->lookup = l;
+    q->sent = nh_now();
+    q->context->n_lookups++;
+    if (q->context == r->main)
+        l->query = q;
+    else
+        l->second = q;
+    l->state = NH_SENT;
+    move(q, list_of(r, q->context));
+    if (!l->internal)
+        r->stats.running++;
+}
+
+static void detach(struct nh_query *q)
+{
+    struct nh_lookup *l = q->lookup;
+
+    if (l->query == q)
+        l->query = NULL;
+    else
+        l->second = NULL;
+    q->lookup = NULL;
+    q->context->n_lookups--;
+    if (!l->internal)
+        q->resolver->stats.running--;
+}
+
+static void end_query(struct nh_query *q)
+{
+    free(q->name);
+    q->name = NULL;
+    q->resolver->n_queries--;
+    move(q, &q->resolver->free_list);
+}
+
+void nh_queries_free(struct nh_queries *list)
+{
+    struct nh_query *q;
+
+    while ((q = TAILQ_FIRST(list)) != NULL) {
+        TAILQ_REMOVE(list, q, link);
+        free(q->name);
+        free(q);
+    }
+}
+
+static void release(struct nh_query *q)
+{
+    struct nh_lookup *l = q->lookup;
+
+    detach(q);
+    q->name = strdup(l->name);
+    q->type = l->type;
+    move(q, &q->resolver->released);
+}
+
+/* Do not call ub_cancel(): the query would keep its socket, and we would lose the callback that
+ * tells us when it is free (rule 3). */
+void nh_query_release(struct nh_lookup *l)
+{
+    if (l->query)
+        release(l->query);
+    if (l->second)
+        release(l->second);
+}
+
+/* Takes a released query for the same question. Without this, a name whose servers are silent would
+ * take one more place each time that it is asked for. */
+static bool take_over(struct nh_lookup *l, struct nh_context *c)
+{
+    struct nh_query *q;
+
+    TAILQ_FOREACH (q, &l->resolver->released, link) {
+        if (q->context == c && q->type == l->type && q->name && strcmp(q->name, l->name) == 0) {
+            free(q->name);
+            q->name = NULL;
+            attach(q, l);
+            return true;
+        }
+    }
+    return false;
+}
+
+void nh_query_send(struct nh_lookup *l, struct nh_context *c)
+{
+    struct nh_resolver *r = l->resolver;
+    struct nh_query *q;
+    int rc, id;
+
+    l->at_once = false;
+    if (take_over(l, c))
+        return;
+    q = new_query(r);
+    if (!q) {
+        nh_lookup_ready(l, NH_NO_MEMORY);
+        return;
+    }
+    q->context = c;
+    attach(q, l);
+    l->sending = true;
+    nh_sigpipe_hold(&r->sigpipe);
+    rc = ub_resolve_event(c->ub, l->name, l->type, CLASS_IN, q, on_answer, &id);
+    l->sending = false;
+    if (q->lookup != l)
+        return; /* answered: q is free */
+    r->sigpipe.written = true;
+    if (rc != 0) {
+        detach(q);
+        end_query(q);
+        l->why = strdup(ub_strerror(rc));
+        nh_lookup_ready(l, rc == UB_NOMEM ? NH_NO_MEMORY : NH_SERVFAIL);
+    }
+}
+
+bool nh_query_has_place(const struct nh_resolver *r, bool following)
+{
+    return r->n_young < r->max_running &&
+           r->n_queries < (following ? r->max_queries : r->max_queries - r->reserve);
+}
+
+void nh_query_age(struct nh_resolver *r)
+{
+    struct nh_query *q;
+    double now;
+
+    if (TAILQ_EMPTY(&r->young) && TAILQ_EMPTY(&r->aged))
+        return;
+    now = nh_now();
+    while ((q = TAILQ_FIRST(&r->young)) != NULL && now - q->sent >= NH_YOUNG)
+        move(q, &r->aged);
+    while ((q = TAILQ_FIRST(&r->aged)) != NULL && now - q->sent >= NH_HEDGE) {
+        move(q, &r->old);
+        nh_recheck_silent(q->lookup);
+    }
+}
+
+/* ---- answers ------------------------------------------------------------------------ */
+
+/* Reads a packet into an answer that all who ask for it share. */
+static enum nh_code read_answer(struct nh_lookup *l, const uint8_t *packet, size_t len, bool secure)
+{
+    enum nh_code code;
+
+    l->entry = nh_cache_entry_new(l->name, l->type, secure);
+    if (!l->entry)
+        return NH_NO_MEMORY;
+    code = nh_answer_parse(&l->entry->answer, packet, len, l->name, l->type);
+    if (code == NH_OK) {
+        nh_cache_put(l->resolver->cache, l->entry);
+        l->answer = l->entry->answer;
+        l->secure = secure;
+    } else {
+        nh_lookup_forget(l);
+        l->rcode = 2;
+    }
+    return code;
+}
+
+/* The order of reading is that of rule 2. */
+static enum nh_code read_result(struct nh_lookup *l, int rcode, const uint8_t *packet, int len,
+                                int sec)
+{
+    l->rcode = (uint8_t)rcode;
+    if (rcode != 0)
+        return NH_SERVFAIL; /* packet may be anything: it is not looked at */
+    if (!packet || len <= 0)
+        return sec == 1 ? NH_BOGUS : NH_SERVFAIL;
+    if (l->internal) {
+        l->has_dnssec = nh_answer_has_dnssec(packet, (size_t)len);
+        return sec == 1 ? NH_BOGUS : NH_OK;
+    }
+    if (sec == 1)
+        return NH_BOGUS; /* the forged data is in packet: it is not looked at */
+    return read_answer(l, packet, (size_t)len, sec == 2);
+}
+
+/* libunbound's callback: it takes what it is given and does nothing else (rule 1). */
+static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited)
+{
+    struct nh_query *q = arg;
+    struct nh_lookup *l = q->lookup;
+    struct nh_context *c = q->context;
+    enum nh_code code;
+
+    (void)limited;
+    if (l)
+        detach(q);
+    end_query(q);
+    if (!l || l->state != NH_SENT)
+        return; /* nobody waits for it, or its time was up already */
+    code = read_result(l, rcode, packet, len, sec);
+    l->context = c;
+    l->at_once = l->sending;
+    free(l->why);
+    l->why = why && code != NH_OK ? strdup(why) : NULL;
+    if (code == NH_OK) {
+        if (c == l->resolver->main && !l->at_once)
+            l->resolver->last_success = nh_now();
+        nh_query_release(l);
+    } else if (l->query || l->second) {
+        return; /* the other context may still have an answer */
+    }
+    nh_lookup_ready(l, code);
+}

@@ -1,0 +1,467 @@
+/*
+ * recheck.c - a lookup that has failed is asked again where the failure may come from what libunbound
+ * remembers, and not from what is in the DNS.
+ *
+ * libunbound remembers for a minute or more that a server was silent, that a forwarder did not speak
+ * EDNS, and which keys did not validate or could not be fetched. Nothing clears that memory but a new
+ * context. So:
+ *
+ *   bogus     -> once more in the main context -> in a fresh context -> can the keys be fetched?
+ *             -> is it a forwarder that strips DNSSEC (rule 13)? -> without that forwarder
+ *   SERVFAIL  -> in a fresh context, if libunbound asked nobody, or servers were away lately
+ *   silence   -> in a fresh context beside the main one, if all are silent
+ *
+ * A fresh context validates from the trust anchor like any other, so its answer counts as much. It
+ * becomes the main one when it has an answer that the main one had not. Opening one takes some
+ * milliseconds: in the long run one in REFILL seconds is opened.
+ */
+#include "lookup.h"
+
+#include "context.h"
+#include "loop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FRESH_FOR 5.0         /* seconds after which a context is no longer fresh */
+#define BURST 8.0             /* contexts that may be opened one after the other */
+#define REFILL 5.0            /* seconds for one more */
+#define KEYS_TIMEOUT 3.0      /* seconds for DNSKEY and DS */
+#define PROBE_TIMEOUT 5.0     /* seconds for the question to a forwarder */
+#define PROBE_EVERY 60.0      /* seconds that the finding about the forwarders holds */
+#define CONFIRM_BOGUS 60.0    /* seconds; as long as libunbound remembers it */
+#define CONFIRM_SERVFAIL 5.0  /* likewise */
+#define MAX_FORWARDERS 32
+
+enum tries { FIRST, AGAIN, IN_FRESH, KEYS_CHECKED, FORWARDERS_PROBED, LAST };
+
+/* ---- failures that were confirmed --------------------------------------------------- */
+
+static uint64_t hash_of(const struct nh_lookup *l)
+{
+    uint64_t hash = UINT64_C(14695981039346656037) ^ l->type;
+    const char *c;
+
+    for (c = l->name; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static bool is_confirmed(const struct nh_lookup *l)
+{
+    const struct nh_resolver *r = l->resolver;
+    uint64_t hash = hash_of(l);
+    double now = nh_now();
+    unsigned k;
+
+    for (k = 0; k < NH_CONFIRMED; k++)
+        if (r->confirmed[k].hash == hash && now < r->confirmed[k].until)
+            return true;
+    return false;
+}
+
+static void confirm(const struct nh_lookup *l, double seconds)
+{
+    struct nh_resolver *r = l->resolver;
+
+    r->confirmed[r->next_confirmed].hash = hash_of(l);
+    r->confirmed[r->next_confirmed].until = nh_now() + seconds;
+    r->next_confirmed = (r->next_confirmed + 1) % NH_CONFIRMED;
+}
+
+/* ---- the fresh context ------------------------------------------------------------------ */
+
+static unsigned count_forwarders(const struct nh_resolver *r)
+{
+    unsigned n = 0;
+    size_t k;
+
+    for (k = 0; k < r->config->n_steps; k++)
+        n += r->config->steps[k].kind == NH_STEP_FORWARD;
+    return n < MAX_FORWARDERS ? n : MAX_FORWARDERS;
+}
+
+/* The forwarders that strip DNSSEC, where there are others. */
+static uint32_t forwarders_to_leave(const struct nh_resolver *r)
+{
+    unsigned n = count_forwarders(r);
+    uint32_t all = n >= 32 ? UINT32_MAX : (UINT32_C(1) << n) - 1;
+
+    if (r->probed_at <= 0 || nh_now() - r->probed_at >= PROBE_EVERY || (r->stripping & all) == all)
+        return 0;
+    return r->stripping;
+}
+
+/* The fresh context, opened when there is none. NULL: it cannot be had. */
+static struct nh_context *fresh_context(struct nh_resolver *r)
+{
+    struct nh_context *c = r->fresh, *opened;
+    double now = nh_now();
+    struct nh_err err;
+
+    if (c && !c->has_failed && now - c->since < FRESH_FOR)
+        return c;
+    if (r->tokens_at <= 0)
+        r->tokens = BURST;
+    else
+        r->tokens += (now - r->tokens_at) / REFILL;
+    r->tokens_at = now;
+    if (r->tokens > BURST)
+        r->tokens = BURST;
+    if (r->tokens < 1)
+        return c;
+    opened = nh_context_new(r, forwarders_to_leave(r), &err);
+    r->tokens -= 1;
+    if (!opened)
+        return c;
+    if (c)
+        TAILQ_INSERT_TAIL(&r->draining, c, link);
+    r->fresh = opened;
+    return opened;
+}
+
+void nh_recheck_adopt(struct nh_resolver *r, struct nh_context *c)
+{
+    TAILQ_INSERT_TAIL(&r->draining, r->main, link);
+    r->main = c;
+    r->fresh = NULL;
+    r->trouble = 0;
+}
+
+void nh_recheck_tidy(struct nh_resolver *r)
+{
+    struct nh_context *c, *next;
+
+    if (r->fresh && r->fresh->n_lookups == 0 && nh_now() - r->fresh->since >= FRESH_FOR) {
+        nh_context_free(r, r->fresh);
+        r->fresh = NULL;
+    }
+    for (c = TAILQ_FIRST(&r->draining); c; c = next) {
+        next = TAILQ_NEXT(c, link);
+        if (c->n_lookups == 0) {
+            TAILQ_REMOVE(&r->draining, c, link);
+            nh_context_free(r, c);
+        }
+    }
+}
+
+/* The context that gave the lookup its result, or the main one if it has gone. */
+static struct nh_context *context_of(const struct nh_lookup *l)
+{
+    struct nh_resolver *r = l->resolver;
+    struct nh_context *c;
+
+    if (l->context == r->fresh && r->fresh)
+        return r->fresh;
+    TAILQ_FOREACH (c, &r->draining, link)
+        if (c == l->context)
+            return c;
+    return r->main;
+}
+
+static void ask_again(struct nh_lookup *l, struct nh_context *c, enum tries tries)
+{
+    l->tries = tries;
+    nh_lookup_forget(l);
+    nh_query_send(l, c);
+}
+
+static bool ask_fresh(struct nh_lookup *l)
+{
+    struct nh_context *c = is_confirmed(l) ? NULL : fresh_context(l->resolver);
+
+    if (c)
+        ask_again(l, c, IN_FRESH);
+    return c != NULL;
+}
+
+void nh_recheck_silent(struct nh_lookup *l)
+{
+    struct nh_resolver *r = l->resolver;
+    struct nh_context *c;
+
+    if (l->second || l->tries != FIRST || r->last_success >= l->query->sent)
+        return;
+    c = fresh_context(r);
+    if (c)
+        nh_query_send(l, c);
+}
+
+/* ---- can the keys be fetched? --------------------------------------------------------------- */
+
+/* libunbound calls it bogus, too, when DNSKEY or DS cannot be fetched. The questions for them tell the
+ * difference: they fail then, and are not bogus. */
+struct nh_key_check {
+    struct nh_lookup *lookup;
+    unsigned waiting;
+    bool failed;
+    char zone[NH_NAME_MAX];
+    struct nh_lookup dnskey, ds;
+};
+
+void nh_recheck_stop(struct nh_lookup *l)
+{
+    if (!l->keys)
+        return;
+    nh_lookup_stop(&l->keys->dnskey);
+    nh_lookup_stop(&l->keys->ds);
+    free(l->keys);
+    l->keys = NULL;
+}
+
+static void on_key(void *arg, struct nh_lookup *key)
+{
+    struct nh_key_check *check = arg;
+    struct nh_lookup *l = check->lookup;
+    char *why;
+
+    check->failed = check->failed || key->code == NH_SERVFAIL || key->code == NH_TIMEOUT;
+    if (--check->waiting > 0)
+        return;
+    if (check->failed && asprintf(&why, "the keys of %s could not be fetched", check->zone) >= 0) {
+        free(l->why);
+        l->why = why;
+    }
+    nh_lookup_ready(l, check->failed ? NH_SERVFAIL : NH_BOGUS);
+    nh_recheck_stop(l);
+}
+
+/* The zone that the validator's reason names, if it names one: "... for key example.org. while ...",
+ * "key for validation example.org. is marked ...", "for DS example.org." */
+static bool zone_of_reason(const char *why, char zone[NH_NAME_MAX])
+{
+    static const char *const before[] = {" for key ", "key for validation ", " for DS ",
+                                         " for trust anchor "};
+    const char *at = NULL;
+    size_t k, len;
+
+    for (k = 0; why && !at && k < sizeof before / sizeof before[0]; k++) {
+        at = strstr(why, before[k]);
+        if (at)
+            at += strlen(before[k]);
+    }
+    len = at ? strcspn(at, " ,") : 0;
+    if (len == 0 || len >= NH_NAME_MAX)
+        return false;
+    memcpy(zone, at, len);
+    zone[len] = '\0';
+    if (len > 1 && zone[len - 1] == '.')
+        zone[len - 1] = '\0';
+    return true;
+}
+
+/* Asks for the keys of the zone that the reason names. False: it names none, or there is no memory. */
+static bool check_keys(struct nh_lookup *l)
+{
+    struct nh_context *c = context_of(l);
+    struct nh_key_check *check = calloc(1, sizeof *check);
+
+    if (!check || !zone_of_reason(l->why, check->zone)) {
+        free(check);
+        return false;
+    }
+    check->lookup = l;
+    check->waiting = 2;
+    l->keys = check;
+    l->tries = KEYS_CHECKED;
+    l->state = NH_AWAITING_KEYS;
+    nh_lookup_start_internal(l->resolver, c, &check->dnskey, check->zone, NH_TYPE_DNSKEY,
+                             KEYS_TIMEOUT, on_key, check);
+    nh_lookup_start_internal(l->resolver, c, &check->ds, check->zone, NH_TYPE_DS, KEYS_TIMEOUT,
+                             on_key, check);
+    return true;
+}
+
+/* ---- a forwarder that strips DNSSEC (rule 13) ------------------------------------------------ */
+
+/* Behind such a forwarder everything is bogus. Each one is asked on its own, in a context that has
+ * no other: does the DNSKEY of the anchor's zone come with its signatures? */
+struct nh_forwarder_probe {
+    struct nh_resolver *resolver;
+    unsigned n, waiting;
+    uint32_t stripping;
+    struct {
+        struct nh_context *context; /* NULL: it is the resolver's */
+        struct nh_lookup lookup;
+    } forwarders[];
+};
+
+static void end_probe(struct nh_resolver *r)
+{
+    struct nh_forwarder_probe *probe = r->probe;
+    unsigned k;
+
+    if (!probe)
+        return;
+    r->probe = NULL;
+    for (k = 0; k < probe->n; k++) {
+        nh_lookup_stop(&probe->forwarders[k].lookup);
+        if (probe->forwarders[k].context)
+            TAILQ_INSERT_TAIL(&r->draining, probe->forwarders[k].context, link);
+    }
+    free(probe);
+}
+
+static void on_probed(void *arg, struct nh_lookup *answer)
+{
+    struct nh_forwarder_probe *probe = arg;
+    struct nh_resolver *r = probe->resolver;
+    struct nh_lookup *l;
+    unsigned k;
+
+    for (k = 0; &probe->forwarders[k].lookup != answer; k++)
+        continue;
+    if ((answer->code == NH_OK || answer->code == NH_BOGUS) && !answer->has_dnssec)
+        probe->stripping |= UINT32_C(1) << k;
+    if (--probe->waiting > 0)
+        return;
+    r->stripping = probe->stripping;
+    r->probed_at = nh_now();
+    end_probe(r);
+    while ((l = TAILQ_FIRST(&r->awaiting)) != NULL) {
+        TAILQ_REMOVE(&r->awaiting, l, link);
+        nh_lookup_ready(l, NH_BOGUS);
+    }
+}
+
+static void start_probe(struct nh_resolver *r, struct nh_context *c)
+{
+    unsigned k, n = count_forwarders(r);
+    struct nh_forwarder_probe *probe;
+    struct nh_err err;
+
+    if (n == 0)
+        n = 1; /* those of an unbound.conf are asked together */
+    probe = calloc(1, sizeof *probe + n * sizeof probe->forwarders[0]);
+    if (!probe)
+        return;
+    probe->resolver = r;
+    probe->n = n;
+    probe->waiting = 1; /* for this function */
+    r->probe = probe;
+    for (k = 0; k < n; k++) {
+        if (n > 1) {
+            c = nh_context_new(r, ~(UINT32_C(1) << k), &err);
+            probe->forwarders[k].context = c;
+        }
+        if (c) {
+            probe->waiting++;
+            nh_lookup_start_internal(r, c, &probe->forwarders[k].lookup, r->config->anchor_zone,
+                                     NH_TYPE_DNSKEY, PROBE_TIMEOUT, on_probed, probe);
+        }
+    }
+    if (--probe->waiting == 0)
+        end_probe(r);
+}
+
+/* True when the lookup has to wait for the probe. */
+static bool probe_forwarders(struct nh_lookup *l)
+{
+    struct nh_resolver *r = l->resolver;
+
+    l->tries = FORWARDERS_PROBED;
+    if (!r->config->forwarders || !r->config->anchor_zone)
+        return false;
+    if (r->probed_at > 0 && nh_now() - r->probed_at < PROBE_EVERY)
+        return false;
+    if (!r->probe)
+        start_probe(r, context_of(l));
+    if (!r->probe)
+        return false;
+    l->state = NH_AWAITING_PROBE;
+    TAILQ_INSERT_TAIL(&r->awaiting, l, link);
+    return true;
+}
+
+/* Says which forwarders it is. */
+static void explain(struct nh_lookup *l)
+{
+    const struct nh_config *config = l->resolver->config;
+    char names[256] = "", *why;
+    size_t k, len = 0;
+    unsigned n = 0;
+
+    if (!l->resolver->stripping)
+        return;
+    for (k = 0; k < config->n_steps; k++)
+        if (config->steps[k].kind == NH_STEP_FORWARD && n < MAX_FORWARDERS &&
+            l->resolver->stripping >> n++ & 1 && len < sizeof names)
+            len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", len ? ", " : "",
+                                    config->steps[k].a);
+    if (asprintf(&why,
+                 "the forwarder (%s) returns no DNSSEC records: use one that validates, or "
+                 "resolv_conf = false (nexthop --recursive) to resolve from the root",
+                 names[0] ? names : config->forwarders) >= 0) {
+        free(l->why);
+        l->why = why;
+    }
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------- */
+
+/* It is bogus. Is a forwarder the cause, and are there others? */
+static bool forwarders_are_known(struct nh_lookup *l)
+{
+    struct nh_resolver *r = l->resolver;
+    struct nh_context *c = forwarders_to_leave(r) ? fresh_context(r) : NULL;
+
+    if (c) {
+        ask_again(l, c, LAST);
+        return true;
+    }
+    explain(l);
+    if (!r->stripping)
+        confirm(l, CONFIRM_BOGUS);
+    return false;
+}
+
+/* Its keys are not the cause. */
+static bool is_bogus(struct nh_lookup *l)
+{
+    return probe_forwarders(l) || forwarders_are_known(l);
+}
+
+/* The fresh context has failed, too. */
+static bool fresh_has_failed(struct nh_lookup *l)
+{
+    context_of(l)->has_failed = true;
+    if (l->code == NH_BOGUS)
+        return check_keys(l) || is_bogus(l);
+    l->tries = LAST;
+    confirm(l, CONFIRM_SERVFAIL);
+    return false;
+}
+
+bool nh_recheck(struct nh_lookup *l)
+{
+    struct nh_resolver *r = l->resolver;
+
+    if (l->internal || l->early)
+        return false;
+    switch ((enum tries)l->tries) {
+    case FIRST:
+        if (l->code == NH_SERVFAIL)
+            return (l->at_once || nh_now() < r->trouble) && ask_fresh(l);
+        ask_again(l, r->main, AGAIN);
+        return true;
+    case AGAIN:
+        return ask_fresh(l) || (l->code == NH_BOGUS && is_bogus(l));
+    case IN_FRESH:
+        return fresh_has_failed(l);
+    case KEYS_CHECKED:
+        return l->code == NH_BOGUS && is_bogus(l);
+    case FORWARDERS_PROBED:
+        return forwarders_are_known(l);
+    case LAST:
+        if (l->code == NH_BOGUS)
+            explain(l);
+        return false;
+    }
+    return false;
+}
+
+void nh_recheck_free(struct nh_resolver *r)
+{
+    end_probe(r);
+}
