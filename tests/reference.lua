@@ -7,23 +7,44 @@
 --   { failed = "bogus" | "servfail" | "timeout" }
 -- Records of MX are { pref, host }, "." for a null MX; those of TLSA are { usable = boolean }.
 --
+-- What a DNAME above a name makes of it is an alias, too; its status is that of the DNAME, which is what is
+-- signed (RFC 6672 section 5.3.1), whatever type was asked for.
+--
 --   reference.plan(ask, "example.org", { insecure_mx =, require_dane = })
--- answers { code = ... } when the plan fails, else { hosts = { { host, pref, tls, code, base, names } } }.
+-- answers { code = ... } when the plan fails, else { hosts = { { host, pref, tls, code, base, names, flags } },
+-- have_mx, orig_authentic, expanded_authentic, expanded }.
+--   reference.flags(ask, "mx.example.org", families)
+-- answers those of gather_ips: { authentic, expanded_authentic, host_authentic, expanded_host }; families:
+-- { "AAAA" } for a result that has only such addresses.
 local reference = {}
+
+-- Aliases that are followed, as the API has it: 16 names of a domain, 11 aliases of a host, 10 of a TLSA name.
+local LIMIT = { MX = 15, A = 11, AAAA = 11, TLSA = 10 }
 
 -- Section 2.1.3: follows the aliases of a name, keeping track of whether all of it is secure: one
 -- insecure alias, and it and all that follows is insecure.
-local function follow(ask, name, type)
-    local walk = { name = name, secure = true, aliases = 0 }
+local function follow(ask, name, type, limit)
+    local walk = { name = name, secure = true, chain_secure = true, aliases = 0 }
+    local seen = { [name] = true }
     local answer = ask(name, type)
     while not answer.failed do
         walk.secure = walk.secure and answer.status == "secure"
+        walk.first_secure = walk.first_secure or walk.aliases == 0 and answer.status == "secure"
         if answer.kind ~= "alias" then
+            walk.own_secure = answer.status == "secure"
             break
         end
+        walk.chain_secure = walk.secure
         walk.aliases = walk.aliases + 1
         walk.name = answer.target
-        answer = ask(walk.name, type)
+        if seen[walk.name] then
+            answer = { failed = "cname_loop" }
+        elseif walk.aliases > (limit or LIMIT[type]) then
+            answer = { failed = "cname_limit" }
+        else
+            seen[walk.name] = true
+            answer = ask(walk.name, type)
+        end
     end
     walk.answer = answer
     walk.failed = answer.failed
@@ -43,8 +64,11 @@ end
 -- nothing behind an insecure alias can change that.
 local function tlsa_records(ask, base, port)
     local name = ("_%d._tcp.%s"):format(port, base)
+    local seen, aliases = {}, 0
     while true do
-        local answer = ask(name, "TLSA")
+        local answer = seen[name] and { failed = "cname_loop" } or aliases > LIMIT.TLSA and { failed = "cname_limit" }
+            or ask(name, "TLSA")
+        seen[name], aliases = true, aliases + 1
         if answer.failed then
             return nil, answer.failed
         elseif answer.status ~= "secure" or answer.kind == "nodata" or answer.kind == "nxdomain" then
@@ -76,11 +100,11 @@ end
 
 -- The addresses of a name: { ipv4 walk, ipv6 walk }, or nil and the code of an unreachable host. A
 -- family that could not be looked up proves nothing, but the other's addresses are addresses.
-local function addresses(ask, name)
+local function addresses(ask, name, limit)
     local failed
     local found = {}
     for _, type in ipairs { "AAAA", "A" } do
-        local walk = follow(ask, name, type)
+        local walk = follow(ask, name, type, limit)
         if failed ~= "bogus" then -- says most of the codes
             failed = walk.failed or failed
         end
@@ -96,8 +120,8 @@ end
 
 -- Section 2.2.2 for an input domain: where to look for TLSA records. `prefix` is what was followed to
 -- come from the input to the name that has addresses (an implicit MX behind aliases).
-local function non_mx_destination(ask, input, port, prefix)
-    local found, failed = addresses(ask, prefix and prefix.name or input)
+local function non_mx_destination(ask, input, port, prefix, limit)
+    local found, failed = addresses(ask, prefix and prefix.name or input, limit)
     if not found then
         return { tls = "skip", code = failed }
     end
@@ -117,6 +141,28 @@ local function non_mx_destination(ask, input, port, prefix)
         return { tls = "skip", code = why } -- 2.1.2: an error is not "insecure"
     end
     return initial_secure and search(ask, { input }, port) or { tls = "may" }
+end
+
+-- What gather_ips says: only families with addresses count, and without any all denials.
+function reference.flags(ask, name, families, limit)
+    local found, denied = {}, {}
+    for _, type in ipairs(families or { "AAAA", "A" }) do
+        local walk = follow(ask, name, type, limit)
+        if not walk.failed then
+            table.insert(walk.found and found or denied, walk)
+        end
+    end
+    local walks = #found > 0 and found or denied
+    if #walks == 0 then
+        return nil
+    end
+    local own, chain, first = true, true, true
+    for _, walk in ipairs(walks) do
+        own, chain = own and walk.own_secure, chain and walk.chain_secure
+        first = first and walk.first_secure
+    end
+    return { authentic = first and own, expanded_authentic = chain and own, host_authentic = first,
+        expanded_host = walks[1].name }
 end
 
 -- Section 3.2.2: the reference identifiers, each once.
@@ -150,28 +196,44 @@ local function is_null(records)
     return true
 end
 
+-- A host itself, as one in brackets is planned: no MX.
+local function of_host(ask, host, port, options)
+    local result = non_mx_destination(ask, host, port, nil, LIMIT.MX)
+    result.host, result.pref = host, -1
+    result.names = result.base and (result.base == host and { host } or identifiers(result.base, host))
+    result.flags = function(families)
+        return reference.flags(ask, host, families, LIMIT.MX)
+    end
+    return { hosts = { finish(result, options) }, have_mx = false }
+end
+
 function reference.plan(ask, domain, options)
     options = options or {}
     local port = options.port or 25
+    local host_itself = domain:match("^%[(.*)%]$")
+    if host_itself then
+        return of_host(ask, host_itself, port, options)
+    end
     local mx = follow(ask, domain, "MX")
     if mx.failed then
         return { code = mx.failed } -- 2.1.2: delivery is delayed
     elseif mx.answer.kind == "nxdomain" then
         return { code = "nxdomain" } -- RFC 5321 section 5.1
-    elseif not mx.found then
+    end
+    local plan = { have_mx = mx.found and true or false, orig_authentic = mx.first_secure or false,
+        expanded_authentic = mx.secure, expanded = mx.name }
+    if not mx.found then
         -- No MX: the domain is its own only host; the denial of MX is no MX RRset, its status no matter.
-        local chain = { name = mx.name, aliases = mx.aliases, secure = true }
-        local name = domain
-        for _ = 1, mx.aliases do
-            local answer = ask(name, "MX")
-            chain.secure = chain.secure and answer.status == "secure"
-            name = answer.target
-        end
+        local chain = { name = mx.name, aliases = mx.aliases, secure = mx.chain_secure }
         local host = non_mx_destination(ask, domain, port, chain)
         host.host, host.pref = mx.name, -1
         -- The base domain is the original next-hop, alone; or its expansion.
         host.names = host.base and (host.base == domain and { domain } or identifiers(host.base, domain))
-        return { hosts = { finish(host, options) } }
+        host.flags = function(families)
+            return reference.flags(ask, domain, families, LIMIT.MX)
+        end
+        plan.hosts = { finish(host, options) }
+        return plan
     elseif is_null(mx.found) then
         return { code = "no_mail" } -- RFC 7505
     end
@@ -191,11 +253,15 @@ function reference.plan(ask, domain, options)
                 host.names = host.base and { host.base }
             end
             host.host, host.pref = record.host, record.pref
+            host.flags = function(families)
+                return reference.flags(ask, record.host, families)
+            end
             hosts[#hosts + 1] = finish(host, options)
         end
     end
     table.sort(hosts, function(a, b) return a.pref < b.pref end)
-    return { hosts = hosts }
+    plan.hosts = hosts
+    return plan
 end
 
 return reference

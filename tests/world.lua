@@ -1,67 +1,173 @@
--- A small world of the DNS for downgrade_spec.lua, made by combinations.lua. The same table is told to
--- the lab (zones, rules, the resolver's own data) and to reference.lua (ask).
+-- A small world of the DNS for downgrade_spec.lua, random_worlds_spec.lua and damage_spec.lua, made by
+-- combinations.lua and random_world.lua. The same table is told to the lab (zones, rules, the resolver's own
+-- data) and to reference.lua (ask).
 --
--- The zones: s is signed; u is not; n is signed, and its denials are insecure (NSEC3 with too many
--- iterations; nothing is forged there, as it may pass, RFC 9276 section 3.2). A node is a name:
--- { zone, cname = target, A =, AAAA =, TXT =, MX = { { pref, host } }, TLSA = { record, ... },
--- told = { [type] = what the reference is told of the records }, broken = { [type] = true } (the
--- signature), fault = { [type or "*"] = action of rules.lua } }.
+-- A zone is a name and a kind, see world.kinds. A node is a name: { zone, cname = target, dname = target, A =,
+-- AAAA =, TXT =, MX = { { pref, host } }, TLSA = { record, ... }, told = { [type] = what the reference is told
+-- of the records }, broken = { [type] = true } (the signature), fault = { [type or "*"] = action of
+-- rules.lua } }. The name of a wildcard begins with "*.".
 local world = {}
 world.__index = world
 
+-- What a validator says of the answers of a zone (RFC 4035, RFC 5155, RFC 6672, RFC 9276):
+--   signed     what is there is secure, when the zone above it is
+--   denials    "insecure": so are all denials, and what a wildcard makes, as the proof that the name itself does
+--              not exist does not count (too many NSEC3 iterations, RFC 9276 section 3.2)
+--   names      "insecure": so is the proof that a name does not exist, alone (opt-out, RFC 5155 section 6),
+--              and what a wildcard makes
+--   bogus      nothing in it can be validated
+world.kinds = {
+    nsec = { signed = true },
+    nsec3 = { signed = true, nsec3 = { iterations = 1 } },
+    optout = { signed = true, nsec3 = { iterations = 1, optout = true }, names = "insecure" },
+    many = { signed = true, nsec3 = { iterations = 600 }, denials = "insecure" },
+    more = { signed = true, nsec3 = { iterations = 2000 }, denials = "insecure" },
+    unsigned = { signed = false },
+    corrupt = { signed = true, bogus = true, corrupt = { ["*"] = true } },
+    expired = { signed = true, bogus = true, expired = true },
+    wrongds = { signed = true, bogus = true, ds = "other" },
+    keyless = { signed = true, bogus = true, drop = { DNSKEY = true } },
+}
+
+-- The zones of combinations.lua by their letter: s is signed; u is not; n is signed, and its denials are
+-- insecure (nothing is forged there, as it may pass, RFC 9276 section 3.2).
 world.zones = { s = "dgs.example", u = "dgu.example", n = "dgn.example" }
 
-function world.new()
-    return setmetatable({ nodes = {}, parents = {}, number = 0 }, world)
+-- zones: list of { name, kind }; those of combinations.lua by default.
+function world.new(zones)
+    local self = setmetatable({ nodes = {}, parents = {}, number = 0, zone_kinds = {} }, world)
+    for _, zone in ipairs(zones or { { world.zones.s, "nsec" }, { world.zones.u, "unsigned" },
+        { world.zones.n, "more" } }) do
+        self.zone_kinds[zone[1]] = zone[2]
+        self:exists(zone[1])
+    end
+    return self
 end
 
--- Adds a node; answers its name.
+-- The name exists, and so do the names above it.
+function world:exists(name)
+    while name and not self.parents[name] do
+        self.parents[name] = true
+        name = name:match("%.(.*)$")
+    end
+end
+
+-- Adds a node; answers its name. A zone that is not there yet is one of its own, unsigned. Label "@" is
+-- the zone's own name.
 function world:add(zone, label, node)
     if not label then
         self.number = self.number + 1
         label = "x" .. self.number
     end
-    local name = label .. "." .. (world.zones[zone] or zone)
+    local zone_name = world.zones[zone] or zone
+    local name = label == "@" and zone_name or label .. "." .. zone_name
     node.zone = zone
     node.broken, node.fault = node.broken or {}, node.fault or {}
+    if not self.zone_kinds[zone_name] then
+        self.zone_kinds[zone_name] = "unsigned"
+    end
     for type, action in pairs(node.fault) do
         if zone == "n" and (action == "nodata" or action == "nxdomain") then
             node.fault[type] = "servfail"
         end
     end
     self.nodes[name] = node
-    -- The names above exist, too.
-    local above = name:match("%.(.*)$")
-    while above and not self.parents[above] do
-        self.parents[above] = true
-        above = above:match("%.(.*)$")
+    self:exists(name)
+    return name
+end
+
+local function above(name)
+    return name:match("%.(.*)$")
+end
+
+-- The zone that a name is in; nil outside of this world.
+function world:zone_of(name)
+    while name and not self.zone_kinds[name] do
+        name = above(name)
     end
     return name
 end
 
--- What the reference may know: one answer. See reference.lua.
+-- Is what is there in a zone "secure", "insecure" or "bogus"? That of the zones above counts, too.
+function world:trust(zone)
+    local kind = world.kinds[self.zone_kinds[zone]]
+    local outer = above(zone) and self:zone_of(above(zone))
+    local trust = outer and self:trust(outer) or "secure"
+    if trust ~= "secure" then
+        return trust
+    end
+    return kind.bogus and "bogus" or kind.signed and "secure" or "insecure"
+end
+
+-- The DNAME above a name in its zone: its owner; nil when there is none. The highest counts: what is
+-- below a DNAME is not there.
+function world:dname_above(name, zone)
+    local found
+    while name ~= zone do
+        name = above(name)
+        if self.nodes[name] and self.nodes[name].dname then
+            found = name
+        end
+    end
+    return found
+end
+
+-- The wildcard that makes a name (RFC 4592): its owner; nil when there is none.
+function world:wildcard_for(name)
+    repeat
+        name = above(name)
+    until self.parents[name]
+    return self.nodes["*." .. name] and "*." .. name
+end
+
+-- What the reference may know: one answer. See reference.lua. A question of type DNAME is never asked there.
 function world:ask(name, type)
-    local node = self.nodes[name]
-    local zone = node and node.zone or name:match("(%a)%.example$")
-    local signed = zone == "s" or zone == "n"
-    local status = signed and "secure" or "insecure"
-    local fault = node and (node.fault[type] or node.fault["*"])
+    local zone = self:zone_of(name)
+    local kind = world.kinds[self.zone_kinds[zone]]
+    local trust = self:trust(zone)
+    local fault = self:fault_at(name, type)
     if fault == "nodata" or fault == "nxdomain" then -- forged: what is signed is not denied like this
-        return signed and { failed = "bogus" } or { status = status, kind = fault }
+        return kind.signed and { failed = "bogus" } or { status = "insecure", kind = fault }
     elseif fault then
         return { failed = "failed" }
-    elseif node and node.cname then
-        return node.broken.CNAME and { failed = "bogus" }
-            or { status = status, kind = "alias", target = node.cname }
+    elseif trust == "bogus" then
+        return { failed = "bogus" }
+    end
+
+    local function status(lowered)
+        return trust == "secure" and not lowered and "secure" or "insecure"
+    end
+    local owner = self:dname_above(name, zone)
+    if owner then
+        local node = self.nodes[owner]
+        local target = name:sub(1, -#owner - 1) .. node.dname
+        return trust == "secure" and node.broken.DNAME and { failed = "bogus" }
+            or { status = status(), kind = "alias", target = target, owner = owner }
+    end
+    local node, made = self.nodes[name], nil
+    if not node and not self.parents[name] then
+        made = self:wildcard_for(name)
+        node = made and self.nodes[made]
+    end
+    made = made and (kind.denials or kind.names) -- the name itself does not exist: is that proven?
+    if node and node.cname then
+        return trust == "secure" and node.broken.CNAME and { failed = "bogus" }
+            or { status = status(made), kind = "alias", target = node.cname }
     elseif node and node[type] then
-        if node.broken[type] then
+        if trust == "secure" and node.broken[type] then
             return { failed = "bogus" }
         end
-        return { status = node[type] == "local" and "insecure" or status, kind = "records",
+        return { status = status(made or node[type] == "local"), kind = "records",
             records = node.told and node.told[type] or { {} } }
+    elseif node or self.parents[name] then
+        return { status = status(made or kind.denials), kind = "nodata" }
     end
-    return { status = zone == "s" and "secure" or "insecure",
-        kind = (node or self.parents[name]) and "nodata" or "nxdomain" }
+    return { status = status(kind.denials or kind.names), kind = "nxdomain" }
+end
+
+function world:fault_at(name, type)
+    local node = self.nodes[name]
+    return node and (node.fault[type] or node.fault["*"])
 end
 
 -- Is something at a name that a resolver which minimises names stumbles over? It asks for A at the name,
@@ -91,8 +197,12 @@ end
 -- What is at a name and behind it, for the report of a failure.
 function world:describe(name, indent)
     indent = indent or 4
-    local node = self.nodes[name]
-    if not node or indent > 20 then
+    local zone = self:zone_of(name)
+    local owner = zone and self:dname_above(name, zone)
+    local at = owner or self.nodes[name] and name
+        or zone and not self.parents[name] and self:wildcard_for(name)
+    local node = self.nodes[at]
+    if not node or indent > 60 then
         return ""
     end
     local parts = {}
@@ -108,11 +218,16 @@ function world:describe(name, indent)
         end
     end
     table.sort(parts)
-    local text = ("%s%s: %s\n"):format((" "):rep(indent), name, table.concat(parts, " "))
-    if node.cname then
-        text = text .. self:describe(node.cname, indent + 4)
+    local text = ("%s%s%s [%s]: %s\n"):format((" "):rep(indent), name, at ~= name and " by " .. at or "",
+        self.zone_kinds[zone], table.concat(parts, " "))
+    local target = owner and name:sub(1, -#owner - 1) .. node.dname or node.cname
+    if target then
+        text = text .. self:describe(target, indent + 4)
     end
-    return text .. self:describe("_25._tcp." .. name, indent + 2)
+    for _, record in ipairs(node.MX or {}) do
+        text = text .. self:describe(record.host, indent + 4)
+    end
+    return name:find("^_25%.") and text or text .. self:describe("_25._tcp." .. name, indent + 2)
 end
 
 -- For the lab ----------------------------------------------------------------------------------
@@ -130,33 +245,43 @@ local function each_sorted(nodes)
     end
 end
 
+-- The lines of a node in its zone, and those of local data.
+local function tell_node(name, node, text, data)
+    local owner = name .. ". "
+    if node.cname then
+        text[#text + 1] = owner .. "CNAME " .. node.cname .. "."
+    end
+    if node.dname then
+        text[#text + 1] = owner .. "DNAME " .. node.dname .. "."
+    end
+    for type, value in pairs { A = "192.0.2.1", AAAA = "2001:db8::1", TXT = "\"here\"" } do
+        if node[type] == "local" then
+            data[#data + 1] = ("local-zone: \"%s\" typetransparent"):format(owner:sub(1, -2))
+            data[#data + 1] = ("local-data: \"%s%s %s\""):format(owner, type, value)
+        elseif node[type] then
+            text[#text + 1] = owner .. type .. " " .. value
+        end
+    end
+    for _, record in ipairs(node.TLSA or {}) do
+        text[#text + 1] = owner .. "TLSA " .. record
+    end
+    for _, record in ipairs(node.MX or {}) do
+        text[#text + 1] = ("%sMX %d %s."):format(owner, record.pref, record.host:gsub("^%.$", ""))
+    end
+end
+
 -- The zones, the rules, and the lines of local data of an unbound.conf.
 function world:tell()
     local texts, broken, faults, data = {}, {}, {}, {}
+    for zone in pairs(self.zone_kinds) do
+        texts[zone] = {}
+    end
     for name, node in each_sorted(self.nodes) do
         local zone = world.zones[node.zone] or node.zone
-        local text = texts[zone] or {}
-        local owner = name .. ". "
-        texts[zone] = text
-        if node.cname then
-            text[#text + 1] = owner .. "CNAME " .. node.cname .. "."
-        end
-        for type, value in pairs { A = "192.0.2.1", AAAA = "2001:db8::1", TXT = "\"here\"" } do
-            if node[type] == "local" then
-                data[#data + 1] = ("local-zone: \"%s\" typetransparent"):format(owner:sub(1, -2))
-                data[#data + 1] = ("local-data: \"%s%s %s\""):format(owner, type, value)
-            elseif node[type] then
-                text[#text + 1] = owner .. type .. " " .. value
-            end
-        end
-        for _, record in ipairs(node.TLSA or {}) do
-            text[#text + 1] = owner .. "TLSA " .. record
-        end
-        for _, record in ipairs(node.MX or {}) do
-            text[#text + 1] = ("%sMX %d %s."):format(owner, record.pref, record.host:gsub("^%.$", ""))
-        end
+        tell_node(name, node, texts[zone], data)
         for type in pairs(node.broken) do
-            broken[owner .. type] = true
+            broken[zone] = broken[zone] or {}
+            broken[zone][name .. ". " .. type] = true
         end
         for type, action in pairs(node.fault) do
             local key = action .. " " .. type
@@ -165,12 +290,11 @@ function world:tell()
         end
     end
     local zones = {}
-    for zone, text in each_sorted(texts) do
-        local letter = zone:match("^dg(%a)%.example$")
+    for name, text in each_sorted(texts) do
+        local kind = world.kinds[self.zone_kinds[name]]
         zones[#zones + 1] = {
-            name = zone, text = table.concat(text, "\n") .. "\n", corrupt = broken,
-            signed = letter == "s" or letter == "n",
-            nsec3 = letter == "n" and { iterations = 2000 } or nil,
+            name = name, text = table.concat(text, "\n") .. "\n", corrupt = kind.corrupt or broken[name],
+            signed = kind.signed, nsec3 = kind.nsec3, expired = kind.expired, ds = kind.ds, drop = kind.drop,
         }
     end
     return zones, faults, data

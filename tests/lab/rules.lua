@@ -6,6 +6,8 @@
 --   type     "MX", or "*" (default)
 --   proto    "udp" or "tcp"; address: "127.0.0.2", the address that was asked; default: all
 --   times    applies that often, then it is gone
+--   share    of the names and types that fit only so many are caught, 0 to 1; which, `seed` says: always the
+--            same ones (chance.lua). types: { [type] = true }, only these
 --   delay    milliseconds before the answer;  hold = true: the answer waits for lab:release(id)
 --   action   what is answered, one of:
 --     pass         what NSD says (default; for delay and hold)
@@ -19,9 +21,12 @@
 --     loop         an answer whose name is a compression pointer to itself
 --     strip        a server that knows no DNSSEC: no signatures, DNSKEY and DS are empty
 --     corrupt      NSD's answer, its signatures broken; covered = "AAAA": only those over AAAA
+--     damage       of NSD's answers the part `damaged` (0 to 1) is damaged: bytes changed, or cut short; each
+--                  answer anew, by the seed
 --     answer       packet = hex, sent with the query's id and question put in (raw = true: just the
 --                  id), or records = { { name, type, ttl, rdata = hex }, ... }, rcode = number
 local wire = require "tests.lab.wire"
+local chance = require "tests.lab.chance"
 
 local rules = {}
 rules.__index = rules
@@ -49,6 +54,9 @@ function rules:add(rule)
         for _, name in ipairs(rule.names) do
             rule.set[name] = true
         end
+    end
+    if rule.damaged then
+        rule.random = chance.generator(rule.seed or 1)
     end
     self.last_id = self.last_id + 1
     rule.id = self.last_id
@@ -91,13 +99,20 @@ local function name_fits(rule, name)
     return suffix ~= nil and #name > #suffix and name:sub(-#suffix) == suffix
 end
 
+-- Is this one of the share of all questions that a rule catches?
+local function chosen(rule, query)
+    return (not rule.types or rule.types[query.type])
+        and (not rule.share or chance.of(rule.seed or 1, query.name .. " " .. query.type) < rule.share)
+end
+
 -- The rule for a query, or nil; one of its `times` is used up.
 function rules:match(query, client)
     for index, rule in ipairs(self.list) do
         if (rule.type == "*" or rule.type == query.type)
             and name_fits(rule, query.name)
             and (not rule.proto or rule.proto == client.proto)
-            and (not rule.address or rule.address == client.address) then
+            and (not rule.address or rule.address == client.address)
+            and chosen(rule, query) then
             if rule.times then
                 rule.times = rule.times - 1
                 if rule.times <= 0 then
@@ -202,6 +217,30 @@ end
 function actions.corrupt(query, rule, client, forward)
     forward(query.packet, function(packet)
         client:send(wire.corrupt(packet, rule.covered))
+    end)
+end
+
+-- One to four bytes behind the id and the question are others, or the end is missing.
+local function damage(packet, first, random)
+    if #packet <= first then
+        return packet
+    elseif random(4) == 1 then
+        return packet:sub(1, 1 + random(#packet - 2))
+    end
+    for _ = 1, random(4) do
+        -- The flags and counts are short and stand in front: each third hit is one of them.
+        local at = random(3) == 1 and 2 + random(10) or first + random(#packet - first)
+        packet = packet:sub(1, at - 1) .. string.char(random(256) - 1) .. packet:sub(at + 1)
+    end
+    return packet
+end
+
+function actions.damage(query, rule, client, forward)
+    forward(query.packet, function(packet)
+        if rule.random(1000) <= 1000 * rule.damaged then
+            packet = damage(packet, 12 + #query.question, rule.random)
+        end
+        client:send(packet)
     end)
 end
 
