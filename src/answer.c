@@ -175,9 +175,20 @@ static bool read_target(const struct view *v, const struct rr *rr, size_t skip,
     return rr->len > skip && read_name(v, rr->data + skip, out) == rr->data + rr->len;
 }
 
+/* Records of these types are told by the name that they hold, and where it begins. */
+static bool has_target(uint16_t qtype)
+{
+    return qtype == NH_TYPE_MX || qtype == NH_TYPE_DNAME;
+}
+
+static size_t target_at(uint16_t qtype)
+{
+    return qtype == NH_TYPE_MX ? 2 : 0;
+}
+
 /*
  * Finds the sections of the packet into *v. Returns false when it is no whole answer: cut short
- * (TC), a query, or with a malformed answer section or MX record. A section that holds fewer
+ * (TC), a query, or with a malformed answer section, MX or DNAME record. A section that holds fewer
  * records than the header says is malformed; bytes behind the last section do not matter.
  */
 static bool open_packet(struct view *v, const uint8_t *packet, size_t len, uint16_t qtype)
@@ -207,8 +218,8 @@ static bool open_packet(struct view *v, const uint8_t *packet, size_t len, uint1
         if (rr.type != qtype || rr.class != CLASS_IN)
             continue;
         v->n_wanted++;
-        if (qtype == NH_TYPE_MX) {
-            if (!read_target(v, &rr, 2, target))
+        if (has_target(qtype)) {
+            if (!read_target(v, &rr, target_at(qtype), target))
                 return false;
             v->room += strlen(target) + 1;
         } else {
@@ -400,9 +411,9 @@ static void add_records(struct nh_answer *a, const struct view *v, const char *n
             !is_name(v, rr.owner, name))
             continue;
         *r = (struct nh_rr){0};
-        if (qtype == NH_TYPE_MX) {
-            read_target(v, &rr, 2, (char *)room); /* open_packet() has made room for it */
-            r->pref = get16(v->packet + rr.data);
+        if (has_target(qtype)) {
+            read_target(v, &rr, target_at(qtype), (char *)room); /* open_packet() made room */
+            r->pref = qtype == NH_TYPE_MX ? get16(v->packet + rr.data) : 0;
             r->name = (char *)room;
             room += strlen(r->name) + 1;
         } else {
@@ -514,6 +525,36 @@ enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t 
         return NH_SERVFAIL;
     }
     return code;
+}
+
+/* See nexthop.h. */
+const char *nh_name_above(const char *name)
+{
+    for (; *name; name++) {
+        if (*name == '\\' && name[1])
+            name++;
+        else if (*name == '.' && name[1])
+            return name + 1;
+    }
+    return NULL;
+}
+
+/* See nexthop.h. */
+char *nh_name_renamed(const char *name, const char *above, const char *target)
+{
+    size_t prefix = strlen(name) - strlen(above), len = strlen(target);
+    char *made;
+
+    if (prefix + len >= NH_HOST_MAX)
+        return NULL;
+    made = malloc(prefix + len + 1);
+    if (!made)
+        return NULL;
+    memcpy(made, name, prefix);
+    memcpy(made + prefix, target, len + 1);
+    if (target[0] == '.')
+        made[prefix - 1] = '\0';
+    return made;
 }
 
 /* Frees what nh_answer_parse() allocated and zeroes *a; a zeroed one may be given. */

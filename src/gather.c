@@ -172,6 +172,8 @@ void nh_walk_stop(struct nh_walk *w)
 
     nh_lookup_stop(&w->lookup);
     nh_lookup_stop(&w->dname);
+    free(w->made);
+    w->made = NULL;
     for (i = 1; i <= w->n_links; i++)
         free(w->names[i]);
     w->n_links = 0;
@@ -206,11 +208,11 @@ static void failed(struct nh_walk *w, const struct nh_lookup *l)
     ended(w, l->code);
 }
 
-/* Follows the alias that the CNAME question has found. */
+/* Follows an alias to w->target. */
 static void follow(struct nh_walk *w, bool secure)
 {
     char host[NH_HOST_MAX];
-    const char *target = w->lookup.answer.chain[1];
+    const char *target = w->target;
     bool loop;
 
     if (w->n_links == 0)
@@ -256,12 +258,54 @@ static void on_dname(void *arg, struct nh_lookup *l)
         follow(w, l->secure);
 }
 
+static void on_dname_above(void *arg, struct nh_lookup *l)
+{
+    struct nh_walk *w = arg;
+    const char *above;
+
+    if (l->code == NH_OK && l->answer.n_records == 0) {
+        above = nh_name_above(l->name);
+        if (above)
+            nh_lookup_start(w->op->resolver, l, above, NH_TYPE_DNAME, w->seconds, on_dname_above, w);
+        else
+            failed(w, &w->lookup);
+        return;
+    }
+    free(w->made);
+    w->made = l->code == NH_OK
+                  ? nh_name_renamed(w->lookup.name, l->name, l->answer.records[0].name)
+                  : NULL;
+    if (!w->made) {
+        failed(w, &w->lookup);
+        return;
+    }
+    nh_note(w->op, l, w->section);
+    w->target = w->made;
+    follow(w, l->secure);
+}
+
+/* libunbound takes a CNAME that a DNAME makes, asked for by that type, for bogus: nobody has signed it.
+ * The DNAME is what is signed. */
+static void on_bogus_hop(struct nh_walk *w)
+{
+    const char *above = nh_name_above(w->lookup.name);
+
+    if (above)
+        nh_lookup_start(w->op->resolver, &w->dname, above, NH_TYPE_DNAME, w->seconds,
+                        on_dname_above, w);
+    else
+        failed(w, &w->lookup);
+}
+
 static void on_hop(void *arg, struct nh_lookup *l)
 {
     struct nh_walk *w = arg;
 
     nh_note(w->op, l, w->section);
-    if (l->code != NH_OK) {
+    w->target = l->code == NH_OK && l->answer.n_links ? l->answer.chain[1] : NULL;
+    if (l->code == NH_BOGUS) {
+        on_bogus_hop(w);
+    } else if (l->code != NH_OK) {
         failed(w, l);
     } else if (l->answer.n_links == 0) {
         /* The end of the aliases: how it is denied lowers nothing. */
@@ -301,7 +345,7 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
         break;
     case NH_INVALID_NAME:
         nh_fail(err, w->code, "%s: %s is an alias of %s, which is no host name: %s", subject,
-                nh_walk_end(w), w->lookup.answer.chain[1], w->reason);
+                nh_walk_end(w), w->target, w->reason);
         break;
     default:
         nh_lookup_error(err, subject, w->failed ? w->failed : &w->lookup);

@@ -62,6 +62,8 @@ struct nh_walk {
     bool stop_insecure;          /* end at an insecure alias */
     bool first_secure, all_secure;
     struct nh_lookup dname;         /* for the status of an alias that a DNAME makes */
+    const char *target;             /* that the alias leads to */
+    char *made;                     /* the same, where a DNAME was asked for it */
     const struct nh_lookup *failed; /* which of the two lookups has failed */
     enum nh_code code;  /* NH_OK, _CNAME_LOOP, _CNAME_LIMIT, _INVALID_NAME, or the lookup's */
     const char *reason; /* of NH_INVALID_NAME */

@@ -107,7 +107,7 @@ void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT]);
 /* ---- answer.c: a packet -> records and the CNAME chain -------------------- */
 
 struct nh_rr {
-    const char *name;    /* MX, CNAME: the target as text */
+    const char *name;    /* MX, CNAME, DNAME: the target as text */
     const uint8_t *data; /* the others: their rdata */
     uint16_t len;
     uint16_t pref; /* MX: preference */
@@ -134,6 +134,13 @@ struct nh_answer {
 enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t len,
                              const char *qname, uint16_t qtype);
 void nh_answer_free(struct nh_answer *a);
+
+/* The name above this one: without its first label. NULL: it has none. */
+const char *nh_name_above(const char *name);
+
+/* What the DNAME of `above`, a name above `name`, makes of it (RFC 6672 2.2). NULL: it would be too
+ * long, or there is no memory; free() it. */
+char *nh_name_renamed(const char *name, const char *above, const char *target);
 
 /* Does the answer section hold DNSKEY with RRSIG? (for the probe of a forwarder) */
 bool nh_answer_has_dnssec(const uint8_t *packet, size_t len);
