@@ -133,7 +133,8 @@ local function dot(name)
 end
 
 local function delegation(zone, ds)
-    local text = ("%s NS ns.%s\nns.%s A %s\n"):format(dot(zone.name), dot(zone.name), dot(zone.name), NOWHERE)
+    local name = dot(zone.name)
+    local text = ("%s NS ns.%s\nns.%s A %s\n"):format(name, name, name, zone.server or NOWHERE)
     return ds and text .. ds or text
 end
 
@@ -153,7 +154,7 @@ local function zone_text(dir, zone, all, words)
         "$TTL 300",
         "@ SOA ns hostmaster 1 3600 600 86400 60",
         "@ NS ns",
-        "ns A " .. NOWHERE,
+        "ns A " .. (zone.server or NOWHERE),
         zones.expand(zone.text or "", words),
     }
     for _, child in ipairs(all) do

@@ -10,14 +10,17 @@ dnsd.__index = dnsd
 local LOG_LIMIT = 20000
 local UPSTREAM_PATIENCE = 5000 -- ms; NSD answers at once or is not there
 
--- upstream: NSD's port on 127.0.0.1.
-function dnsd.new(upstream)
+-- upstream: NSD's port on 127.0.0.1. levels: the ports of the NSDs that serve one level of the tree
+-- each, by the last part of the address that is asked (see zones.lua, `server`).
+function dnsd.new(upstream, levels)
     local self = setmetatable({
         upstream = upstream,
+        levels = levels or {},
         rules = rules.new(),
         counts = { udp = {}, tcp = {} },
         log = {},
         held = {},
+        together = {},
         waiters = {},
         listeners = {},
         pending = {},
@@ -53,7 +56,7 @@ function dnsd:open_upstream()
 end
 
 -- Asks NSD over UDP; done(packet) with the query's own id, never when NSD is away.
-function dnsd:forward_udp(packet, done)
+function dnsd:forward_udp(port, packet, done)
     local id, now = nil, uv.now()
     for _ = 1, 65536 do
         self.next_id = (self.next_id + 1) % 65536
@@ -64,7 +67,7 @@ function dnsd:forward_udp(packet, done)
         end
     end
     self.pending[id] = { done = done, id = packet:sub(1, 2), at = now }
-    self.upstream_socket:send(wire.with_id(packet, id), "127.0.0.1", self.upstream, function() end)
+    self.upstream_socket:send(wire.with_id(packet, id), "127.0.0.1", port, function() end)
 end
 
 -- Calls each(packet) for every whole length-prefixed packet that arrives in chunks.
@@ -92,9 +95,9 @@ local function close(handle)
 end
 
 -- Asks NSD over TCP, a connection a query. failed() when NSD is away.
-function dnsd:forward_tcp(packet, done, failed)
+function dnsd:forward_tcp(port, packet, done, failed)
     local stream = uv.new_tcp()
-    stream:connect("127.0.0.1", self.upstream, function(err)
+    stream:connect("127.0.0.1", port, function(err)
         if err then
             close(stream)
             return failed()
@@ -205,17 +208,21 @@ function dnsd:handle(packet, client)
         return
     end
     self:count(query, client)
+    local port = client.listener.view and self.levels[client.address:match("%d+$")] or self.upstream
     local function forward(question, done)
         local function finish(answer)
             answer = wire.without_data(answer)
+            if client.listener.view then
+                answer = wire.with_servers_at(answer, client.listener.view)
+            end
             done(client.ra and wire.as_forwarder(answer) or answer)
         end
         if client.proto == "tcp" then
-            self:forward_tcp(question, finish, function()
+            self:forward_tcp(port, question, finish, function()
                 client:close()
             end)
         else
-            self:forward_udp(question, finish)
+            self:forward_udp(port, question, finish)
         end
     end
     local rule = self.rules:match(query, client)
@@ -225,7 +232,9 @@ function dnsd:handle(packet, client)
     local function act()
         rules.actions[rule.action](query, rule, client, forward)
     end
-    if rule.hold then
+    if rule.first then
+        self:answer_together(rule, query.name .. " " .. query.type, act)
+    elseif rule.hold then
         self.held[#self.held + 1] = { id = rule.id, act = act }
     elseif rule.delay then
         local timer = uv.new_timer()
@@ -235,6 +244,29 @@ function dnsd:handle(packet, client)
         end)
     else
         act()
+    end
+end
+
+-- The first question with this key is answered after rule.first milliseconds, and those that come
+-- meanwhile with it; later ones at once.
+function dnsd:answer_together(rule, key, act)
+    local waiting = self.together[rule.id] or {}
+    self.together[rule.id] = waiting
+    if waiting[key] == "answered" then
+        act()
+    elseif waiting[key] then
+        table.insert(waiting[key], act)
+    else
+        waiting[key] = { act }
+        local timer = uv.new_timer()
+        timer:start(rule.first, 0, function()
+            timer:close()
+            local acts = waiting[key]
+            waiting[key] = "answered"
+            for _, each in ipairs(acts) do
+                each()
+            end
+        end)
     end
 end
 
@@ -321,8 +353,9 @@ function dnsd:update_tcp()
 end
 
 -- Listens on an address, UDP and TCP on one port (0: a free one). ra: as a forwarder would answer.
+-- view: "127.X.Y", where the tree's servers seem to be for who asks here (see zones.lua, `server`).
 -- Returns the port, or nil and why not.
-function dnsd:listen(address, port, ra)
+function dnsd:listen(address, port, ra, view)
     for _, listener in ipairs(self.listeners) do
         if listener.address == address and listener.port == port then
             return port
@@ -336,7 +369,9 @@ function dnsd:listen(address, port, ra)
             close(udp)
             return nil, err
         end
-        local listener = { address = address, port = udp:getsockname().port, ra = ra, udp = udp }
+        local listener = {
+            address = address, port = udp:getsockname().port, ra = ra, udp = udp, view = view,
+        }
         ok, reason = self:open_tcp(listener)
         if ok then
             big_buffers(udp)

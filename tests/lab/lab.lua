@@ -99,11 +99,22 @@ local function describe(self, description)
 end
 
 -- Starts a lab of our own. Options:
---   zones      list of further zones, see add_zones
+--   zones      list of further zones, see add_zones; "." adds to the root's fields
+--   behind     another lab: there is only the scriptable server, and it asks that lab's NSD
 --   detached   it goes on when this process ends (until stop)
 function lab.start(options)
     local self = launch(quote(here .. "/tests/lab/server.lua") .. " \"$folder\" \"$PPID\"")
-    self.requests:write(json.encode(options or { detached = false }), "\n")
+    options = options or { detached = false }
+    if options.behind then
+        local description = {}
+        for key, value in pairs(options.behind) do
+            if type(value) ~= "userdata" then
+                description[key] = value
+            end
+        end
+        options = { behind = description }
+    end
+    self.requests:write(json.encode(options), "\n")
     self.requests:flush()
     return describe(self, receive(self))
 end
@@ -209,11 +220,12 @@ function lab:wait(name, type, count, seconds)
 end
 
 -- Listens on a further address too (the same port), e.g. "127.0.0.2"; returns "127.0.0.2@PORT".
--- options: port; forward = true: as a forwarder.
+-- options: port; forward = true: as a forwarder; view = "127.X.Y": see zones.lua, `server`.
 function lab:listen(address, options)
     options = options or {}
     return address .. "@" .. ask(self, {
         command = "listen", address = address, port = options.port, forward = options.forward,
+        view = options.view,
     }).port
 end
 

@@ -22,8 +22,7 @@ server:
     xfrdir: "%s"
     tcp-count: 1000
     rrl-ratelimit: 0
-    # Resolvers must not learn name servers from answers: there is only this one.
-    minimal-responses: yes
+    minimal-responses: %s
 remote-control:
     control-enable: no
 ]]
@@ -63,22 +62,24 @@ local function when_free(port, done)
     end)
 end
 
-function nsd.new(path, dir)
-    return setmetatable({ path = path, dir = dir, port = free_port() }, nsd)
+-- refers: resolvers may learn name servers from the answers. Of an NSD that serves all zones they must
+-- not: there is only this one.
+function nsd.new(path, dir, refers)
+    return setmetatable({ path = path, dir = dir, port = free_port(), refers = refers }, nsd)
 end
 
 local function write_config(self, zones)
     local dir = self.dir
-    local parts = { config_head:format(self.port, dir, dir, dir, dir) }
+    local parts = { config_head:format(self.port, dir, dir, dir, dir, self.refers and "no" or "yes") }
     for _, zone in ipairs(zones) do
         parts[#parts + 1] = ("zone:\n    name: \"%s\"\n    zonefile: \"%s\"\n"):format(zone.name, zone.file)
     end
     build.write(dir .. "/nsd.conf", table.concat(parts))
 end
 
--- Calls done when NSD answers for the root, failed(text) when it ends before that.
+-- Calls done when NSD answers for its first zone, failed(text) when it ends before that.
 local function await(self, done, failed)
-    local question = "\18\52\0\0\0\1\0\0\0\0\0\0" .. wire.encode_name(".") .. "\0\6\0\1"
+    local question = "\18\52\0\0\0\1\0\0\0\0\0\0" .. wire.encode_name(self.first) .. "\0\6\0\1"
     local socket, timer = uv.new_udp(), uv.new_timer()
     local function stop()
         socket:close()
@@ -138,6 +139,7 @@ function nsd:start(zones, done)
         return done(nil)
     end
     write_config(self, zones)
+    self.first = zones[1].name
     os.remove(self.dir .. "/nsd.log")
     when_free(self.port, function()
         if self.process then

@@ -4,15 +4,20 @@
 --   name     lower-case name, "*.example.org" for everything below it, "*" for everything (default)
 --   names    instead of it, a list of lower-case names; may be thousands
 --   type     "MX", or "*" (default)
---   proto    "udp" or "tcp"; address: "127.0.0.2", the address that was asked; default: all
+--   proto    "udp" or "tcp"; default: both
+--   address  "127.0.0.2", the address that was asked, "127.0.0.*" for all that begin so; default: all
 --   times    applies that often, then it is gone
 --   share    of the names and types that fit only so many are caught, 0 to 1; which, `seed` says: always the
 --            same ones (chance.lua). types: { [type] = true }, only these
 --   delay    milliseconds before the answer;  hold = true: the answer waits for lab:release(id)
+--   first    milliseconds before the answer to the first question for a name and type; the same
+--            question asked meanwhile is answered with it, and later at once
 --   action   what is answered, one of:
 --     pass         what NSD says (default; for delay and hold)
 --     servfail, refused, notimp, formerr, nxdomain, nodata    just that, unsigned
 --     silent       nothing
+--     lossy        NSD's answer, where neither question nor answer gets lost: each does with the
+--                  probability `loss` (0.2), decided by `seed` (a number)
 --     truncate     the TC bit over UDP; then over TCP, tcp = "serve" (default), "refuse" (nobody
 --                  listens on TCP while the rule stands), "reset", "half" (an answer that stops in
 --                  the middle), "close", "silent"
@@ -88,6 +93,15 @@ function rules:refuses_tcp()
     return false
 end
 
+local function address_fits(rule, address)
+    local wanted = rule.address
+    if not wanted or wanted == address then
+        return true
+    end
+    local start = wanted:match("^(.*)%*$")
+    return start ~= nil and address:sub(1, #start) == start
+end
+
 local function name_fits(rule, name)
     local pattern = rule.name
     if rule.set then
@@ -111,7 +125,7 @@ function rules:match(query, client)
         if (rule.type == "*" or rule.type == query.type)
             and name_fits(rule, query.name)
             and (not rule.proto or rule.proto == client.proto)
-            and (not rule.address or rule.address == client.address)
+            and address_fits(rule, client.address)
             and chosen(rule, query) then
             if rule.times then
                 rule.times = rule.times - 1
@@ -167,6 +181,23 @@ local truncated_tcp = {
         end)
     end,
 }
+
+-- The generator of Park and Miller, so that a seed means the same under every Lua.
+local function is_lost(rule)
+    rule.seed = (rule.seed or 1) * 16807 % 2147483647
+    return rule.seed / 2147483647 < (rule.loss or 0.2)
+end
+
+function actions.lossy(query, rule, client, forward)
+    if is_lost(rule) then
+        return
+    end
+    forward(query.packet, function(packet)
+        if not is_lost(rule) then
+            client:send(packet)
+        end
+    end)
+end
 
 function actions.truncate(query, rule, client, forward)
     if client.proto == "udp" then

@@ -39,7 +39,7 @@ end
 
 function commands.clear(_, reply, fail)
     state.dnsd:clear()
-    if state.nsd.process then
+    if not state.nsd or state.nsd.process then
         return reply {}
     end
     commands.start_nsd(nil, reply, fail)
@@ -102,7 +102,7 @@ end
 
 function commands.listen(request, reply, fail)
     local port, err = state.dnsd:listen(request.address, request.port or state.description.port,
-        request.forward or false)
+        request.forward or false, request.view)
     if not port then
         return fail(("cannot listen on %s: %s"):format(request.address, err))
     end
@@ -110,18 +110,36 @@ function commands.listen(request, reply, fail)
 end
 
 function commands.start_nsd(_, reply, fail)
-    state.nsd:start(state.zones, function(err)
-        if err then
-            return fail(err)
+    if not state.nsd then
+        return reply {}
+    end
+    local waiting, failed = 1 + #state.levels, nil
+    local function started(err)
+        waiting, failed = waiting - 1, failed or err
+        if waiting == 0 and failed then
+            fail(failed)
+        elseif waiting == 0 then
+            reply {}
         end
-        reply {}
-    end)
+    end
+    state.nsd:start(state.zones, started)
+    for _, level in ipairs(state.levels) do
+        level.nsd:start(level.zones, started)
+    end
 end
 
 function commands.stop_nsd(_, reply)
-    state.nsd:stop(function()
-        reply {}
-    end)
+    local waiting = 1 + #state.levels
+    local function stopped()
+        waiting = waiting - 1
+        if waiting == 0 then
+            reply {}
+        end
+    end
+    state.nsd:stop(stopped)
+    for _, level in ipairs(state.levels) do
+        level.nsd:stop(stopped)
+    end
 end
 
 local function list_zones()
@@ -141,7 +159,7 @@ function commands.add_zones(request, reply, fail)
         return fail(err)
     end
     list_zones()
-    state.nsd:stop(function()
+    commands.stop_nsd(nil, function()
         commands.start_nsd(nil, function()
             reply(state.description)
         end, fail)
@@ -154,7 +172,7 @@ local function finish(status)
         if not state.nsd then
             os.exit(status)
         end
-        state.nsd:stop(function()
+        commands.stop_nsd(nil, function()
             os.exit(status)
         end)
     end
@@ -273,15 +291,39 @@ local function nsd_path()
     return said
 end
 
+-- The NSDs that serve the zones with a `server`, one for each address; returns their ports.
+local function make_levels(path)
+    local levels, ports = {}, {}
+    for _, zone in ipairs(state.zones) do
+        local number = zone.server and zone.server:match("%d+$")
+        if number and not levels[number] then
+            local dir = folder .. "/level" .. number
+            assert(uv.fs_mkdir(dir, 448))
+            levels[number] = { nsd = nsd.new(path, dir, true), zones = {} }
+            table.insert(state.levels, levels[number])
+            ports[number] = levels[number].nsd.port
+        end
+        if number then
+            table.insert(levels[number].zones, zone)
+        end
+    end
+    return ports
+end
+
 local function prepare(options)
-    state.zones = zones.all()
+    state.zones, state.levels = zones.all(), {}
     for _, zone in ipairs(options.zones or {}) do
-        table.insert(state.zones, zone)
+        if zone.name == "." then
+            state.zones[1].server = zone.server
+        else
+            table.insert(state.zones, zone)
+        end
     end
     local path = nsd_path()
     state.words = build.zones(folder, state.zones)
     state.nsd = nsd.new(path, folder)
-    state.dnsd = dnsd.new(state.nsd.port)
+    local levels = make_levels(path)
+    state.dnsd = dnsd.new(state.nsd.port, levels)
     local port = assert(state.dnsd:listen("127.0.0.1", 0, false))
     local forward_port = assert(state.dnsd:listen("127.0.0.1", 0, true))
     local anchor, anchor_file = build.anchor(folder)
@@ -293,16 +335,33 @@ local function prepare(options)
         folder = folder, socket = folder .. "/socket", pid = uv.os_getpid(),
         certificate_file = folder .. "/server.pem", key_file = folder .. "/server.key",
         ca_file = folder .. "/ca.pem",
-        demo = zones.demo,
+        demo = zones.demo, levels = levels,
     }
     list_zones()
+end
+
+-- Only the scriptable server, in front of another lab's NSD.
+local function prepare_behind(other)
+    state.zones, state.levels = {}, {}
+    state.dnsd = dnsd.new(other.nsd_port, other.levels)
+    other.port = assert(state.dnsd:listen("127.0.0.1", 0, false))
+    other.forward_port = assert(state.dnsd:listen("127.0.0.1", 0, true))
+    other.address = "127.0.0.1@" .. other.port
+    other.forward_address = "127.0.0.1@" .. other.forward_port
+    other.folder, other.socket, other.pid = folder, folder .. "/socket", uv.os_getpid()
+    state.description = other
 end
 
 local function main()
     -- A client that is gone before its answer, on TCP or on the socket, is no reason to end.
     uv.new_signal():start("sigpipe", function() end)
     local options = json.decode(io.read("*l") or "{}")
-    local ok, err = pcall(prepare, options)
+    local ok, err
+    if options.behind then
+        ok, err = pcall(prepare_behind, options.behind)
+    else
+        ok, err = pcall(prepare, options)
+    end
     if not ok then
         write_stdout(json.encode { ok = false, error = tostring(err) } .. "\n")
         os.exit(1)

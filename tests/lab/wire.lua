@@ -248,6 +248,26 @@ function wire.without_data(packet)
         .. packet:sub(13) .. opt
 end
 
+-- Name servers whose addresses are 127.255.0.N in the zones are at VIEW.N for who asks through a view
+-- ("127.9.1"); those at 127.255.K.N are at 127.9.(250 + K).N, the same for all views of one lab. The
+-- glue of a delegation is not signed.
+local placeholder = "\127\255"
+function wire.with_servers_at(packet, view)
+    if not packet:find(placeholder, 13, true) then
+        return packet
+    end
+    local second, third = view:match("^127%.(%d+)%.(%d+)$")
+    for _, record in ipairs(wire.records(packet)) do
+        local at = record.rdata_start
+        if record.type == types.A and packet:sub(at, at + 1) == placeholder then
+            local level = byte(packet, at + 2)
+            packet = packet:sub(1, at) .. char(second, level == 0 and third or 250 + level)
+                .. packet:sub(at + 3)
+        end
+    end
+    return packet
+end
+
 -- A forwarder's view of an authoritative answer: recursion available, not authoritative.
 function wire.as_forwarder(packet)
     local third, fourth = byte(packet, 3, 4)
