@@ -266,8 +266,9 @@ static enum nh_code read_result(struct nh_lookup *l, int rcode, const uint8_t *p
     if (!packet || len <= 0)
         return sec == 1 ? NH_BOGUS : NH_SERVFAIL;
     if (l->internal) {
+        l->rcode = len > 3 ? packet[3] & 0x0f : 2; /* a server's SERVFAIL is in the header */
         l->has_dnssec = nh_answer_has_dnssec(packet, (size_t)len);
-        return sec == 1 ? NH_BOGUS : NH_OK;
+        return l->rcode != 0 && l->rcode != 3 ? NH_SERVFAIL : sec == 1 ? NH_BOGUS : NH_OK;
     }
     if (sec == 1)
         return NH_BOGUS; /* the forged data is in packet: it is not looked at */

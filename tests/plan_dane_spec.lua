@@ -45,19 +45,14 @@ describe("plan, DANE:", function()
     after_each(support.close)
     teardown(function() lab:clear() end)
 
-    -- The TLSA names that were asked for, by the plan's own account, in its order; the lab must have
-    -- seen no other.
+    -- The TLSA names that were asked for, by the plan's own account, in its order. (The lab may have seen
+    -- others: early questions that were not needed.)
     local function asked(p)
-        local names, known = {}, {}
+        local names = {}
         for _, entry in ipairs(p.trace) do
             if entry.type == "TLSA" then
                 names[#names + 1] = entry.name:gsub("^_25%._tcp%.", "")
-                known[entry.name] = true
             end
-        end
-        for key in pairs(lab:counts()) do
-            local name = key:match("^(_%d+%._tcp%..*) ")
-            assert.is_true(name == nil or known[name] == true, "asked for " .. key)
         end
         return names
     end
