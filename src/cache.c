@@ -115,7 +115,8 @@ void nh_cache_free(struct nh_cache *cache)
     free(cache);
 }
 
-static struct nh_cache_entry *find(struct nh_cache *cache, uint32_t hash, const char *name, uint16_t type)
+static struct nh_cache_entry *find(struct nh_cache *cache, uint32_t hash, const char *name,
+                                   uint16_t type)
 {
     struct nh_cache_entry *entry;
 
@@ -128,7 +129,7 @@ static struct nh_cache_entry *find(struct nh_cache *cache, uint32_t hash, const 
 }
 
 struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t type,
-                              uint32_t *ttl)
+                                     uint32_t *ttl)
 {
     struct nh_cache_entry *entry = find(cache, hash_of(cache, name, type), name, type);
     int64_t now;

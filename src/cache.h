@@ -36,7 +36,7 @@ void nh_cache_free(struct nh_cache *cache);
 /* The answer with a reference for the caller, and the seconds that are left of its TTL; NULL when
  * there is none, or none any more. */
 struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t type,
-                              uint32_t *ttl);
+                                     uint32_t *ttl);
 
 /* Keeps a parsed answer for as long as its TTL says, in place of an older one. What was asked for
  * longest ago makes room. When memory is out it is not kept. */

@@ -266,15 +266,15 @@ static void on_dname_above(void *arg, struct nh_lookup *l)
     if (l->code == NH_OK && l->answer.n_records == 0) {
         above = nh_name_above(l->name);
         if (above)
-            nh_lookup_start(w->op->resolver, l, above, NH_TYPE_DNAME, w->seconds, on_dname_above, w);
+            nh_lookup_start(w->op->resolver, l, above, NH_TYPE_DNAME, w->seconds, on_dname_above,
+                            w);
         else
             failed(w, &w->lookup);
         return;
     }
     free(w->made);
-    w->made = l->code == NH_OK
-                  ? nh_name_renamed(w->lookup.name, l->name, l->answer.records[0].name)
-                  : NULL;
+    w->made = l->code == NH_OK ? nh_name_renamed(w->lookup.name, l->name, l->answer.records[0].name)
+                               : NULL;
     if (!w->made) {
         failed(w, &w->lookup);
         return;

@@ -228,7 +228,7 @@ struct nh_plan {
     struct nh_plan_host **hosts;
     size_t n_hosts, truncated, open;
     bool mx_authentic;
-    bool expired; /* the deadline came before all of it was known */
+    bool expired;          /* the deadline came before all of it was known */
     struct nh_trace trace; /* of the destinations */
 };
 

@@ -15,6 +15,7 @@
 struct nh_context {
     struct ub_ctx *ub;
     double since;       /* when it was opened */
+    unsigned n_queries; /* each may need a socket */
     unsigned n_lookups; /* lookups that wait for one of its queries */
     bool has_failed;    /* it has failed a lookup, and may remember why */
     TAILQ_ENTRY(nh_context) link;
@@ -46,9 +47,9 @@ struct nh_resolver {
     struct nh_cache *cache;
     pid_t pid;
     double timeout;
-    unsigned max_running; /* lookups under way for less than NH_YOUNG seconds */
-    unsigned max_queries; /* all queries; each may need a socket */
-    unsigned reserve;     /* of these, for lookups that follow from an answer */
+    unsigned max_running;                   /* lookups under way for less than NH_YOUNG seconds */
+    unsigned max_queries;                   /* of the main context */
+    unsigned reserve;                       /* of these, for lookups that follow from an answer */
     struct nh_lookups queued, queued_first; /* wait for a place; the second list goes first */
     struct nh_lookups ready;                /* have their answer, done() is not yet called */
     struct nh_lookups overdue;              /* their time is up */
@@ -59,7 +60,7 @@ struct nh_resolver {
     struct nh_queries old;   /* longer than NH_HEDGE seconds ago */
     struct nh_queries others;
     struct nh_queries released, free_list;
-    unsigned n_young, n_queries;
+    unsigned n_young;
     bool newest_first; /* whose turn it is in a queue that has waited for long */
     bool following;    /* a lookup that was answered is being finished */
     struct nh_timer *tick;
@@ -100,8 +101,14 @@ void nh_query_release(struct nh_lookup *l);
 /* May one more lookup be sent? following: it follows from an answer. */
 bool nh_query_has_place(const struct nh_resolver *r, bool following);
 
+/* Are the queries of the main context too many for another one, and mostly old? */
+bool nh_query_is_full(const struct nh_resolver *r);
+
 /* Moves queries to the lists of their age; asks again for those that are silent for long. */
 void nh_query_age(struct nh_resolver *r);
+
+/* Sets what depends on the sockets of the main context. */
+void nh_resolver_set_limits(struct nh_resolver *r);
 
 /* NULL and *err on failure. without: forwarders to leave out, a bit each. */
 struct nh_context *nh_context_new(struct nh_resolver *r, uint32_t without, struct nh_err *err);
@@ -141,6 +148,10 @@ void nh_recheck_silent(struct nh_lookup *l);
 
 /* The lookup was answered by a fresh context: it becomes the main one. */
 void nh_recheck_adopt(struct nh_resolver *r, struct nh_context *c);
+
+/* Lookups wait, and the sockets are taken by queries that nobody answers: a fresh context, with sockets
+ * of its own, becomes the main one. */
+void nh_recheck_relieve(struct nh_resolver *r);
 
 /* Frees what the lookup has under way in recheck.c. */
 void nh_recheck_stop(struct nh_lookup *l);

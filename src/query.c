@@ -74,7 +74,7 @@ static void move(struct nh_query *q, struct nh_queries *list)
         r->n_young++;
 }
 
-static struct nh_query *new_query(struct nh_resolver *r)
+static struct nh_query *new_query(struct nh_resolver *r, struct nh_context *c)
 {
     struct nh_query *q = TAILQ_FIRST(&r->free_list);
 
@@ -84,7 +84,8 @@ static struct nh_query *new_query(struct nh_resolver *r)
             return NULL;
         q->resolver = r;
     }
-    r->n_queries++;
+    q->context = c;
+    c->n_queries++;
     return q;
 }
 
@@ -129,7 +130,7 @@ static void end_query(struct nh_query *q)
 {
     free(q->name);
     q->name = NULL;
-    q->resolver->n_queries--;
+    q->context->n_queries--;
     move(q, &q->resolver->free_list);
 }
 
@@ -190,12 +191,11 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *c)
     l->at_once = false;
     if (take_over(l, c))
         return;
-    q = new_query(r);
+    q = new_query(r, c);
     if (!q) {
         nh_lookup_ready(l, NH_NO_MEMORY);
         return;
     }
-    q->context = c;
     attach(q, l);
     l->sending = true;
     nh_sigpipe_hold(&r->sigpipe);
@@ -215,7 +215,12 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *c)
 bool nh_query_has_place(const struct nh_resolver *r, bool following)
 {
     return r->n_young < r->max_running &&
-           r->n_queries < (following ? r->max_queries : r->max_queries - r->reserve);
+           r->main->n_queries < r->max_queries - (following ? 0 : r->reserve);
+}
+
+bool nh_query_is_full(const struct nh_resolver *r)
+{
+    return r->n_young < r->max_running && !nh_query_has_place(r, false);
 }
 
 void nh_query_age(struct nh_resolver *r)

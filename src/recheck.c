@@ -24,15 +24,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRESH_FOR 5.0         /* seconds after which a context is no longer fresh */
-#define BURST 8.0             /* contexts that may be opened one after the other */
-#define REFILL 5.0            /* seconds for one more */
-#define KEYS_TIMEOUT 3.0      /* seconds for DNSKEY and DS */
-#define PROBE_TIMEOUT 5.0     /* seconds for the question to a forwarder */
-#define PROBE_EVERY 60.0      /* seconds that the finding about the forwarders holds */
-#define CONFIRM_BOGUS 60.0    /* seconds; as long as libunbound remembers it */
-#define CONFIRM_SERVFAIL 5.0  /* likewise */
+#define FRESH_FOR 5.0        /* seconds after which a context is no longer fresh */
+#define BURST 8.0            /* contexts that may be opened one after the other */
+#define REFILL 5.0           /* seconds for one more */
+#define KEYS_TIMEOUT 3.0     /* seconds for DNSKEY and DS */
+#define PROBE_TIMEOUT 5.0    /* seconds for the question to a forwarder */
+#define PROBE_EVERY 60.0     /* seconds that the finding about the forwarders holds */
+#define CONFIRM_BOGUS 60.0   /* seconds; as long as libunbound remembers it */
+#define CONFIRM_SERVFAIL 5.0 /* likewise */
 #define MAX_FORWARDERS 32
+#define FEW_SOCKETS 64 /* with fewer a context is no relief */
 
 enum tries { FIRST, AGAIN, IN_FRESH, KEYS_CHECKED, FORWARDERS_PROBED, LAST };
 
@@ -127,6 +128,17 @@ void nh_recheck_adopt(struct nh_resolver *r, struct nh_context *c)
     r->main = c;
     r->fresh = NULL;
     r->trouble = 0;
+    nh_resolver_set_limits(r);
+}
+
+void nh_recheck_relieve(struct nh_resolver *r)
+{
+    struct nh_context *c = fresh_context(r);
+
+    if (!c || c->has_failed || nh_context_sockets(c->ub) < FEW_SOCKETS)
+        return;
+    nh_recheck_adopt(r, c);
+    nh_lookup_send_queued(r);
 }
 
 void nh_recheck_tidy(struct nh_resolver *r)

@@ -11,8 +11,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define BATCH 16  /* events; some 2 ms, by which a query may be late */
-#define LATE 1.0  /* seconds by which the host may call us late */
+#define BATCH 16 /* events; some 2 ms, by which a query may be late */
+#define LATE 1.0 /* seconds by which the host may call us late */
 
 void nh_resolver_enter(struct nh_resolver *r)
 {
@@ -41,8 +41,10 @@ static void no_memory(struct nh_err *err)
 
 /* A lookup keeps others from starting for NH_YOUNG seconds; after that the sockets of libunbound are
  * the limit. Half of them are for young lookups, a quarter is for what validation asks (rule 4). */
-static void set_limits(struct nh_resolver *r, unsigned max_pending, unsigned sockets)
+void nh_resolver_set_limits(struct nh_resolver *r)
 {
+    unsigned sockets = nh_context_sockets(r->main->ub), max_pending = r->config->max_pending;
+
     r->max_running = sockets / 2 < max_pending ? sockets / 2 : max_pending;
     r->max_queries = sockets - sockets / 4;
     r->reserve = sockets / 8;
@@ -99,7 +101,7 @@ struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_er
         nh_resolver_free(r);
         return NULL;
     }
-    set_limits(r, config->max_pending, nh_context_sockets(r->main->ub));
+    nh_resolver_set_limits(r);
     r->cache = nh_cache_new(nh_context_cache_size(r->main->ub), nh_resolver_random(r));
     if (!r->cache) {
         no_memory(err);
@@ -302,6 +304,8 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     }
     nh_query_age(r);
     nh_lookup_send_queued(r);
+    if (!TAILQ_EMPTY(&r->queued) && nh_query_is_full(r))
+        nh_recheck_relieve(r);
     nh_recheck_tidy(r);
     if (nh_loop_stale(r->loop))
         nh_loop_collect(r->loop, false);

@@ -44,10 +44,10 @@ struct nh_lookup {
     struct nh_resolver *resolver;
     enum nh_lookup_state state;
     TAILQ_ENTRY(nh_lookup) link, overdue_link;
-    struct nh_query *query;       /* in the main context */
-    struct nh_query *second;      /* in another one */
-    struct nh_context *context;   /* that gave the result; to be compared alone */
-    struct nh_key_check *keys;    /* under way */
+    struct nh_query *query;     /* in the main context */
+    struct nh_query *second;    /* in another one */
+    struct nh_context *context; /* that gave the result; to be compared alone */
+    struct nh_key_check *keys;  /* under way */
     struct nh_timer *timer;
     const char *name;
     uint16_t type;
