@@ -40,6 +40,7 @@ build = {
                 "src/cache.c",
                 "src/context.c",
                 "src/core.c",
+                "src/err.c",
                 "src/gather.c",
                 "src/gather_dest.c",
                 "src/gather_ips.c",

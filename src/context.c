@@ -241,13 +241,6 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
     return UB_SYNTAX;
 }
 
-static void fail(struct nh_err *err, enum nh_code code, const char *what, const char *why)
-{
-    err->code = code;
-    err->permanent = false;
-    snprintf(err->message, sizeof err->message, "%s: %s", what, why);
-}
-
 static bool configure(struct ub_ctx *ctx, const struct nh_config *config, uint32_t without,
                       struct nh_err *err)
 {
@@ -274,8 +267,8 @@ static bool configure(struct ub_ctx *ctx, const struct nh_config *config, uint32
         }
         rc = apply(ctx, step, &why);
         if (rc != 0 && step->kind != NH_STEP_DEFAULT) {
-            fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, step->label,
-                 why && *why ? why : ub_strerror(rc));
+            nh_fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, "%s: %s", step->label,
+                    why && *why ? why : ub_strerror(rc));
             free(why);
             return false;
         }
@@ -338,11 +331,11 @@ static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struc
     ok = rc == 0;
     if (!ok) {
         snprintf(what, sizeof what, "libunbound does not start (%s)", ub_strerror(rc));
-        fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, what,
-             log && *log ? first_line(log) : "it gives no reason");
+        nh_fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, "%s: %s", what,
+                log && *log ? first_line(log) : "it gives no reason");
     } else if (wants_tls(config) && log && strstr(log, "no name verification")) {
         /* it would go on without: TLS to whoever answers */
-        fail(err, NH_CONFIG, "tls", "this libunbound cannot check the names in certificates");
+        nh_fail(err, NH_CONFIG, "tls: this libunbound cannot check the names in certificates");
         ok = false;
     }
     free(log);
@@ -357,7 +350,7 @@ struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_confi
     pthread_mutex_lock(&context_mutex);
     ctx = ub_ctx_create_ub_event(base);
     if (!ctx) {
-        fail(err, NH_NO_MEMORY, "libunbound", "no context could be created");
+        nh_fail(err, NH_NO_MEMORY, "libunbound: no context could be created");
     } else {
         ub_ctx_debugout(ctx, NULL);
         if (!configure(ctx, config, without, err) || !initialise(ctx, config, err)) {

@@ -258,11 +258,6 @@ size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4]);
 /* ---- for the state machines ---------------------------------------------------------------- */
 
 const char *nh_type_name(uint16_t type);
-void nh_fail(struct nh_err *err, enum nh_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-/* The same, because the deadline of the call has come: NH_TIMEOUT. */
-void nh_fail_expired(struct nh_err *err, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 /* The error of a lookup that did not succeed, told for subject (the caller's domain or host). */
 void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l);
 /* Counts an answer in: trace and ttl. */

@@ -12,6 +12,8 @@
 #ifndef NEXTHOP_H
 #define NEXTHOP_H
 
+#include "err.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,35 +38,6 @@
 #define NH_TYPE_DNSKEY 48
 #define NH_TYPE_NSEC3 50
 #define NH_TYPE_TLSA 52
-
-/* ---- errors -------------------------------------------------------------- */
-
-enum nh_code {
-    NH_OK,
-    NH_NO_MAIL,
-    NH_CNAME_LOOP,
-    NH_CNAME_LIMIT,
-    NH_NXDOMAIN,
-    NH_NOT_FOUND,
-    NH_NO_DANE,
-    NH_BOGUS,
-    NH_SERVFAIL,
-    NH_TIMEOUT,
-    NH_INVALID_NAME,
-    NH_INVALID_MX,
-    NH_CONFIG,
-    NH_CLOSED,
-    NH_FORKED,
-    NH_NO_MEMORY
-};
-
-/* An error as a value: copied by assignment, owns nothing. */
-struct nh_err {
-    enum nh_code code; /* NH_OK: no error */
-    bool permanent;
-    bool expired;      /* the deadline of the call caused it */
-    char message[400]; /* one line */
-};
 
 /* Copies text that is known to fit; cut off if it should not. */
 static inline void nh_copy(char *out, size_t size, const char *text)

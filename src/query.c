@@ -26,7 +26,7 @@ struct nh_context *nh_context_new(struct nh_resolver *r, uint32_t without, struc
     struct nh_context *c = calloc(1, sizeof *c);
 
     if (!c) {
-        err->code = NH_NO_MEMORY;
+        nh_fail(err, NH_NO_MEMORY, "libunbound: no memory for a context");
         return NULL;
     }
     nh_sigpipe_hold(&r->sigpipe);

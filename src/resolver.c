@@ -34,9 +34,7 @@ static bool seed(struct nh_resolver *r)
 
 static void no_memory(struct nh_err *err)
 {
-    err->code = NH_NO_MEMORY;
-    err->permanent = false;
-    nh_copy(err->message, sizeof err->message, "resolver: no memory or no descriptors left");
+    nh_fail(err, NH_NO_MEMORY, "resolver: no memory or no descriptors left");
 }
 
 /* A lookup keeps others from starting for NH_YOUNG seconds; after that the sockets of libunbound are
