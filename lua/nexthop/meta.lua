@@ -22,8 +22,8 @@ local nexthop = {}
 ---| "cname_limit"  # more than 15 (domain), 11 (host) or 10 (TLSA) aliases in a row
 ---| "not_found"    # the host has no address
 ---| "no_dane"      # no usable TLSA record, with require_dane
----| "bogus"        # DNSSEC validation failed; message holds the validator's reason
----| "servfail"     # SERVFAIL, REFUSED, unreachable servers and the like
+---| "bogus"        # DNSSEC validation failed, also when asked again; message holds the validator's reason
+---| "servfail"     # SERVFAIL, REFUSED, unreachable servers, DNSSEC keys that cannot be fetched and the like
 ---| "timeout"      # no answer within the lookup's timeout or the call's deadline
 ---| "config"       # an option of nexthop.new that does not work out
 ---| "closed"       # the resolver was closed
@@ -36,6 +36,7 @@ local nexthop = {}
 ---@field code nexthop.Code
 ---@field message string one line; names the domain and the DNS name that failed
 ---@field permanent boolean trying again later will not help
+---@field expired? true the deadline of the call caused it
 ---@field domain? string plan
 ---@field have_mx? boolean
 ---@field mx_authentic? boolean plan
@@ -67,8 +68,8 @@ local nexthop = {}
 ---@field trust_anchor? string|string[] DS/DNSKEY records as text
 ---@field unbound_conf? string an unbound.conf to read; its trust anchors count
 ---@field options? table<string, string|string[]> options of libunbound, passed through
----@field timeout? number seconds for one DNS lookup (30)
----@field max_pending? integer lookups under way before further ones queue (1000; where the process may open fewer than some 4,100 descriptors, a quarter of them)
+---@field timeout? number seconds for one DNS lookup (10)
+---@field max_pending? integer lookups under way before further ones queue (1000; where the process may open fewer than some 8,200 descriptors, fewer). One that has waited for a second does not count
 ---@field budget? number seconds that one process() may work (0.005)
 ---@field tls? boolean DNS over TLS to `forward`, with the name after '#' verified (false)
 ---@field tls_cert_bundle? string PEM file of CAs for that (the system's)
@@ -300,12 +301,14 @@ function nexthop.gather_tlsa_names(names) end
 ---@field expanded_next_hop? string
 ---@field hosts nexthop.PlanHost[] in the order to try
 ---@field truncated? integer hosts left out by max_hosts; nil: none
+---@field expired? true the deadline came before all of it was known
 ---@field trace? nexthop.TraceEntry[]
 ---@field ttl? integer seconds; 0 when a host failed temporarily
 
 --- The whole way, by RFC 7672: destinations, then every host's addresses and TLSA side by side. A
 --- domain in brackets, [mail.example.org], is that host itself. A host that fails never fails the
---- plan; at the deadline the hosts that are not done are `skip`.
+--- plan. At the deadline the hosts that are not done are `skip`; a host of which one address family is still
+--- missing has the other's addresses, and `failed`.
 --- Errors: those of gather_destinations, and nxdomain.
 ---@param domain string
 ---@param options? nexthop.PlanOptions

@@ -56,7 +56,7 @@ local function parser()
     p:option("--stub", "name servers of a zone, ZONE=ADDR"):argname "ZONE=ADDR":count "*":convert(stub),
     p:option("--anchor", "DNSSEC trust anchor"):argname "FILE",
     p:option("--unbound-conf", "an unbound.conf to use"):argname "FILE":target "unbound_conf",
-    p:option("--timeout", "for one DNS lookup (30)"):argname "SECONDS":convert(seconds "--timeout"),
+    p:option("--timeout", "for one DNS lookup (10)"):argname "SECONDS":convert(seconds "--timeout"),
     p:option("--deadline", "for all of one domain"):argname "SECONDS":convert(seconds "--deadline"),
     p:option("--port", "port of the TLSA records (25)"):argname "PORT":convert(whole("--port", 1, 65535)),
     p:flag("-4 --ipv4", "only IPv4 addresses"),
