@@ -199,7 +199,7 @@ static void on_hop(void *arg, struct nh_lookup *l)
     }
     target = l->answer.chain[1];
     if (w->hosts_only) {
-        w->reason = nh_name_from_dns(target, false, host);
+        w->reason = nh_name_from_dns(target, host);
         if (w->reason) {
             ended(w, NH_INVALID_NAME);
             return;

@@ -83,7 +83,7 @@ static bool canonical(const char *s, size_t len, char out[NH_HOST_MAX])
         nh_ip_text(&ip, out);
         return true;
     }
-    return nh_name_parse(s, len, true, out) == NULL;
+    return nh_name_parse(s, len, out) == NULL;
 }
 
 /* An IPv4 address as a socket of both families names its peer (RFC 4291 2.5.5.2) is one of IPv4, to
@@ -176,7 +176,7 @@ static bool tlsa_option(lua_State *L, struct nh_request *request, const char *ke
         const char *name = opt_string(L, key), *reason;
 
         lua_tolstring(L, -1, &len);
-        reason = nh_name_parse(name, len, true, t->expanded_host);
+        reason = nh_name_parse(name, len, t->expanded_host);
         if (reason)
             luaL_error(L, "bad option 'expanded_host' ('%s': %s)", name, reason);
     } else if (strcmp(key, "port") == 0) {
@@ -247,13 +247,12 @@ static bool plan_option(lua_State *L, struct nh_request *request, const char *ke
 
 static const struct {
     const char *name, *input;
-    bool lax;
     bool (*option)(lua_State *, struct nh_request *, const char *);
 } calls[] = {
-    [NH_DESTINATIONS] = {"gather_destinations", "domain", false, dest_option},
-    [NH_IPS] = {"gather_ips", "host", true, ips_option},
-    [NH_TLSA] = {"gather_tlsa", "host", true, tlsa_option},
-    [NH_PLAN] = {"plan", "domain", false, plan_option},
+    [NH_DESTINATIONS] = {"gather_destinations", "domain", dest_option},
+    [NH_IPS] = {"gather_ips", "host", ips_option},
+    [NH_TLSA] = {"gather_tlsa", "host", tlsa_option},
+    [NH_PLAN] = {"plan", "domain", plan_option},
 };
 
 static void read_options(lua_State *L, struct nh_request *request, int index)
@@ -311,9 +310,9 @@ static void read_name(struct nh_request *request, const char *s, size_t len, cha
         reason = "it is no IP address";
     } else if (request->kind == NH_PLAN && len >= 2 && s[0] == '[' && s[len - 1] == ']') {
         request->plan.bracketed = true; /* that host itself */
-        reason = nh_name_parse(s + 1, len - 2, true, out);
+        reason = nh_name_parse(s + 1, len - 2, out);
     } else {
-        reason = nh_name_parse(s, len, calls[request->kind].lax, out);
+        reason = nh_name_parse(s, len, out);
     }
     if (reason) {
         char quoted[256];

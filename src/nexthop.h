@@ -82,14 +82,15 @@ struct nh_ip {
 
 /* Parses a host or domain name as a person writes it (U- or A-labels in UTF-8,
  * any case, perhaps a final dot) into out: a lower-case A-label without the
- * final dot. lax lets '_' through in a name that is ASCII and not IDNA. Returns NULL, or the
- * reason why it is no host name (a static string, "an empty label"). A name of nothing but
- * digits and dots, or with an all-numeric last label, is no host name. */
-const char *nh_name_parse(const char *text, size_t len, bool lax, char out[NH_HOST_MAX]);
+ * final dot. A label that is ASCII does not go through IDNA: letters, digits, '_', hyphens anywhere
+ * but at its ends. Returns NULL, or the reason why it is no host name (a static string, "an empty
+ * label"). A name of nothing but digits and dots, or with an all-numeric last label, is no host
+ * name. */
+const char *nh_name_parse(const char *text, size_t len, char out[NH_HOST_MAX]);
 
 /* A name out of a DNS answer (the text form above): NULL when it is a host name, else the
  * reason. out as above. */
-const char *nh_name_from_dns(const char *text, bool lax, char out[NH_HOST_MAX]);
+const char *nh_name_from_dns(const char *text, char out[NH_HOST_MAX]);
 
 enum nh_literal { NH_NOT_LITERAL, NH_LITERAL, NH_BAD_LITERAL };
 

@@ -49,7 +49,7 @@ local function tlsa_lookup(resolver, name, call, port, callback)
     local result = {
       authentic = ips.authentic, expanded_authentic = ips.expanded_authentic,
       host_authentic = ips.host_authentic, expanded_host = ips.expanded_host,
-      dane_required = false, records = {}, unusable = {}, tlsa_base_domain = core.name(name, true) or name,
+      dane_required = false, records = {}, unusable = {}, tlsa_base_domain = core.name(name) or name,
       ttl = ips.ttl,
     }
     if not ips.authentic and not ips.host_authentic then return callback(result) end
@@ -81,7 +81,7 @@ end
 -- The name in results: what was asked for, as a lower-case A-label if it is one.
 local function canonical(name)
   local inner = name:match "^%[(.*)%]$" or name
-  return core.name(inner, true) or name
+  return core.name(inner) or name
 end
 
 local function is_plan(args)

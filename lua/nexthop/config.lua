@@ -138,8 +138,8 @@ local function add_servers(config, options)
       error("bad option 'stub' to 'new' (zone names as keys expected)", 0)
     end
     local name = zone:gsub("%.$", "")
-    if name ~= "" and not core.name(name, true) then fail("stub: '%s' is no zone name", zone) end
-    name = name == "" and "." or core.name(name, true) .. "."
+    if name ~= "" and not core.name(name) then fail("stub: '%s' is no zone name", zone) end
+    name = name == "" and "." or core.name(name) .. "."
     addresses = strings(addresses, "stub")
     if #addresses == 0 then fail("stub: the list of zone %s is empty", zone) end
     for _, address in ipairs(addresses) do
