@@ -26,6 +26,14 @@ const char *nh_type_name(uint16_t type)
         return "AAAA";
     case NH_TYPE_TLSA:
         return "TLSA";
+    case NH_TYPE_NS:
+        return "NS";
+    case NH_TYPE_SOA:
+        return "SOA";
+    case NH_TYPE_DS:
+        return "DS";
+    case NH_TYPE_DNSKEY:
+        return "DNSKEY";
     default:
         return "?";
     }

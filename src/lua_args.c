@@ -245,6 +245,14 @@ static bool plan_option(lua_State *L, struct nh_request *request, const char *ke
     return true;
 }
 
+static bool raw_option(lua_State *L, struct nh_request *request, const char *key)
+{
+    if (strcmp(key, "type") != 0)
+        return false;
+    request->raw.type = (uint16_t)opt_integer(L, key, 1, 65535);
+    return true;
+}
+
 static const struct {
     const char *name, *input;
     bool (*option)(lua_State *, struct nh_request *, const char *);
@@ -253,6 +261,7 @@ static const struct {
     [NH_IPS] = {"gather_ips", "host", ips_option},
     [NH_TLSA] = {"gather_tlsa", "host", tlsa_option},
     [NH_PLAN] = {"plan", "domain", plan_option},
+    [NH_RAW] = {"_lookup", "host", raw_option},
 };
 
 static void read_options(lua_State *L, struct nh_request *request, int index)
@@ -367,6 +376,7 @@ struct nh_handle *nh_check_request(lua_State *L, enum nh_kind kind, int *callbac
     const char *s;
     size_t len;
     int options = 0;
+    bool literal = false;
 
     if (lua_type(L, 2) != LUA_TSTRING)
         luaL_argerror(
@@ -409,6 +419,13 @@ struct nh_handle *nh_check_request(lua_State *L, enum nh_kind kind, int *callbac
         break;
     case NH_PLAN:
         read_name(request, s, len, request->plan.domain, &request->plan.literal);
+        break;
+    case NH_RAW:
+        if (request->raw.type == 0)
+            luaL_error(L, "option 'type' is missing");
+        read_name(request, s, len, request->raw.name, &literal);
+        if (literal)
+            nh_fail(&request->err, NH_INVALID_NAME, "%s is an address, not a host name", s);
         break;
     }
     if (kind == NH_IPS || kind == NH_PLAN)

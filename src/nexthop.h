@@ -25,11 +25,13 @@
 #define NH_IP_TEXT 46    /* an IP address as text, with its NUL */
 
 #define NH_TYPE_A 1
+#define NH_TYPE_NS 2
 #define NH_TYPE_CNAME 5
 #define NH_TYPE_SOA 6
 #define NH_TYPE_MX 15
 #define NH_TYPE_AAAA 28
 #define NH_TYPE_DNAME 39
+#define NH_TYPE_DS 43
 #define NH_TYPE_RRSIG 46
 #define NH_TYPE_NSEC 47
 #define NH_TYPE_DNSKEY 48
@@ -117,7 +119,9 @@ struct nh_answer {
     bool loop;          /* the packet's chain comes back to a name it had */
     uint16_t n_links;   /* CNAMEs from the question to the final name */
     uint16_t n_records; /* records of the asked type at the final name */
+    uint16_t iterations; /* of the NSEC3 records that came as proof; 0: no more than one hash, or none */
     uint32_t ttl;       /* smallest of what was used; of a denial the SOA's (RFC 2308 5) */
+    bool optout;        /* one of those has the opt-out flag (RFC 5155 6) */
     const char **chain; /* n_links + 1 names, the question's first, the final name last */
     const char
         *dname; /* the DNAME above the question that makes it an alias; NULL: a CNAME's own */

@@ -1,6 +1,7 @@
 --- The program nexthop(1). main(arg) returns the exit status.
 local check = require "nexthop.cli.check"
 local core = require "nexthop.core"
+local diagnose = require "nexthop.cli.diagnose"
 local explain = require "nexthop.cli.explain"
 local json = require "nexthop.cli.json"
 local nexthop = require "nexthop"
@@ -70,6 +71,8 @@ local function lookup(args, resolver)
   local call = options.call(args)
   if args.mode == "tlsa" then
     return function(name, callback) return tlsa_lookup(resolver, name, call, args.port, callback) end
+  elseif args.mode == "check" then
+    return function(name, callback) return diagnose.plan(resolver, name, call, args.port or 25, callback) end
   end
   local method = args.mode == "destinations" and "gather_destinations"
     or args.mode == "ips" and "gather_ips" or "plan"
@@ -91,7 +94,7 @@ end
 local function renderer(args, tree, count, state)
   local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
   local planned = is_plan(args)
-  return function(input, result, err)
+  return function(input, result, err, facts)
     local name = canonical(input)
     if planned then
       count:add(result, err)
@@ -102,7 +105,7 @@ local function renderer(args, tree, count, state)
     local lines
     if args.mode == "check" then
       local good
-      lines, good = check.lines(tree, name, result, err, args.port or 25)
+      lines, good = check.lines(tree, name, result, err, args.port or 25, facts)
       state.bad = state.bad or not good
       local outcome = result or err
       outcome.trace = nil -- was wanted for these lines alone

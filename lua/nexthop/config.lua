@@ -182,7 +182,8 @@ local function add_servers(config, options)
   end
 
   if options.unbound_conf then
-    local found = unbound_conf.scan(options.unbound_conf)
+    local found = unbound_conf.scan(options.unbound_conf,
+      options.trust_anchor_file ~= nil or options.trust_anchor ~= nil)
     for _, address in ipairs(found.forwarders) do forwarders[#forwarders + 1] = address end
     near = near or found.is_local
     config.conf_anchor, config.no_validator = found.anchor, found.no_validator
