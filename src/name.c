@@ -86,8 +86,8 @@ static const char *check_label(const char *label, size_t len)
 /* Is c one of the bytes that a label consists of? */
 static bool in_label(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
 }
 
 /* Why byte c has no place in a host name. */

@@ -115,14 +115,14 @@ struct nh_rr {
 };
 
 struct nh_answer {
-    uint8_t rcode;      /* the header's: 0 or 3 (NXDOMAIN) */
-    bool loop;          /* the packet's chain comes back to a name it had */
-    uint16_t n_links;   /* CNAMEs from the question to the final name */
-    uint16_t n_records; /* records of the asked type at the final name */
-    uint16_t iterations; /* of the NSEC3 records that came as proof; 0: no more than one hash, or none */
-    uint32_t ttl;       /* smallest of what was used; of a denial the SOA's (RFC 2308 5) */
-    bool optout;        /* one of those has the opt-out flag (RFC 5155 6) */
-    const char **chain; /* n_links + 1 names, the question's first, the final name last */
+    uint8_t rcode;       /* the header's: 0 or 3 (NXDOMAIN) */
+    bool loop;           /* the packet's chain comes back to a name it had */
+    uint16_t n_links;    /* CNAMEs from the question to the final name */
+    uint16_t n_records;  /* records of the asked type at the final name */
+    uint16_t iterations; /* of the NSEC3 records that came as proof; 0 without any, too */
+    uint32_t ttl;        /* smallest of what was used; of a denial the SOA's (RFC 2308 5) */
+    bool optout;         /* one of those has the opt-out flag (RFC 5155 6) */
+    const char **chain;  /* n_links + 1 names, the question's first, the final name last */
     const char
         *dname; /* the DNAME above the question that makes it an alias; NULL: a CNAME's own */
     struct nh_rr *records;

@@ -150,7 +150,8 @@ local function ds_of(dir, zone)
         return nil
     end
     local which = zone.ds == "other" and ".other" or ".key"
-    return renumbered(zone, read(dir .. "/" .. read(dir .. "/" .. file_name(zone) .. which):match("%S+") .. ".ds"))
+    local key = read(dir .. "/" .. file_name(zone) .. which):match("%S+")
+    return renumbered(zone, read(dir .. "/" .. key .. ".ds"))
 end
 
 local function zone_text(dir, zone, all, words)

@@ -3,6 +3,7 @@
 -- alias. IDNA has no say in a name that is ASCII already; the DNS says what exists.
 local nexthop = require "nexthop"
 local policy = require "nexthop.policy"
+local domains_of_rspamd = require "nexthop.rspamd.domains"
 local filter = require "tests.filter"
 local program = require "tests.program"
 local support = require "tests.support"
@@ -125,7 +126,7 @@ describe("A name that is ASCII already", function()
             local excluded = assert(policy.exclusions { spelling, "*." .. spelling })
             assert.is_true(excluded(of(case[1])))
             assert.is_true(excluded("a." .. of(case[1])))
-            assert.equal(of(case[1]), (require("nexthop.rspamd.domains").of { domain = spelling, addr = "a@b" }))
+            assert.equal(of(case[1]), (domains_of_rspamd.of { domain = spelling, addr = "a@b" }))
         end
     end)
 

@@ -33,11 +33,12 @@ middle      CNAME i2s.insecure.example.
     after_each(program.clean)
 
     local algorithm = "the zone algorithm.example is signed, but with no algorithm that the validator here "
-        .. "supports (its DS have 200), and so counts as unsigned: sign it with one that all support, such as "
-        .. "13 (RFC 8624)"
+        .. "supports (its DS have 200), and so counts as unsigned: sign it with one that all support, such "
+        .. "as 13 (RFC 8624)"
 
     it("tells an algorithm that is not supported", function()
-        advice.is("the MX records behind algorithm.example are not secure: " .. algorithm, "algorithm.example")
+        advice.is("the MX records behind algorithm.example are not secure: " .. algorithm,
+            "algorithm.example")
         advice.is("implicit.algorithm.example is not secure: " .. algorithm, "implicit.algorithm.example")
     end)
 
@@ -50,14 +51,14 @@ middle      CNAME i2s.insecure.example.
     end)
 
     it("tells a digest that is not supported", function()
-        advice.is("the MX records behind digest.example are not secure: the zone digest.example is signed, but "
-            .. "its DS have no digest type that the validator here supports (99), and so it counts as unsigned: "
-            .. "have a DS of type 2 published in the zone above (RFC 8624)", "digest.example")
+        advice.is("the MX records behind digest.example are not secure: the zone digest.example is signed, "
+            .. "but its DS have no digest type that the validator here supports (99), and so it counts as "
+            .. "unsigned: have a DS of type 2 published in the zone above (RFC 8624)", "digest.example")
     end)
 
     it("tells that there is no DS", function()
-        advice.is("the MX records behind nods.example are not secure: the zone nods.example has keys, but the "
-            .. "zone above has no DS for it: have it published there", "nods.example")
+        advice.is("the MX records behind nods.example are not secure: the zone nods.example has keys, but "
+            .. "the zone above has no DS for it: have it published there", "nods.example")
     end)
 
     it("gives no advice about a zone that is not validated here", function()
@@ -70,16 +71,16 @@ forward-zone:
     name: "."
     forward-addr: %s
 ]]):format(lab.anchor_file, lab.forward_address))
-        advice.is("the MX records behind child.example are not secure: the zone child.example has a DS that can "
-            .. "be used, yet its answers do not count as secure here", "child.example",
+        advice.is("the MX records behind child.example are not secure: the zone child.example has a DS "
+            .. "that can be used, yet its answers do not count as secure here", "child.example",
             { "--unbound-conf", conf }, { bare = true })
     end)
 
     it("gives none where no trust anchor is above", function()
         local file = assert(io.open(lab.folder .. "/example.key")):read "*l"
         local ds = program.read(lab.folder .. "/" .. file .. ".ds")
-        advice.is("the MX records behind plain are not secure: here it is neither secure that plain has a DS nor "
-            .. "that it has none", "plain",
+        advice.is("the MX records behind plain are not secure: here it is neither secure that plain has a "
+            .. "DS nor that it has none", "plain",
             { "--anchor", program.file(ds), "--resolver", lab.forward_address }, { bare = true })
     end)
 

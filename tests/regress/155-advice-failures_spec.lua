@@ -24,8 +24,8 @@ describe("--check of what could not be looked up", function()
         for _, domain in ipairs { "dane.example", "[mx1.dane.example]" } do
             local line = advice.of(domain)
             has_no_advice(line)
-            support.contains(line, "; nothing else is answered here (SOA of arpa is not), so this says nothing "
-                .. "about that zone")
+            support.contains(line, "; nothing else is answered here (SOA of arpa is not), so this says "
+                .. "nothing about that zone")
         end
     end)
 

@@ -1,5 +1,5 @@
--- An unbound.conf with an auto-trust-anchor-file, such as Debian's, was refused with the hint to name the file
--- as trust_anchor_file although it was named already, and the program hinted at an option of the module.
+-- An unbound.conf with an auto-trust-anchor-file, such as Debian's, was refused with the hint to name the
+-- file as trust_anchor_file although it was named already, and the program hinted at an option of the module.
 local nexthop = require "nexthop"
 local program = require "tests.program"
 local support = require "tests.support"
@@ -22,7 +22,8 @@ describe("An unbound.conf with an auto-trust-anchor-file", function()
     it("is refused with a hint at trust_anchor_file, where none is named", function()
         local resolver, err = nexthop.new { unbound_conf = path }
         assert.is_nil(resolver)
-        assert.equal("unbound_conf: " .. refused .. ", and name the file as trust_anchor_file instead", err.message)
+        assert.equal("unbound_conf: " .. refused .. ", and name the file as trust_anchor_file instead",
+            err.message)
     end)
 
     it("is refused without it, where the anchor is named, or none is wanted", function()
@@ -37,9 +38,11 @@ describe("An unbound.conf with an auto-trust-anchor-file", function()
 
     it("is refused by the program in words of its own", function()
         local r = program.run({ "--unbound-conf", path, "dane.example" }, { bare = true })
-        assert.same({ 64, "nexthop: --unbound-conf: " .. refused .. ", and name the file as --anchor instead\n" },
+        assert.same({ 64, "nexthop: --unbound-conf: " .. refused .. ", and name the file as --anchor "
+            .. "instead\n" },
             { r.status, r.err })
-        r = program.run({ "--unbound-conf", path, "--anchor", lab.anchor_file, "dane.example" }, { bare = true })
+        r = program.run({ "--unbound-conf", path, "--anchor", lab.anchor_file, "dane.example" },
+            { bare = true })
         assert.same({ 64, "nexthop: --unbound-conf: " .. refused .. "\n" }, { r.status, r.err })
     end)
 end)

@@ -76,8 +76,7 @@ static const char long_label[] = "a label longer than 63 bytes";
 static const char long_name[] = "a name longer than 253 bytes";
 static const char hyphen[] = "a label that begins or ends with a hyphen";
 static const char hyphens[] = "a label with \"--\" at its third and fourth place";
-static const char other_byte[] =
-    "a byte that is not a letter, digit or hyphen, nor an underscore";
+static const char other_byte[] = "a byte that is not a letter, digit or hyphen, nor an underscore";
 static const char blank[] = "a space or control character";
 static const char number[] = "an IP address or a number, not a host name";
 static const char digits[] = "a last label that is all digits";
@@ -128,7 +127,7 @@ static const struct good bad[] = {
     {"b\u00fc_cher.example", underscore},
     {"_b\u00fccher.example", underscore},
     {"b\u00fc\uff3fcher.example", underscore}, /* a full width one */
-    {"\uff45_a.org", underscore},               /* nor what only maps to ASCII */
+    {"\uff45_a.org", underscore},              /* nor what only maps to ASCII */
     {"\uff45b--a.org", hyphens},
     {"\uff58\uff4e--0.org", alabel},
     {"b\u00fc cher.example", blank},
@@ -178,8 +177,7 @@ static void test_parse(void)
         (void)snprintf(what, sizeof(what), "\"%s\" is a host name%s%s", good[i].text,
                        reason ? ": " : "", reason ? reason : "");
         is_text(out, good[i].out, what);
-        ok(!reason && nh_name_parse(out, strlen(out), out) == NULL &&
-               strcmp(out, good[i].out) == 0,
+        ok(!reason && nh_name_parse(out, strlen(out), out) == NULL && strcmp(out, good[i].out) == 0,
            "and parses to itself");
         keep(good[i].out, good[i].text);
     }

@@ -10,14 +10,16 @@ local MAX_ITERATIONS = diagnose.MAX_ITERATIONS
 
 local function sign(weak)
   local zone = weak.zone ~= weak.link and (" (%s)"):format(weak.zone) or ""
-  return ("sign the zone of %s%s with DNSSEC and have its DS published in the zone above"):format(weak.link, zone)
+  return ("sign the zone of %s%s with DNSSEC and have its DS published in the zone above")
+    :format(weak.link, zone)
 end
 
 -- Each kind of nexthop.cli.diagnose in words: what is so, and what helps where that is known.
 local kinds = { unsigned = sign }
 
 function kinds.no_ds(weak)
-  return ("the zone %s has keys, but the zone above has no DS for it: have it published there"):format(weak.zone)
+  return ("the zone %s has keys, but the zone above has no DS for it: have it published there")
+    :format(weak.zone)
 end
 
 function kinds.algorithm(weak)
@@ -33,13 +35,14 @@ function kinds.digest(weak)
 end
 
 function kinds.not_validated(weak)
-  return ("the zone %s has a DS that can be used, yet its answers do not count as secure here"):format(weak.zone)
+  return ("the zone %s has a DS that can be used, yet its answers do not count as secure here")
+    :format(weak.zone)
 end
 
 function kinds.unproven(weak)
   if weak.iterations > MAX_ITERATIONS then
-    return ("a wildcard makes the answer at %s, and the proof of that takes %d NSEC3 iterations; with more than "
-      .. "%d it does not count: use 0 (RFC 9276)"):format(weak.link, weak.iterations, MAX_ITERATIONS)
+    return ("a wildcard makes the answer at %s, and the proof of that takes %d NSEC3 iterations; with more "
+      .. "than %d it does not count: use 0 (RFC 9276)"):format(weak.link, weak.iterations, MAX_ITERATIONS)
   elseif weak.optout then
     return ("a wildcard makes the answer at %s, which a zone with NSEC3 opt-out cannot prove: write the name "
       .. "into the zone, or sign it without opt-out"):format(weak.link)
@@ -58,7 +61,8 @@ end
 -- "the MX records are not signed: ..."; what is not signed is called so, and all else not secure.
 local function not_secure(what, weak)
   if not weak then return what .. " not secure" end
-  return ("%s not %s: %s"):format(what, weak.kind == "unsigned" and "signed" or "secure", kinds[weak.kind](weak))
+  local missing = weak.kind == "unsigned" and "signed" or "secure"
+  return ("%s not %s: %s"):format(what, missing, kinds[weak.kind](weak))
 end
 
 -- No TLSA record is asked for: which link of the chain is not secure?
@@ -91,8 +95,8 @@ local function nowhere(plan, host)
   local above = name:match "([^.]+%.arpa)$" or name:match "([^.]+)$"
   local section = reserved[above]
   if not section then return nil end
-  local what = above == "localhost" and "by that name every machine means itself" or ("names that end in .%s are "
-    .. "reserved, and not in the DNS that others see"):format(above)
+  local what = above == "localhost" and "by that name every machine means itself"
+    or ("names that end in .%s are reserved, and not in the DNS that others see"):format(above)
   if name ~= host.host then what = ("it is an alias of %s; %s"):format(name, what) end
   return ("%s (%s)%s"):format(what, section, plan.have_mx
     and ": let the MX name a host, or publish the null MX (MX 0 .) if no mail is taken" or "")
@@ -149,7 +153,8 @@ local function failed(err, name, alive)
   local help = repairs[err.code]
   if help and alive then return ("%s; %s, %s"):format(what, help, held_back) end
   if alive == false then
-    return what .. "; nothing else is answered here (SOA of arpa is not), so this says nothing about that zone"
+    return what .. "; nothing else is answered here (SOA of arpa is not), so this says nothing about "
+      .. "that zone"
   end
   return what
 end
@@ -163,8 +168,8 @@ end
 local function alias_of(tlsa)
   local target = tlsa.chain[#tlsa.chain]
   if target == tlsa.name then return nil end
-  return target, tlsa.dname and ("%s is an alias of %s (by the DNAME at %s)"):format(tlsa.name, target, tlsa.dname)
-    or ("%s is an alias of %s"):format(tlsa.name, target)
+  local text = ("%s is an alias of %s"):format(tlsa.name, target)
+  return target, tlsa.dname and ("%s (by the DNAME at %s)"):format(text, tlsa.dname) or text
 end
 
 -- An alias at a TLSA name that leads to no record.
@@ -198,8 +203,8 @@ local function unproven(tlsa, at)
   elseif tlsa.optout then
     why = ", as its zone has NSEC3 opt-out"
   end
-  return ("its addresses are secure, but it has no TLSA record (the proof of that does not count%s): publish one "
-    .. "such as 3 1 1 at %s"):format(why, at)
+  return ("its addresses are secure, but it has no TLSA record (the proof of that does not count%s): "
+    .. "publish one such as 3 1 1 at %s"):format(why, at)
 end
 
 -- TLSA records were asked for, and none counts.
@@ -235,7 +240,8 @@ local function none_usable(host, facts, port)
     local target = tlsa.name == at and alias_of(tlsa)
     if target then at = ("%s, of which %s is an alias"):format(target, at) end
   end
-  return ("none of its TLSA records is usable (%s): publish one such as 3 1 1 at %s"):format(unusable(host), at)
+  return ("none of its TLSA records is usable (%s): publish one such as 3 1 1 at %s")
+    :format(unusable(host), at)
 end
 
 -- ---- the lines ------------------------------------------------------------

@@ -112,9 +112,8 @@ local function hup_is_ignored()
 end
 
 --- options: resolver; source and, made with their wake functions, stream.input and stream.output as
--- functions; lookup(name, callback) returning a handle; render(name, ...) with what the callback was given, returning
--- text; jobs;
--- ordered; tick, called five times a second with this object.
+-- functions; lookup(name, callback) returning a handle; render(name, ...) with what the callback was
+-- given, returning text; jobs; ordered; tick, called five times a second with this object.
 -- Returns nil when all went through, else an exit status (128 + signal; 141: nobody reads the output;
 -- 74: it cannot be written, and the reason).
 function M.run(options)
