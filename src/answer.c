@@ -465,13 +465,37 @@ static enum nh_code build(struct nh_answer *a, const struct view *v, const struc
     return NH_OK;
 }
 
+/* What an NSEC3 record that came as proof says of its zone (RFC 5155 3.2). */
+static void note_nsec3(const struct view *v, const struct rr *rr, struct nh_answer *a)
+{
+    const uint8_t *p = v->packet + rr->data; /* hash algorithm, flags, iterations, salt */
+    uint16_t iterations;
+
+    if (rr->type != NH_TYPE_NSEC3 || rr->class != CLASS_IN || rr->len < 5)
+        return;
+    iterations = get16(p + 2);
+    a->optout = a->optout || (p[1] & 1);
+    a->iterations = iterations > a->iterations ? iterations : a->iterations;
+}
+
+/* An answer that a wildcard has made comes with the proof that no closer name exists. */
+static void read_proof(const struct view *v, struct nh_answer *a)
+{
+    struct rr rr;
+    size_t pos = v->authority;
+
+    for (unsigned i = 0; i < v->n_authority && next_rr(v, &pos, &rr); i++)
+        note_nsec3(v, &rr, a);
+}
+
 /*
- * Lowers *ttl to what a denial may be kept: the smallest of the SOA's TTL, its last field (RFC 2308
+ * Lowers a's TTL to what a denial may be kept: the smallest of the SOA's TTL, its last field (RFC 2308
  * 5), and the TTLs of what proves it (RFC 9077 3), 0 without an SOA. Returns false when the authority
  * section or the SOA is malformed.
  */
-static bool limit_denial(const struct view *v, uint32_t *ttl)
+static bool limit_denial(const struct view *v, struct nh_answer *a)
 {
+    uint32_t *ttl = &a->ttl;
     struct rr rr;
     bool has_soa = false;
     size_t pos = v->authority;
@@ -481,6 +505,7 @@ static bool limit_denial(const struct view *v, uint32_t *ttl)
             return false;
         if (rr.class != CLASS_IN)
             continue;
+        note_nsec3(v, &rr, a);
         if (rr.type == NH_TYPE_SOA && !has_soa) {
             size_t mname = skip_name(v, rr.data), rname = mname ? skip_name(v, mname) : 0;
             uint32_t last;
@@ -520,11 +545,15 @@ enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t 
         !start_chain(&c, qname) || (v.has_alias && !follow_chain(&v, &c, qtype)))
         return NH_SERVFAIL;
     code = build(a, &v, &c, qtype);
-    if (code == NH_OK && a->n_records == 0 && !a->loop && !limit_denial(&v, &a->ttl)) {
+    if (code != NH_OK || a->loop)
+        return code;
+    if (a->n_records > 0) {
+        read_proof(&v, a);
+    } else if (!limit_denial(&v, a)) {
         nh_answer_free(a);
         return NH_SERVFAIL;
     }
-    return code;
+    return NH_OK;
 }
 
 /* See nexthop.h. */

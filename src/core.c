@@ -28,7 +28,7 @@ static int core_versions(lua_State *L)
     return 1;
 }
 
-/* name(text [, lax]): the lower-case A-label without final dot, or nil and the reason. */
+/* name(text): the lower-case A-label without final dot, or nil and the reason. */
 static int core_name(lua_State *L)
 {
     char out[NH_HOST_MAX];
@@ -36,7 +36,7 @@ static int core_name(lua_State *L)
     size_t len;
 
     s = luaL_checklstring(L, 1, &len);
-    reason = nh_name_parse(s, len, lua_toboolean(L, 2), out);
+    reason = nh_name_parse(s, len, out);
     if (!reason) {
         lua_pushstring(L, out);
         return 1;

@@ -25,6 +25,14 @@ const char *nh_type_name(uint16_t type)
         return "AAAA";
     case NH_TYPE_TLSA:
         return "TLSA";
+    case NH_TYPE_NS:
+        return "NS";
+    case NH_TYPE_SOA:
+        return "SOA";
+    case NH_TYPE_DS:
+        return "DS";
+    case NH_TYPE_DNSKEY:
+        return "DNSKEY";
     default:
         return "?";
     }
@@ -181,7 +189,7 @@ static void follow(struct nh_walk *w, bool secure)
         w->first_secure = secure;
     w->all_secure = w->all_secure && secure;
     if (w->hosts_only) {
-        w->reason = nh_name_from_dns(target, false, host);
+        w->reason = nh_name_from_dns(target, host);
         if (w->reason) {
             ended(w, NH_INVALID_NAME);
             return;

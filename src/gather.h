@@ -188,6 +188,19 @@ void nh_tlsas_ask_early(struct nh_tlsas *t, struct nh_resolver *r, const char *b
  * there and all that is needed, else fails with NH_TIMEOUT. Never calls done(). */
 void nh_tlsas_expire(struct nh_tlsas *t, struct nh_resolver *r);
 
+/* ---- one lookup as data ------------------------------------------------------------- */
+
+struct nh_raw {
+    struct nh_op op;
+    char name[NH_HOST_MAX];
+    uint16_t type;
+    struct nh_lookup lookup; /* holds the answer until it is stopped */
+};
+
+/* name and type are set by the caller. */
+void nh_raw_start(struct nh_raw *raw, struct nh_resolver *r, void (*done)(void *), void *arg);
+void nh_raw_stop(struct nh_raw *raw);
+
 /* ---- plan ---------------------------------------------------------------------------- */
 
 enum nh_tls { NH_TLS_SKIP, NH_TLS_MAY, NH_TLS_ENCRYPT, NH_TLS_DANE };

@@ -79,7 +79,7 @@ static void take_records(struct nh_dest *d, const struct nh_answer *a)
             null_mx++;
             continue;
         }
-        reason = nh_name_from_dns(a->records[i].name, true, host);
+        reason = nh_name_from_dns(a->records[i].name, host);
         if (reason)
             refused = reason;
         else
@@ -104,7 +104,7 @@ static bool take_chain(struct nh_dest *d, const struct nh_answer *a)
     unsigned i;
 
     for (i = 1; i <= a->n_links; i++) {
-        reason = nh_name_from_dns(a->chain[i], false, host);
+        reason = nh_name_from_dns(a->chain[i], host);
         if (reason) {
             nh_fail(&d->op.err, NH_INVALID_NAME,
                     "%s: %s is an alias of %s, which is no host name: %s", d->domain, d->expanded,

@@ -172,7 +172,7 @@ static void conclude(struct nh_ips *i)
 
     i->alias = i->n_links > 0;
     if (i->alias)
-        reason = nh_name_from_dns(end_name(i), false, i->expanded);
+        reason = nh_name_from_dns(end_name(i), i->expanded);
     else
         nh_copy(i->expanded, sizeof i->expanded, i->host);
     if (reason) {

@@ -83,7 +83,7 @@ static bool canonical(const char *s, size_t len, char out[NH_HOST_MAX])
         nh_ip_text(&ip, out);
         return true;
     }
-    return nh_name_parse(s, len, true, out) == NULL;
+    return nh_name_parse(s, len, out) == NULL;
 }
 
 /* An IPv4 address as a socket of both families names its peer (RFC 4291 2.5.5.2) is one of IPv4, to
@@ -176,7 +176,7 @@ static bool tlsa_option(lua_State *L, struct nh_request *request, const char *ke
         const char *name = opt_string(L, key), *reason;
 
         lua_tolstring(L, -1, &len);
-        reason = nh_name_parse(name, len, true, t->expanded_host);
+        reason = nh_name_parse(name, len, t->expanded_host);
         if (reason)
             luaL_error(L, "bad option 'expanded_host' ('%s': %s)", name, reason);
     } else if (strcmp(key, "port") == 0) {
@@ -245,15 +245,23 @@ static bool plan_option(lua_State *L, struct nh_request *request, const char *ke
     return true;
 }
 
+static bool raw_option(lua_State *L, struct nh_request *request, const char *key)
+{
+    if (strcmp(key, "type") != 0)
+        return false;
+    request->raw.type = (uint16_t)opt_integer(L, key, 1, 65535);
+    return true;
+}
+
 static const struct {
     const char *name, *input;
-    bool lax;
     bool (*option)(lua_State *, struct nh_request *, const char *);
 } calls[] = {
-    [NH_DESTINATIONS] = {"gather_destinations", "domain", false, dest_option},
-    [NH_IPS] = {"gather_ips", "host", true, ips_option},
-    [NH_TLSA] = {"gather_tlsa", "host", true, tlsa_option},
-    [NH_PLAN] = {"plan", "domain", false, plan_option},
+    [NH_DESTINATIONS] = {"gather_destinations", "domain", dest_option},
+    [NH_IPS] = {"gather_ips", "host", ips_option},
+    [NH_TLSA] = {"gather_tlsa", "host", tlsa_option},
+    [NH_PLAN] = {"plan", "domain", plan_option},
+    [NH_RAW] = {"_lookup", "host", raw_option},
 };
 
 static void read_options(lua_State *L, struct nh_request *request, int index)
@@ -311,9 +319,9 @@ static void read_name(struct nh_request *request, const char *s, size_t len, cha
         reason = "it is no IP address";
     } else if (request->kind == NH_PLAN && len >= 2 && s[0] == '[' && s[len - 1] == ']') {
         request->plan.bracketed = true; /* that host itself */
-        reason = nh_name_parse(s + 1, len - 2, true, out);
+        reason = nh_name_parse(s + 1, len - 2, out);
     } else {
-        reason = nh_name_parse(s, len, calls[request->kind].lax, out);
+        reason = nh_name_parse(s, len, out);
     }
     if (reason) {
         char quoted[256];
@@ -368,6 +376,7 @@ struct nh_handle *nh_check_request(lua_State *L, enum nh_kind kind, int *callbac
     const char *s;
     size_t len;
     int options = 0;
+    bool literal = false;
 
     if (lua_type(L, 2) != LUA_TSTRING)
         luaL_argerror(
@@ -410,6 +419,13 @@ struct nh_handle *nh_check_request(lua_State *L, enum nh_kind kind, int *callbac
         break;
     case NH_PLAN:
         read_name(request, s, len, request->plan.domain, &request->plan.literal);
+        break;
+    case NH_RAW:
+        if (request->raw.type == 0)
+            luaL_error(L, "option 'type' is missing");
+        read_name(request, s, len, request->raw.name, &literal);
+        if (literal)
+            nh_fail(&request->err, NH_INVALID_NAME, "%s is an address, not a host name", s);
         break;
     }
     if (kind == NH_IPS || kind == NH_PLAN)

@@ -10,7 +10,7 @@
 #define NH_RESOLVER "nexthop resolver"
 #define NH_REQUEST "nexthop request"
 
-enum nh_kind { NH_DESTINATIONS, NH_IPS, NH_TLSA, NH_PLAN };
+enum nh_kind { NH_DESTINATIONS, NH_IPS, NH_TLSA, NH_PLAN, NH_RAW };
 
 /* The userdata of a call: the handle that a call with a callback returns. Small, as Lua's collector
  * counts it; the call itself is in a block of its resolver's pool, until it is over. */
@@ -40,6 +40,7 @@ struct nh_request {
         struct nh_ips ips;
         struct nh_tlsas tlsas;
         struct nh_plan plan;
+        struct nh_raw raw;
     };
 };
 

@@ -58,6 +58,9 @@ void nh_stop_op(struct nh_request *request)
     case NH_PLAN:
         nh_plan_stop(&request->plan);
         break;
+    case NH_RAW:
+        nh_raw_stop(&request->raw);
+        break;
     }
 }
 
@@ -145,6 +148,11 @@ static void expire(struct nh_request *request)
     case NH_PLAN:
         nh_plan_expire(&request->plan);
         break;
+    case NH_RAW:
+        nh_fail_expired(&request->err, "%s: the deadline came before the answer",
+                        request->raw.name);
+        nh_raw_stop(&request->raw);
+        break;
     }
     nh_finished(request);
 }
@@ -186,6 +194,9 @@ static void start_op(struct nh_request *request, struct nh_resolver *r)
         break;
     case NH_PLAN:
         nh_plan_start(&request->plan, r, nh_finished, request);
+        break;
+    case NH_RAW:
+        nh_raw_start(&request->raw, r, nh_finished, request);
         break;
     }
 }
@@ -416,6 +427,12 @@ static int m_plan(lua_State *L)
     return call(L, NH_PLAN);
 }
 
+/* _lookup(name, { type = number }): private, for `nexthop --check`; see set_raw() in lua_result.c. */
+static int m_lookup(lua_State *L)
+{
+    return call(L, NH_RAW);
+}
+
 /* request:cancel(): its callback will not run. True if it was still to come. */
 static int request_cancel(lua_State *L)
 {
@@ -443,7 +460,8 @@ static int request_gc(lua_State *L)
 static int request_tostring(lua_State *L)
 {
     struct nh_handle *handle = luaL_checkudata(L, 1, NH_REQUEST);
-    static const char *const kinds[] = {"gather_destinations", "gather_ips", "gather_tlsa", "plan"};
+    static const char *const kinds[] = {"gather_destinations", "gather_ips", "gather_tlsa", "plan",
+                                        "_lookup"};
 
     lua_pushfstring(L, NH_REQUEST " (%s, %s)", kinds[handle->kind],
                     handle->request ? "pending" : "over");
@@ -457,6 +475,7 @@ void nh_open_request(lua_State *L)
         {"gather_ips", m_gather_ips},
         {"gather_tlsa", m_gather_tlsa},
         {"plan", m_plan},
+        {"_lookup", m_lookup},
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {

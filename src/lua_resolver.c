@@ -167,6 +167,8 @@ static const char *subject(const struct nh_request *request)
         return request->ips.host;
     case NH_TLSA:
         return request->tlsas.host;
+    case NH_RAW:
+        return request->raw.name;
     default:
         return request->plan.domain;
     }

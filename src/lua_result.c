@@ -347,6 +347,41 @@ static void set_plan_hosts(lua_State *L, const struct nh_plan *p)
     lua_setfield(L, -2, "hosts");
 }
 
+/* ---- one lookup ------------------------------------------------------------------------------- */
+
+/* { rcode, secure, chain = { the name asked for, ..., the name that the aliases lead to }, dname = the
+ * owner of the DNAME that makes the first of them an alias, records = { rdata, ... } (of MX: the
+ * hosts), iterations, optout } */
+static void set_raw(lua_State *L, const struct nh_raw *raw)
+{
+    const struct nh_answer *a = &raw->lookup.answer;
+    size_t k;
+
+    set_string(L, "rcode", a->rcode == 3 ? "NXDOMAIN" : "NOERROR");
+    set_boolean(L, "secure", raw->lookup.secure);
+    set_integer(L, "iterations", a->iterations);
+    set_boolean(L, "optout", a->optout);
+    if (a->dname)
+        set_string(L, "dname", a->dname);
+    lua_createtable(L, a->n_links + 1, 0);
+    for (k = 0; k <= a->n_links; k++) {
+        lua_pushstring(L, a->chain[k]);
+        lua_rawseti(L, -2, (int)k + 1);
+    }
+    lua_setfield(L, -2, "chain");
+    lua_createtable(L, a->n_records, 0);
+    for (k = 0; k < a->n_records; k++) {
+        const struct nh_rr *r = &a->records[k];
+
+        if (r->name)
+            lua_pushstring(L, r->name);
+        else
+            lua_pushlstring(L, (const char *)r->data, r->len);
+        lua_rawseti(L, -2, (int)k + 1);
+    }
+    lua_setfield(L, -2, "records");
+}
+
 /* ---- all of them -------------------------------------------------------------------------------- */
 
 int nh_push_result(lua_State *L, struct nh_request *request)
@@ -354,6 +389,7 @@ int nh_push_result(lua_State *L, struct nh_request *request)
     const struct nh_op *op = request->kind == NH_DESTINATIONS ? &request->dest.op
                              : request->kind == NH_IPS        ? &request->ips.op
                              : request->kind == NH_TLSA       ? &request->tlsas.op
+                             : request->kind == NH_RAW        ? &request->raw.op
                                                               : &request->plan.op;
     const struct nh_err *err = request->err.code != NH_OK ? &request->err : &op->err;
     bool ok = err->code == NH_OK;
@@ -377,6 +413,10 @@ int nh_push_result(lua_State *L, struct nh_request *request)
         case NH_PLAN:
             set_plan(L, &request->plan);
             break;
+        case NH_RAW:
+            if (ok)
+                set_raw(L, &request->raw);
+            break;
         }
     }
     if (!ok) {
@@ -398,6 +438,8 @@ int nh_push_result(lua_State *L, struct nh_request *request)
     case NH_PLAN:
         set_plan_hosts(L, &request->plan);
         set_metatable(L, PREFIX "plan");
+        break;
+    case NH_RAW:
         break;
     }
     return 1;

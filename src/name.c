@@ -1,13 +1,19 @@
 /*
  * name.c - host names, internationalised names and address literals.
  *
- * Nearly every name is ASCII and has no A-label; it is checked and lower-cased in one pass that
- * allocates nothing. libidn2 sees the rest: U-labels, which it maps (UTS #46, non-transitional)
- * and encodes under IDNA2008, and A-labels, which must decode and encode back to themselves.
+ * A name that is ASCII already does not go through IDNA: letters, digits, underscores, and hyphens
+ * anywhere but at the ends of a label. Whether it exists is for the DNS to say. So "ab--c" is a
+ * label, although IDNA2008 registers none of that form (RFC 5891 4.2.3.1), and so is one that begins
+ * with "xn--" and decodes to nothing (RFC 5890 2.3.1 calls it a fake A-label): a resolver can ask for
+ * it, and what we refuse here is refused for good. It is checked and lower-cased in one pass that
+ * allocates nothing.
+ *
+ * Of a name that is not ASCII libidn2 sees the labels that are not: it maps them (UTS #46,
+ * non-transitional) and encodes them under IDNA2008. The other labels are as in any ASCII name.
  *
  * libidn2's IDN2_USE_STD3_ASCII_RULES is not used: it deletes what it should refuse ("a_b" with
- * a U-label beside it becomes "ab"). The pass over the ASCII result does what STD3 asks for,
- * and nothing escapes it: Punycode keeps the ASCII characters of a label as they are.
+ * a U-label beside it becomes "ab"). The ASCII part of such a label is looked at before, and the
+ * result once more: Punycode keeps the ASCII characters of a label as they are.
  */
 #include "nexthop.h"
 
@@ -26,9 +32,8 @@ static const int idn_flags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL;
 
 static const char too_long[] = "a name longer than 253 bytes";
 static const char label_too_long[] = "a label longer than 63 bytes";
-static const char bad_alabel[] = "an invalid A-label (xn--)";
 static const char edge_hyphen[] = "a label that begins or ends with a hyphen";
-static const char inner_hyphens[] = "a label with \"--\" at its third and fourth place";
+static const char idna_underscore[] = "an underscore in an internationalised name";
 
 /* What libidn2's result means, in words that do not depend on the locale. */
 static const char *idn_reason(int rc)
@@ -47,9 +52,9 @@ static const char *idn_reason(int rc)
         return label_too_long;
     case IDN2_PUNYCODE_BAD_INPUT:
     case IDN2_INVALID_ALABEL:
-        return bad_alabel;
+        return "an invalid A-label (xn--)";
     case IDN2_2HYPHEN:
-        return inner_hyphens;
+        return "a label with \"--\" at its third and fourth place";
     case IDN2_HYPHEN_STARTEND:
         return edge_hyphen;
     case IDN2_LEADING_COMBINING:
@@ -66,33 +71,8 @@ static const char *idn_reason(int rc)
     }
 }
 
-/*
- * Is the lower-case label (starting "xn--") an A-label? It must decode, be what UTS #46 leaves
- * unchanged, and encode back to itself (RFC 5891 5.4). A symbol that is valid under UTS #46 but
- * not under IDNA2008 (IDN2_DISALLOWED, which libidn2 looks for after the UTS #46 checks) passes:
- * such names are registered and take mail, and Go's idna.Lookup takes them, so mox does.
- * Returns NULL or the reason.
- */
-static const char *check_alabel(const char *label, size_t len)
-{
-    uint8_t text[LABEL_MAX + 1];
-    uint8_t *back = NULL;
-    const char *reason = NULL;
-    int rc;
-
-    memcpy(text, label, len);
-    text[len] = '\0';
-    rc = idn2_lookup_u8(text, &back, idn_flags);
-    if (rc == IDN2_MALLOC)
-        reason = idn_reason(rc);
-    else if (rc != IDN2_DISALLOWED && (rc != IDN2_OK || strcmp((char *)back, (char *)text) != 0))
-        reason = bad_alabel;
-    idn2_free(back);
-    return reason;
-}
-
-/* The rules for one label of a lower-cased name: RFC 952, RFC 1123 2.1, RFC 5891 4.2.3.1. */
-static const char *check_label(const char *label, size_t len, bool underscore)
+/* The rules for one label of a name: RFC 1123 2.1, but for underscores. */
+static const char *check_label(const char *label, size_t len)
 {
     if (len == 0)
         return "an empty label";
@@ -100,14 +80,14 @@ static const char *check_label(const char *label, size_t len, bool underscore)
         return label_too_long;
     if (label[0] == '-' || label[len - 1] == '-')
         return edge_hyphen;
-    if (len >= 4 && label[2] == '-' && label[3] == '-') {
-        if (label[0] != 'x' || label[1] != 'n')
-            return inner_hyphens;
-        if (underscore)
-            return "an underscore in an internationalised name";
-        return check_alabel(label, len);
-    }
     return NULL;
+}
+
+/* Is c one of the bytes that a label consists of? */
+static bool in_label(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
 }
 
 /* Why byte c has no place in a host name. */
@@ -123,7 +103,7 @@ static const char *byte_reason(unsigned char c)
         return "a colon (an address or a port, not a host name)";
     if (c == '[' || c == ']')
         return "a bracket that belongs to no address literal";
-    return "a byte that is not a letter, digit or hyphen";
+    return "a byte that is not a letter, digit or hyphen, nor an underscore";
 }
 
 /* Does the text consist of digits and dots only? */
@@ -140,10 +120,9 @@ static bool is_numeric(const char *text, size_t len)
  * Checks an ASCII name and writes it into out (which may be text itself), lower-case and without
  * the final dot. Returns NULL or the reason; out is then the empty string.
  */
-static const char *parse_ascii(const char *text, size_t len, bool lax, char out[NH_HOST_MAX])
+static const char *parse_ascii(const char *text, size_t len, char out[NH_HOST_MAX])
 {
     const char *reason = NULL;
-    bool underscore = false;
     size_t start = 0;
 
     if (len == 0)
@@ -155,20 +134,16 @@ static const char *parse_ascii(const char *text, size_t len, bool lax, char out[
 
         if (c >= 'A' && c <= 'Z')
             c = (unsigned char)(c + ('a' - 'A'));
-        else if (c == '_')
-            underscore = true;
-        else if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.')
+        else if (!in_label(c) && c != '.')
             reason = reason ? reason : byte_reason(c);
         if (i < NAME_MAX_TEXT)
             out[i] = (char)c;
     }
     if (!reason && len > NAME_MAX_TEXT)
         reason = too_long;
-    else if (!reason && underscore && !lax)
-        reason = "an underscore";
     for (size_t i = 0; !reason && i <= len; i++) {
         if (i == len || out[i] == '.') {
-            reason = check_label(out + start, i - start, underscore);
+            reason = check_label(out + start, i - start);
             if (i < len)
                 start = i + 1;
         }
@@ -181,59 +156,95 @@ static const char *parse_ascii(const char *text, size_t len, bool lax, char out[
     return reason;
 }
 
+/* A name that is being put together of its labels. */
+struct joined {
+    char text[2 * NH_HOST_MAX];
+    size_t len;
+};
+
+/* Adds len bytes and returns NULL, or the reason why there is no room for them. */
+static const char *add(struct joined *name, const char *text, size_t len)
+{
+    if (len > sizeof(name->text) - name->len)
+        return too_long;
+    memcpy(name->text + name->len, text, len);
+    name->len += len;
+    return NULL;
+}
+
 /*
- * Checks a name that is not all ASCII: libidn2 makes A-labels of it (RFC 5891 5, UTS #46
- * non-transitional, which also folds case and the full stops of other scripts), and the result
- * must be a host name like any other. The ASCII part of the input is looked at first, for the
- * sake of the reason. What libidn2 allocates is freed here.
+ * Adds what libidn2 makes of a label that is not all ASCII (RFC 5891 5, UTS #46 non-transitional,
+ * which also folds case and the full stops of other scripts, so that it may become several). The
+ * ASCII part of the label is looked at first, for the sake of the reason. What libidn2 allocates is
+ * freed here.
  */
-static const char *parse_idna(const char *text, size_t len, char out[NH_HOST_MAX])
+static const char *add_ulabel(struct joined *name, const char *label, size_t len)
 {
     uint8_t copy[INPUT_MAX + 1];
     uint8_t *ascii = NULL;
-    const char *reason = len > INPUT_MAX ? too_long : NULL;
+    const char *reason;
     int rc;
 
-    for (size_t i = 0; !reason && i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)label[i];
 
         if (c == '_')
-            reason = "an underscore in an internationalised name";
-        else if (c < 0x80 && c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') &&
-                 (c < 'a' || c > 'z'))
-            reason = byte_reason(c);
+            return idna_underscore;
+        if (c < 0x80 && !in_label(c))
+            return byte_reason(c);
     }
-    if (reason) {
-        out[0] = '\0';
-        return reason;
-    }
-    memcpy(copy, text, len);
+    memcpy(copy, label, len);
     copy[len] = '\0';
     rc = idn2_lookup_u8(copy, &ascii, idn_flags);
-    out[0] = '\0';
-    reason = rc == IDN2_OK ? parse_ascii((char *)ascii, strlen((char *)ascii), false, out)
-                           : idn_reason(rc);
+    if (rc != IDN2_OK)
+        reason = idn_reason(rc);
+    else if (strchr((char *)ascii, '_'))
+        reason = idna_underscore;
+    else
+        reason = add(name, (char *)ascii, strlen((char *)ascii));
     idn2_free(ascii);
     return reason;
 }
 
+/* Checks a name that is not all ASCII: label by label it becomes one that is. */
+static const char *parse_idna(const char *text, size_t len, char out[NH_HOST_MAX])
+{
+    struct joined name = {.len = 0};
+    const char *reason = len > INPUT_MAX ? too_long : NULL;
+    bool ascii = true;
+    size_t start = 0;
+
+    for (size_t i = 0; !reason && i <= len; i++) {
+        if (i < len && text[i] != '.') {
+            ascii = ascii && (unsigned char)text[i] < 0x80;
+            continue;
+        }
+        reason = ascii ? add(&name, text + start, i - start)
+                       : add_ulabel(&name, text + start, i - start);
+        if (!reason && i < len)
+            reason = add(&name, ".", 1);
+        start = i + 1;
+        ascii = true;
+    }
+    out[0] = '\0';
+    return reason ? reason : parse_ascii(name.text, name.len, out);
+}
+
 /* See nexthop.h. text need not end in a NUL, and a NUL in it is refused. */
-const char *nh_name_parse(const char *text, size_t len, bool lax, char out[NH_HOST_MAX])
+const char *nh_name_parse(const char *text, size_t len, char out[NH_HOST_MAX])
 {
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)text[i] >= 0x80)
             return parse_idna(text, len, out);
     }
-    return parse_ascii(text, len, lax, out);
+    return parse_ascii(text, len, out);
 }
 
-/*
- * See nexthop.h. An escape, which stands for a byte that no host name has, is refused for its
- * backslash, and so is an A-label that does not decode, as mox refuses it.
- */
-const char *nh_name_from_dns(const char *text, bool lax, char out[NH_HOST_MAX])
+/* See nexthop.h. An escape, which stands for a byte that no host name has, is refused for its
+ * backslash. */
+const char *nh_name_from_dns(const char *text, char out[NH_HOST_MAX])
 {
-    return parse_ascii(text, strlen(text), lax, out);
+    return parse_ascii(text, strlen(text), out);
 }
 
 /* Parses len bytes as a bare address of one family into ip, which is left alone on failure. */

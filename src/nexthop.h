@@ -27,6 +27,7 @@
 #define NH_IP_TEXT 46    /* an IP address as text, with its NUL */
 
 #define NH_TYPE_A 1
+#define NH_TYPE_NS 2
 #define NH_TYPE_CNAME 5
 #define NH_TYPE_SOA 6
 #define NH_TYPE_MX 15
@@ -57,14 +58,15 @@ struct nh_ip {
 
 /* Parses a host or domain name as a person writes it (U- or A-labels in UTF-8,
  * any case, perhaps a final dot) into out: a lower-case A-label without the
- * final dot. lax lets '_' through in a name that is ASCII and not IDNA. Returns NULL, or the
- * reason why it is no host name (a static string, "an empty label"). A name of nothing but
- * digits and dots, or with an all-numeric last label, is no host name. */
-const char *nh_name_parse(const char *text, size_t len, bool lax, char out[NH_HOST_MAX]);
+ * final dot. A label that is ASCII does not go through IDNA: letters, digits, '_', hyphens anywhere
+ * but at its ends. Returns NULL, or the reason why it is no host name (a static string, "an empty
+ * label"). A name of nothing but digits and dots, or with an all-numeric last label, is no host
+ * name. */
+const char *nh_name_parse(const char *text, size_t len, char out[NH_HOST_MAX]);
 
 /* A name out of a DNS answer (the text form above): NULL when it is a host name, else the
  * reason. out as above. */
-const char *nh_name_from_dns(const char *text, bool lax, char out[NH_HOST_MAX]);
+const char *nh_name_from_dns(const char *text, char out[NH_HOST_MAX]);
 
 enum nh_literal { NH_NOT_LITERAL, NH_LITERAL, NH_BAD_LITERAL };
 
@@ -87,12 +89,14 @@ struct nh_rr {
 };
 
 struct nh_answer {
-    uint8_t rcode;      /* the header's: 0 or 3 (NXDOMAIN) */
-    bool loop;          /* the packet's chain comes back to a name it had */
-    uint16_t n_links;   /* CNAMEs from the question to the final name */
-    uint16_t n_records; /* records of the asked type at the final name */
-    uint32_t ttl;       /* smallest of what was used; of a denial the SOA's (RFC 2308 5) */
-    const char **chain; /* n_links + 1 names, the question's first, the final name last */
+    uint8_t rcode;       /* the header's: 0 or 3 (NXDOMAIN) */
+    bool loop;           /* the packet's chain comes back to a name it had */
+    uint16_t n_links;    /* CNAMEs from the question to the final name */
+    uint16_t n_records;  /* records of the asked type at the final name */
+    uint16_t iterations; /* of the NSEC3 records that came as proof; 0 without any, too */
+    uint32_t ttl;        /* smallest of what was used; of a denial the SOA's (RFC 2308 5) */
+    bool optout;         /* one of those has the opt-out flag (RFC 5155 6) */
+    const char **chain;  /* n_links + 1 names, the question's first, the final name last */
     const char
         *dname; /* the DNAME above the question that makes it an alias; NULL: a CNAME's own */
     struct nh_rr *records;

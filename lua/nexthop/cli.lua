@@ -1,6 +1,7 @@
 --- The program nexthop(1). main(arg) returns the exit status.
 local check = require "nexthop.cli.check"
 local core = require "nexthop.core"
+local diagnose = require "nexthop.cli.diagnose"
 local explain = require "nexthop.cli.explain"
 local json = require "nexthop.cli.json"
 local nexthop = require "nexthop"
@@ -49,7 +50,7 @@ local function tlsa_lookup(resolver, name, call, port, callback)
     local result = {
       authentic = ips.authentic, expanded_authentic = ips.expanded_authentic,
       host_authentic = ips.host_authentic, expanded_host = ips.expanded_host,
-      dane_required = false, records = {}, unusable = {}, tlsa_base_domain = core.name(name, true) or name,
+      dane_required = false, records = {}, unusable = {}, tlsa_base_domain = core.name(name) or name,
       ttl = ips.ttl,
     }
     if not ips.authentic and not ips.host_authentic then return callback(result) end
@@ -70,6 +71,8 @@ local function lookup(args, resolver)
   local call = options.call(args)
   if args.mode == "tlsa" then
     return function(name, callback) return tlsa_lookup(resolver, name, call, args.port, callback) end
+  elseif args.mode == "check" then
+    return function(name, callback) return diagnose.plan(resolver, name, call, args.port or 25, callback) end
   end
   local method = args.mode == "destinations" and "gather_destinations"
     or args.mode == "ips" and "gather_ips" or "plan"
@@ -81,7 +84,7 @@ end
 -- The name in results: what was asked for, as a lower-case A-label if it is one.
 local function canonical(name)
   local inner = name:match "^%[(.*)%]$" or name
-  return core.name(inner, true) or name
+  return core.name(inner) or name
 end
 
 local function is_plan(args)
@@ -91,7 +94,7 @@ end
 local function renderer(args, tree, count, state)
   local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
   local planned = is_plan(args)
-  return function(input, result, err)
+  return function(input, result, err, facts)
     local name = canonical(input)
     if planned then
       count:add(result, err)
@@ -102,7 +105,7 @@ local function renderer(args, tree, count, state)
     local lines
     if args.mode == "check" then
       local good
-      lines, good = check.lines(tree, name, result, err, args.port or 25)
+      lines, good = check.lines(tree, name, result, err, args.port or 25, facts)
       state.bad = state.bad or not good
       local outcome = result or err
       outcome.trace = nil -- was wanted for these lines alone

@@ -126,8 +126,8 @@ local function add_servers(config, options)
       error("bad option 'stub' to 'new' (zone names as keys expected)", 0)
     end
     local name = zone:gsub("%.$", "")
-    if name ~= "" and not core.name(name, true) then fail("stub: '%s' is no zone name", zone) end
-    name = name == "" and "." or core.name(name, true) .. "."
+    if name ~= "" and not core.name(name) then fail("stub: '%s' is no zone name", zone) end
+    name = name == "" and "." or core.name(name) .. "."
     addresses = strings(addresses, "stub")
     if #addresses == 0 then fail("stub: the list of zone %s is empty", zone) end
     for _, address in ipairs(addresses) do
@@ -170,7 +170,8 @@ local function add_servers(config, options)
   end
 
   if options.unbound_conf then
-    local found = unbound_conf.scan(options.unbound_conf)
+    local found = unbound_conf.scan(options.unbound_conf,
+      options.trust_anchor_file ~= nil or options.trust_anchor ~= nil)
     for _, address in ipairs(found.forwarders) do forwarders[#forwarders + 1] = address end
     near = near or found.is_local
     config.conf_anchor, config.no_validator = found.anchor, found.no_validator

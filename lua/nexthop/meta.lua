@@ -5,6 +5,9 @@
 -- Names in results are lower-case A-labels without the final dot; IP addresses are canonical text.
 -- Input names may be U-labels, in any case, with a final dot; wherever a host or domain is taken, so
 -- are the address literals 192.0.2.1, [192.0.2.1], 2001:db8::1 and [IPv6:2001:db8::1].
+-- A label that is ASCII does not go through IDNA: it has letters, digits, `_`, and hyphens anywhere but at
+-- its ends ("r3---sn-abc.example" is a name, and so is "xn--0.example", which decodes to nothing). A name whose
+-- last label consists of digits alone ("mx.25") is refused: `invalid_name`.
 -- Misuse (a wrong type, an unknown option) raises; what happens at run time is `nil, err`.
 
 ---@class nexthop

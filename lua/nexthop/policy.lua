@@ -147,7 +147,7 @@ local function exclusion(entry)
     return nil, ("a domain expected, got a %s"):format(type(entry))
   end
   local wildcard, rest = entry:match "^(%*%.)(.*)$"
-  local name, reason = core.name(rest or entry, true)
+  local name, reason = core.name(rest or entry)
   if not name then
     return nil, ("'%s' is neither a domain nor '*.' and a domain (%s)"):format(entry, reason)
   end
@@ -169,7 +169,7 @@ function M.exclusions(list)
     if wildcard then below[name] = true else names[name] = true end
   end
   return function(domain)
-    domain = core.name(domain, true) or domain:lower()
+    domain = core.name(domain) or domain:lower()
     if names[domain] then return true end
     local dot = domain:find(".", 1, true)
     while dot do

@@ -132,6 +132,13 @@ local function dot(name)
     return name == "." and "." or name .. "."
 end
 
+-- A DS record for keys or with a digest that no validator knows.
+local function renumbered(zone, ds)
+    return (ds:gsub("DS%s+(%d+)%s+(%d+)%s+(%d+)", function(tag, algorithm, digest)
+        return ("DS %s %d %d"):format(tag, zone.algorithm or algorithm, zone.digest or digest)
+    end))
+end
+
 local function delegation(zone, ds)
     local name = dot(zone.name)
     local text = ("%s NS ns.%s\nns.%s A %s\n"):format(name, name, name, zone.server or NOWHERE)
@@ -144,7 +151,8 @@ local function ds_of(dir, zone)
         return nil
     end
     local which = zone.ds == "other" and ".other" or ".key"
-    return read(dir .. "/" .. read(dir .. "/" .. file_name(zone) .. which):match("%S+") .. ".ds")
+    local key = read(dir .. "/" .. file_name(zone) .. which):match("%S+")
+    return renumbered(zone, read(dir .. "/" .. key .. ".ds"))
 end
 
 local function zone_text(dir, zone, all, words)
@@ -189,6 +197,11 @@ local function damage(zone, line)
         return line
     end
     local covered = kind == "RRSIG" and rest:match("^%S+")
+    if zone.algorithm and covered then
+        line = line:gsub("(RRSIG%s+%S+%s+)%d+", "%1" .. zone.algorithm)
+    elseif zone.algorithm and kind == "DNSKEY" then
+        line = line:gsub("(DNSKEY%s+%d+%s+%d+%s+)%d+", "%1" .. zone.algorithm)
+    end
     if zone.drop and (zone.drop[kind] or zone.drop[covered]) then
         return nil
     end

@@ -54,6 +54,7 @@ tlsa        TLSA 3 1 1 ${server.spki.sha256}
 
 -- A zone: name; text; signed (default true); ds = "other" or "none" (default its own when signed);
 -- nsec3 = { iterations =, optout = }; expired; corrupt = { ["owner TYPE"] = true, ["*"] = true };
+-- algorithm = n: its DS, keys and signatures say that they are of this one; digest = n: its DS does;
 -- drop = { [type] = true }: left out after signing. Delegations, SOA and NS are made from the names.
 -- server = "127.255.0.N": the zone's name server has this address, and an NSD of its own that serves
 -- the zones of this address and no other, so that it refers to those below. Who asks through a view

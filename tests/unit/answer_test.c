@@ -473,6 +473,42 @@ static void test_denials(void)
     ok(parse("a.example", A) == NH_OK && answer.n_records == 1, "is not looked at with records");
 }
 
+static void rr_nsec3(const char *data, size_t len)
+{
+    size_t at = begin_rr(&packet, AUTHORITY, "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example",
+                         NH_TYPE_NSEC3, 60);
+
+    put(&packet, data, len);
+    end_rr(&packet, at);
+}
+
+/* What NSEC3 records say of their zone, behind a denial and behind what a wildcard has made. */
+static void test_nsec3(void)
+{
+    for (int denial = 0; denial < 2; denial++) {
+        const char *what = denial ? "a denial" : "a wildcard's answer";
+
+        begin(&packet, denial ? NXDOMAIN : FLAGS, "a.example", A);
+        if (!denial)
+            rr(&packet, "@12", A, 60, "\300\0\2\1", 4);
+        rr_soa(&packet, "example", 200, 300);
+        ok(parse("a.example", A) == NH_OK && !answer.optout && answer.iterations == 0,
+           "%s without NSEC3", what);
+        rr_nsec3("\1\0\2\130\0\0", 6);
+        ok(parse("a.example", A) == NH_OK && !answer.optout && answer.iterations == 600,
+           "%s with 600 iterations", what);
+        rr_nsec3("\1\1\0\1\0\0", 6);
+        keep(denial ? "nsec3-denial" : "nsec3-wildcard", "a.example", A);
+        ok(parse("a.example", A) == NH_OK && answer.optout && answer.iterations == 600,
+           "%s with opt-out in one of them", what);
+    }
+    begin(&packet, FLAGS, "a.example", A);
+    rr_soa(&packet, "example", 200, 300);
+    rr_nsec3("\1\1\377\377", 4);
+    ok(parse("a.example", A) == NH_OK && !answer.optout && answer.iterations == 0,
+       "NSEC3 that is too short says nothing");
+}
+
 static void test_escapes(void)
 {
     begin(&packet, FLAGS, "A\\046b\\032\\000\\255\\092-_Z.example", A);
@@ -704,6 +740,7 @@ int main(void)
     test_long_names();
     test_dname();
     test_denials();
+    test_nsec3();
     test_escapes();
     test_compression();
     test_prefixes();

@@ -130,7 +130,7 @@ local names = {
 
 --- A message of nexthop.new about its options, as one about those of the command line.
 function M.complaint(message)
-  return (message:gsub("^[%a_]+", names))
+  return (message:gsub("^[%a_]+", names):gsub("(name the file as) trust_anchor_file", "%1 --anchor"))
 end
 
 --- The options of each call.

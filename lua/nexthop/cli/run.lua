@@ -32,11 +32,11 @@ function Run:start(name)
   self.started = self.started + 1
   local number = self.started
   self.active = self.active + 1
-  self.handles[number] = self.lookup(name, function(result, err)
+  self.handles[number] = self.lookup(name, function(result, err, facts)
     self.handles[number] = nil
     self.active = self.active - 1
     self.done = self.done + 1
-    if not self.stopped then self:emit(number, self.render(name, result, err)) end
+    if not self.stopped then self:emit(number, self.render(name, result, err, facts)) end
   end)
 end
 
@@ -112,8 +112,8 @@ local function hup_is_ignored()
 end
 
 --- options: resolver; source and, made with their wake functions, stream.input and stream.output as
--- functions; lookup(name, callback) returning a handle; render(name, result, err) returning text; jobs;
--- ordered; tick, called five times a second with this object.
+-- functions; lookup(name, callback) returning a handle; render(name, ...) with what the callback was
+-- given, returning text; jobs; ordered; tick, called five times a second with this object.
 -- Returns nil when all went through, else an exit status (128 + signal; 141: nobody reads the output;
 -- 74: it cannot be written, and the reason).
 function M.run(options)

@@ -15,7 +15,7 @@ local key_letters = { [13] = 88, [14] = 128, [15] = 44 } -- of RSA keys: any num
 -- The owner of an anchor. One that is no name (a byte-order mark before it) is above nothing, and then
 -- nothing is validated. "@" is the origin of a file, the root.
 local function owner_of(text)
-  local name = (text == "." or text == "@") and "." or core.name(text, true)
+  local name = (text == "." or text == "@") and "." or core.name(text)
   return name and name ~= "." and name .. "." or name
 end
 

@@ -95,7 +95,8 @@ local function scan(path, found)
   local whole = each_setting(text, conf_keys, function(key, value)
     if key == "auto-trust-anchor-file" then
       common.fail("unbound_conf: %s has an auto-trust-anchor-file, over which libunbound may end the "
-        .. "process: name the file as trust_anchor_file instead", path)
+        .. "process: use a configuration without that line%s", path,
+        found.anchor_is_named and "" or ", and name the file as trust_anchor_file instead")
     elseif key == "trust-anchor" then
       local owner, bad = anchors.owner(value)
       if not owner then common.fail("unbound_conf: %s: trust-anchor '%s' %s", path, value, bad) end
@@ -129,11 +130,12 @@ end
 
 --- Looks through a file and what it includes.
 -- @param path
+-- @param anchor_is_named is it said elsewhere what the trust anchor is, or that there is none?
 -- @return { forwarders = list, is_local, anchor, tls, no_validator }: addresses of forwarders, is one of
 -- them or of the stubs on this machine, the owner of the first trust anchor, is DNS over TLS asked for,
 -- why nothing would be validated
-function M.scan(path)
-  return scan(path, { forwarders = {}, seen = {} })
+function M.scan(path, anchor_is_named)
+  return scan(path, { forwarders = {}, seen = {}, anchor_is_named = anchor_is_named })
 end
 
 return M

@@ -5,7 +5,7 @@ local M = {}
 local function to_ascii(domain)
   if not domain:find "[\128-\255]" then return domain:lower() end
   local ok, core = pcall(require, "nexthop.core")
-  return ok and core.name(domain, true) or domain:lower()
+  return ok and core.name(domain) or domain:lower()
 end
 
 --- The domain to look up of one of task:get_from() or task:get_recipients(): rspamd leaves the case as

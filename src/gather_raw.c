@@ -1,0 +1,30 @@
+/*
+ * gather_raw.c - one DNS lookup, its answer as data: what `nexthop --check` asks to tell why an answer
+ * is not secure. Nothing is decided here.
+ */
+#include "gather.h"
+
+#include <stdlib.h>
+
+static void on_answered(void *arg, struct nh_lookup *l)
+{
+    struct nh_raw *raw = arg;
+
+    nh_note(&raw->op, l, "");
+    if (l->code != NH_OK)
+        nh_lookup_error(&raw->op.err, raw->name, l);
+    raw->op.done(raw->op.arg);
+}
+
+void nh_raw_start(struct nh_raw *raw, struct nh_resolver *r, void (*done)(void *), void *arg)
+{
+    raw->op.resolver = r;
+    raw->op.done = done;
+    raw->op.arg = arg;
+    nh_lookup_start(r, &raw->lookup, raw->name, raw->type, 0, on_answered, raw);
+}
+
+void nh_raw_stop(struct nh_raw *raw)
+{
+    nh_lookup_stop(&raw->lookup);
+}
