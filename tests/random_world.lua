@@ -16,7 +16,9 @@ local zones = {
     { "s1", "nsec", 12 }, { "s2", "nsec", 8 }, { "s3", "nsec3", 8 }, { "o1", "optout", 6 }, { "h1", "many", 5 },
     { "h2", "more", 4 }, { "u1", "unsigned", 6 }, { "u2", "unsigned", 3 },
     { "in.s1", "nsec", 3 },     -- a signed zone below each kind of zone
-    { "in.h1", "nsec3", 3 },
+    { "in.h1", "edge", 3 },
+    { "k1", "unknown", 3 },     -- signed in vain
+    { "c1", "nsec", 3 }, { "c2", "optout", 2 }, -- a wildcard makes all that is not there, see random_world.make
     { "in.o1", "nsec", 3 },
     { "in.u1", "nsec", 2 },     -- signed, and nobody says so
     { "un.h2", "unsigned", 2 }, -- an unsigned one
@@ -232,6 +234,18 @@ function random_world:domain()
     return name
 end
 
+-- All names of a zone that are not there are an alias, or have addresses, MX and TLSA records.
+function random_world:catch_all(zone)
+    zone = zone .. "." .. random_world.top
+    if self:maybe(50) then
+        self.world:add(zone, "*", { cname = self:host() })
+    else
+        local node = self:families({ TLSA = { usable }, MX = { { pref = 1, host = self:host() } } }, zone)
+        node.told = { TLSA = { { usable = true } }, MX = node.MX }
+        self.world:add(zone, "*", node)
+    end
+end
+
 function random_world.make(seed, count)
     local list, lots = { { random_world.top, "nsec" } }, {}
     for _, zone in ipairs(zones) do
@@ -245,6 +259,8 @@ function random_world.make(seed, count)
     for _ = 1, 20 do
         self.random(2) -- small seeds begin alike
     end
+    self:catch_all("c1")
+    self:catch_all("c2")
     local domains, seen = {}, {}
     while #domains < count do
         local domain = self:domain()

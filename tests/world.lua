@@ -15,6 +15,7 @@ world.__index = world
 --              not exist does not count (too many NSEC3 iterations, RFC 9276 section 3.2)
 --   names      "insecure": so is the proof that a name does not exist, alone (opt-out, RFC 5155 section 6),
 --              and what a wildcard makes
+--   insecure   it is signed, and that does not count
 --   bogus      nothing in it can be validated
 world.kinds = {
     nsec = { signed = true },
@@ -22,7 +23,9 @@ world.kinds = {
     optout = { signed = true, nsec3 = { iterations = 1, optout = true }, names = "insecure" },
     many = { signed = true, nsec3 = { iterations = 600 }, denials = "insecure" },
     more = { signed = true, nsec3 = { iterations = 2000 }, denials = "insecure" },
+    edge = { signed = true, nsec3 = { iterations = 150 } }, -- as many as count
     unsigned = { signed = false },
+    unknown = { signed = true, ds = "unknown", insecure = true }, -- the DS is of an algorithm that nobody knows
     corrupt = { signed = true, bogus = true, corrupt = { ["*"] = true } },
     expired = { signed = true, bogus = true, expired = true },
     wrongds = { signed = true, bogus = true, ds = "other" },
@@ -96,7 +99,7 @@ function world:trust(zone)
     if trust ~= "secure" then
         return trust
     end
-    return kind.bogus and "bogus" or kind.signed and "secure" or "insecure"
+    return kind.bogus and "bogus" or kind.signed and not kind.insecure and "secure" or "insecure"
 end
 
 -- The DNAME above a name in its zone: its owner; nil when there is none. The highest counts: what is
@@ -127,7 +130,7 @@ function world:ask(name, type)
     local trust = self:trust(zone)
     local fault = self:fault_at(name, type)
     if fault == "nodata" or fault == "nxdomain" then -- forged: what is signed is not denied like this
-        return kind.signed and { failed = "bogus" } or { status = "insecure", kind = fault }
+        return trust ~= "insecure" and { failed = "bogus" } or { status = "insecure", kind = fault }
     elseif fault then
         return { failed = "failed" }
     elseif trust == "bogus" then

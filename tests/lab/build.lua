@@ -143,7 +143,11 @@ local function ds_of(dir, zone)
         return nil
     end
     local which = zone.ds == "other" and ".other" or ".key"
-    return read(dir .. "/" .. read(dir .. "/" .. file_name(zone) .. which):match("%S+") .. ".ds")
+    local ds = read(dir .. "/" .. read(dir .. "/" .. file_name(zone) .. which):match("%S+") .. ".ds")
+    if zone.ds == "unknown" then
+        ds = ds:gsub("(DS%s+%d+%s+)%d+", "%1200") -- an algorithm that is not assigned
+    end
+    return ds
 end
 
 local function zone_text(dir, zone, all, words)
