@@ -201,7 +201,7 @@ end
 
 -- A mail domain. Answers its name.
 function random_world:domain()
-    local zone, way, node = self:zone(), self.random(20), {}
+    local zone, way, node, name = self:zone(), self.random(20), {}, nil
     if way <= 14 then
         node.MX, node.broken = {}, self:breaks(zone, "MX")
         for index = 1, self:pick { 1, 1, 2, 3 } do
@@ -210,13 +210,14 @@ function random_world:domain()
     elseif way == 15 then
         node.MX = { { pref = 0, host = "." } }
     elseif way == 16 then
-        return (self:maybe(50) and "missing." or "") .. zone
+        name = (self:maybe(70) and "missing." or "") .. zone
     else
         self:families(node, zone)
     end
     node.told = { MX = node.MX }
-    local name
-    if self:maybe(10) then
+    if name then
+        return self:maybe(60) and self:aliases(name) or name
+    elseif self:maybe(10) then
         local owner = self.world:add(zone, "*.x" .. self:number(), node)
         name = "m" .. owner:sub(2)
     else

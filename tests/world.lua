@@ -32,15 +32,21 @@ world.kinds = {
     keyless = { signed = true, bogus = true, drop = { DNSKEY = true } },
 }
 
--- The zones of combinations.lua by their letter: s is signed; u is not; n is signed, and its denials are
--- insecure (nothing is forged there, as it may pass, RFC 9276 section 3.2).
-world.zones = { s = "dgs.example", u = "dgu.example", n = "dgn.example" }
+-- The zones of combinations.lua by their letter: s is signed; u is not; o is signed with opt-out; n and m are
+-- signed, and their denials are insecure (nothing is forged there, as it may pass, RFC 9276 section 3.2).
+world.zones = { s = "dgs.example", u = "dgu.example", n = "dgn.example", m = "dgm.example", o = "dgo.example" }
+local letters = { s = "nsec", u = "unsigned", n = "more", m = "many", o = "optout" }
 
 -- zones: list of { name, kind }; those of combinations.lua by default.
 function world.new(zones)
-    local self = setmetatable({ nodes = {}, parents = {}, number = 0, zone_kinds = {} }, world)
-    for _, zone in ipairs(zones or { { world.zones.s, "nsec" }, { world.zones.u, "unsigned" },
-        { world.zones.n, "more" } }) do
+    local self = setmetatable({ nodes = {}, parents = {}, number = 0, zone_kinds = {}, faults = {} }, world)
+    if not zones then
+        zones = {}
+        for letter, kind in pairs(letters) do
+            zones[#zones + 1] = { world.zones[letter], kind }
+        end
+    end
+    for _, zone in ipairs(zones) do
         self.zone_kinds[zone[1]] = zone[2]
         self:exists(zone[1])
     end
@@ -70,11 +76,12 @@ function world:add(zone, label, node)
         self.zone_kinds[zone_name] = "unsigned"
     end
     for type, action in pairs(node.fault) do
-        if zone == "n" and (action == "nodata" or action == "nxdomain") then
+        if zone:find("^[nmo]$") and (action == "nodata" or action == "nxdomain") then
             node.fault[type] = "servfail"
         end
     end
     self.nodes[name] = node
+    self.faults[name] = node.fault
     self:exists(name)
     return name
 end
@@ -155,7 +162,7 @@ function world:ask(name, type)
     made = made and (kind.denials or kind.names) -- the name itself does not exist: is that proven?
     if node and node.cname then
         return trust == "secure" and node.broken.CNAME and { failed = "bogus" }
-            or { status = status(made), kind = "alias", target = node.cname }
+            or { status = status(made), kind = "alias", target = node.cname, made = made and true }
     elseif node and node[type] then
         if trust == "secure" and node.broken[type] then
             return { failed = "bogus" }
@@ -168,15 +175,20 @@ function world:ask(name, type)
     return { status = status(kind.denials or kind.names), kind = "nxdomain" }
 end
 
+-- Questions for a name fail that is no node, but what a wildcard or a DNAME makes.
+function world:fail(name, action)
+    self.faults[name] = { ["*"] = action }
+end
+
 function world:fault_at(name, type)
-    local node = self.nodes[name]
-    return node and (node.fault[type] or node.fault["*"])
+    local fault = self.faults[name]
+    return fault and (fault[type] or fault["*"])
 end
 
 -- Is something at a name that a resolver which minimises names stumbles over? It asks for A at the name,
 -- whatever it wants to know there or below.
 function world:is_hard(name)
-    local fault = self.nodes[name] and self.nodes[name].fault or {}
+    local fault = self.faults[name] or {}
     for _, action in pairs(fault) do
         if action == "silent" then
             return true
@@ -185,11 +197,46 @@ function world:is_hard(name)
     return fault.A ~= nil
 end
 
+-- Is something behind an insecure alias that cannot be answered, for a TLSA name that leads there? Its candidate
+-- counts as absent (RFC 7672 section 2.2.3), but libunbound gives the whole question up, and its CNAME questions
+-- cannot tell where a DNAME made one of the aliases: such a host may be `skip`, which is safe.
+function world:fails_behind(name)
+    local insecure, by_dname
+    for _ = 1, 20 do
+        local answer = self:ask(name, "TLSA")
+        if answer.failed then
+            return insecure and by_dname
+        elseif answer.kind ~= "alias" then
+            return false
+        end
+        insecure = insecure or answer.status == "insecure"
+        by_dname = by_dname or answer.owner
+        name = answer.target
+    end
+    return insecure and by_dname -- more aliases than libunbound follows
+end
+
+-- Answers an ask() for reference.lua that remembers what is asked, in asked: { { name, type, owner of the DNAME } }
+-- and asked.odd: a safe failure of libunbound's has to be reckoned with. With name minimisation libunbound 1.17
+-- answers the CNAME question of a name that leads to a missing one out of the denial that it had for type A,
+-- and calls that bogus, once, where a wildcard made the alias and no proof of that is secure.
+function world:asking(asked)
+    local before
+    return function(name, type)
+        local answer = self:ask(name, type)
+        asked[#asked + 1] = { name, type, answer.owner }
+        asked.odd = asked.odd or answer.kind == "nxdomain" and before and before.made
+            or type == "TLSA" and self:fails_behind(name)
+        before = answer
+        return answer
+    end
+end
+
 -- Is a denial forged at a name where nothing is signed? It comes without an SOA, and newer releases of
 -- libunbound give some of these up as SERVFAIL.
 function world:is_forged(name)
     local node = self.nodes[name]
-    for _, action in pairs(node and node.zone == "u" and node.fault or {}) do
+    for _, action in pairs(node and node.zone == "u" and self.faults[name] or {}) do
         if action == "nodata" or action == "nxdomain" then
             return true
         end
@@ -248,6 +295,17 @@ local function each_sorted(nodes)
     end
 end
 
+-- The stubs for nexthop.new: one for each zone, as if all were found from the root. With those of the zones above
+-- alone libunbound goes looking for servers to prove an insecure delegation, finds none, and calls bogus what
+-- it would else call insecure.
+function world:stub(lab)
+    local stub = lab:stub()
+    for zone in pairs(self.zone_kinds) do
+        stub[zone .. "."] = lab.address
+    end
+    return stub
+end
+
 -- The lines of a node in its zone, and those of local data.
 local function tell_node(name, node, text, data)
     local owner = name .. ". "
@@ -286,7 +344,9 @@ function world:tell()
             broken[zone] = broken[zone] or {}
             broken[zone][name .. ". " .. type] = true
         end
-        for type, action in pairs(node.fault) do
+    end
+    for name, fault in each_sorted(self.faults) do
+        for type, action in pairs(fault) do
             local key = action .. " " .. type
             faults[key] = faults[key] or { action = action, type = type, names = {} }
             table.insert(faults[key].names, name)
