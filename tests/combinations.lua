@@ -1,7 +1,7 @@
 -- The combinations of downgrade_spec.lua: what can be at the aliases, MX, A, AAAA and TLSA of a mail
 -- domain, as nodes of a world. The same seed and share give the same ones under every Lua.
 local world = require "tests.world"
-local chance = require "tests.lab.chance"
+local generator = require("tests.lab.chance").generator
 
 local combinations = {}
 combinations.__index = combinations
@@ -10,7 +10,7 @@ local usable, unusable = "3 1 1 ${server.spki.sha256}", "1 0 1 ${server.cert.sha
 
 -- share: of all, 0 to 1.
 function combinations.new(seed, share)
-    return setmetatable({ world = world.new(), random = chance.generator(seed), share = share }, combinations)
+    return setmetatable({ world = world.new(), random = generator(seed), share = share }, combinations)
 end
 
 function combinations:pick(list)
@@ -166,14 +166,14 @@ function combinations:add_host(zone, ip4, ip6, tlsa, tlsa_zone)
     return name
 end
 
--- Kinds of aliases, the first first: a zone's letter, "dname" or "wild" for what makes it, and what is wrong with
--- it.
+-- Kinds of aliases, the first first: a zone's letter, "dname" or "wild" for what makes it, and what is
+-- wrong with it.
 local ways = { "s", "u", "n", "s broken", "s servfail", "u servfail", "s silent", "s s", "s u", "u s", "n s",
     "s u s", "s s broken", "s u servfail", "u s broken",
     "s dname", "o dname", "m dname", "n dname", "u dname", "s wild", "o wild", "m wild", "u wild",
     "s dname broken", "o dname broken", "m dname broken", "n dname broken", "s wild broken", "m wild broken",
-    "s dname servfail", "m dname servfail", "s s dname", "s m dname", "m dname s", "u m dname", "s m dname broken",
-    "m dname m dname", "s wild s dname" }
+    "s dname servfail", "m dname servfail", "s s dname", "s m dname", "m dname s", "u m dname",
+    "s m dname broken", "m dname m dname", "s wild s dname" }
 
 local all_ways = { "" }
 for _, way in ipairs(ways) do
@@ -201,8 +201,8 @@ function combinations:add_way(way, target)
         else
             node.cname, node.broken.CNAME = target, step.wrong == "broken" or nil
             self.world.number = self.world.number + 1
-            local name = "x" .. self.world.number
-            target = self.world:add(step.zone, step.make == "wild" and "*." .. name or name, node):gsub("^%*", "w")
+            local name = (step.make == "wild" and "*.x" or "x") .. self.world.number
+            target = self.world:add(step.zone, name, node):gsub("^%*", "w")
         end
         if step.wrong and step.wrong ~= "broken" then
             self.world:fail(target, step.wrong)

@@ -1,7 +1,7 @@
--- Chains of up to four aliases across secure and insecure zones in every order, the aliases made by CNAME, by
--- DNAME and by wildcards, in front of a host, of a mail domain and of TLSA records; and one question failing at
--- each of the names on the way. What is owed does not change by that: the host is what it is when
--- everything is answered, or `skip` (see worlds.lua).
+-- Chains of up to four aliases across secure and insecure zones in every order, the aliases made by
+-- CNAME, by DNAME and by wildcards, in front of a host, of a mail domain and of TLSA records; and one
+-- question failing at each of the names on the way. What is owed does not change by that: the host is
+-- what it is when everything is answered, or `skip` (see worlds.lua).
 --
 --   NEXTHOP_DOWNGRADE=all    all of them, not a sample
 --   NEXTHOP_SEED=N           another sample: a number, or "random"; the seed is printed
@@ -14,7 +14,6 @@ local asked = os.getenv "NEXTHOP_SEED"
 local seed = tonumber(asked) or (asked == "random" and os.time() % 1000000) or 1
 local all = os.getenv "NEXTHOP_DOWNGRADE" == "all"
 local random = chance.generator(seed * 17 + 5)
-local usable = "3 1 1 ${server.spki.sha256}"
 local LINKS = 4
 
 -- "s" is one of the zones whose records are secure, "u" is not signed.
@@ -64,19 +63,28 @@ local function add_chain(here, order, zone_of, way, target)
     return names
 end
 
+local function tlsa_node()
+    return { TLSA = { "3 1 1 ${server.spki.sha256}" }, told = { TLSA = { { usable = true } } } }
+end
+
+-- Nothing can be added at what a wildcard or a DNAME makes.
 local function tlsa(here, base)
     local zone = here:zone_of(base)
     if not here:dname_above(base, zone) and not here:wildcard_for(base) then
-        here:add(zone, "_25._tcp." .. base:sub(1, -#zone - 2), { TLSA = { usable }, told = { TLSA = { { usable = true } } } })
+        here:add(zone, "_25._tcp." .. base:sub(1, -#zone - 2), tlsa_node())
     end
 end
 
--- What a chain is in front of: adds all and answers the mail domain and the names at which a question may fail.
+-- What a chain is in front of: adds all and answers the mail domain and the names at which a question may
+-- fail.
 local roles = {}
 
--- TLSA records of its own are for the names that a wildcard makes: the TLSA name is an alias of the host then.
+-- TLSA records of its own are for the names that a wildcard makes: the TLSA name is an alias of the host
+-- then.
 local function addresses()
-    return { A = "there", AAAA = "there", TLSA = { usable }, told = { TLSA = { { usable = true } } } }
+    local node = tlsa_node()
+    node.A, node.AAAA = "there", "there"
+    return node
 end
 
 function roles.host(here, order, zone_of, way)
@@ -108,15 +116,15 @@ end
 
 function roles.tlsa(here, order, zone_of, way)
     local host = here:add("hn.hops", nil, addresses())
-    local target = here:add(zone_of[order:sub(-1)], nil, { TLSA = { usable }, told = { TLSA = { { usable = true } } } })
+    local target = here:add(zone_of[order:sub(-1)], nil, tlsa_node())
     local names = add_chain(here, order:sub(1, -2), zone_of, way, target)
     here:add("hn.hops", "_25._tcp." .. host:match("^[^.]+"), { cname = names[1] })
     return "[" .. host .. "]", names
 end
 
--- What fails: types of questions, and how. Forged denials are bogus where something is signed, and where nothing
--- is they take away one family, which lowers nothing; in a zone with too many NSEC3 iterations they may pass
--- (RFC 9276 section 3.2) and do the same.
+-- What fails: types of questions, and how. Forged denials are bogus where something is signed, and where
+-- nothing is they take away one family, which lowers nothing; in a zone with too many NSEC3 iterations
+-- they may pass (RFC 9276 section 3.2) and do the same.
 local faults = {
     { roles = "host domain", types = { "A" }, actions = "servfail silent nodata corrupt" },
     { roles = "host domain", types = { "AAAA" }, actions = "servfail silent nodata corrupt" },
@@ -182,10 +190,9 @@ describe("chains of aliases, seed " .. seed .. ":", function()
         for _, type in ipairs(pass and pass.fault.types or {}) do
             local names = {}
             for index, chain in ipairs(list) do
-                names[index] = chain.names[pass.hop]
+                local name = chain.names[pass.hop]
                 -- The DNAME that makes the name is asked for at its own.
-                names[#list + index] = type == "DNAME" and here:dname_above(names[index], here:zone_of(names[index]))
-                    or names[index]
+                names[index] = type == "DNAME" and here:dname_above(name, here:zone_of(name)) or name
             end
             rules[#rules + 1] = { names = names, type = type, action = pass.action }
         end
@@ -224,8 +231,8 @@ describe("chains of aliases, seed " .. seed .. ":", function()
             local wanted = all or pass.action ~= "silent" or random(8) == 1 and slow_ones < 2
             if wanted and #list > 0 then
                 slow_ones = slow_ones + (pass.action == "silent" and 1 or 0)
-                look(("%s of %s at name %d"):format(pass.action, table.concat(pass.fault.types, " and "), pass.hop),
-                    list, pass, totals)
+                local types = table.concat(pass.fault.types, " and ")
+                look(("%s of %s at name %d"):format(pass.action, types, pass.hop), list, pass, totals)
                 support.close()
             end
         end

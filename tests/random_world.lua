@@ -1,6 +1,6 @@
--- Worlds by chance for random_worlds_spec.lua and damage_spec.lua: mail domains whose MX, addresses and TLSA
--- records lie behind aliases of every kind, in zones of every kind, broken here and there. A seed always makes
--- the same world.
+-- Worlds by chance for random_worlds_spec.lua and damage_spec.lua: mail domains whose MX, addresses and
+-- TLSA records lie behind aliases of every kind, in zones of every kind, broken here and there. A seed
+-- always makes the same world.
 --
 --   local here, domains = random_world.make(seed, count)        count mail domains
 local world = require "tests.world"
@@ -13,12 +13,12 @@ random_world.top = "rnd"
 
 -- The zones; a name of two labels is below another of them. How often each is taken for a name.
 local zones = {
-    { "s1", "nsec", 12 }, { "s2", "nsec", 8 }, { "s3", "nsec3", 8 }, { "o1", "optout", 6 }, { "h1", "many", 5 },
-    { "h2", "more", 4 }, { "u1", "unsigned", 6 }, { "u2", "unsigned", 3 },
+    { "s1", "nsec", 12 }, { "s2", "nsec", 8 }, { "s3", "nsec3", 8 }, { "o1", "optout", 6 },
+    { "h1", "many", 5 }, { "h2", "more", 4 }, { "u1", "unsigned", 6 }, { "u2", "unsigned", 3 },
     { "in.s1", "nsec", 3 },     -- a signed zone below each kind of zone
     { "in.h1", "edge", 3 },
     { "k1", "unknown", 3 },     -- signed in vain
-    { "c1", "nsec", 3 }, { "c2", "optout", 2 }, -- a wildcard makes all that is not there, see random_world.make
+    { "c1", "nsec", 3 }, { "c2", "optout", 2 }, -- a wildcard makes all that is not there: catch_all()
     { "in.o1", "nsec", 3 },
     { "in.u1", "nsec", 2 },     -- signed, and nobody says so
     { "un.h2", "unsigned", 2 }, -- an unsigned one
@@ -60,7 +60,9 @@ function random_world:alias(target, zone)
         local owner = self.world:add(zone, nil, { dname = rest, broken = self:breaks(zone, "DNAME") })
         return label .. "." .. owner
     elseif way <= 5 then
-        local owner = self.world:add(zone, "*.x" .. self:number(), { cname = target, broken = self:breaks(zone, "CNAME") })
+        local owner = self.world:add(zone, "*.x" .. self:number(), {
+            cname = target, broken = self:breaks(zone, "CNAME"),
+        })
         return "w" .. self.random(9) .. owner:sub(2)
     end
     return self.world:add(zone, nil, { cname = target, broken = self:breaks(zone, "CNAME") })
@@ -256,7 +258,9 @@ function random_world.make(seed, count)
             lots[#lots + 1] = name
         end
     end
-    local self = setmetatable({ world = world.new(list), random = chance.generator(seed), lots = lots }, random_world)
+    local self = setmetatable({
+        world = world.new(list), random = chance.generator(seed), lots = lots,
+    }, random_world)
     for _ = 1, 20 do
         self.random(2) -- small seeds begin alike
     end

@@ -11,14 +11,15 @@
 -- signed (RFC 6672 section 5.3.1), whatever type was asked for.
 --
 --   reference.plan(ask, "example.org", { insecure_mx =, require_dane =, network =, port = })
--- answers { code = ... } when the plan fails, else { hosts = { { host, pref, tls, code, base, names, flags } },
--- have_mx, orig_authentic, expanded_authentic, expanded }.
+-- answers { code = ... } when the plan fails, else { hosts = { { host, pref, tls, code, base, names,
+-- flags } }, have_mx, orig_authentic, expanded_authentic, expanded }.
 --   reference.flags(ask, "mx.example.org", types)
 -- answers those of gather_ips: { authentic, expanded_authentic, host_authentic, expanded_host }; types:
 -- { "AAAA" } for a result that has only such addresses.
 local reference = {}
 
--- Aliases that are followed, as the API has it: 16 names of a domain, 11 aliases of a host, 10 of a TLSA name.
+-- Aliases that are followed, as the API has it: 16 names of a domain, 11 aliases of a host, 10 of a TLSA
+-- name.
 local LIMIT = { MX = 15, A = 11, AAAA = 11, TLSA = 10 }
 
 -- Section 2.1.3: follows the aliases of a name, keeping track of whether all of it is secure: one
@@ -66,8 +67,8 @@ local function tlsa_records(ask, base, port)
     local name = ("_%d._tcp.%s"):format(port, base)
     local seen, aliases = {}, 0
     while true do
-        local answer = seen[name] and { failed = "cname_loop" } or aliases > LIMIT.TLSA and { failed = "cname_limit" }
-            or ask(name, "TLSA")
+        local answer = seen[name] and { failed = "cname_loop" }
+            or aliases > LIMIT.TLSA and { failed = "cname_limit" } or ask(name, "TLSA")
         seen[name], aliases = true, aliases + 1
         if answer.failed then
             return nil, answer.failed

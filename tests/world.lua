@@ -2,17 +2,17 @@
 -- combinations.lua and random_world.lua. The same table is told to the lab (zones, rules, the resolver's own
 -- data) and to reference.lua (ask).
 --
--- A zone is a name and a kind, see world.kinds. A node is a name: { zone, cname = target, dname = target, A =,
--- AAAA =, TXT =, MX = { { pref, host } }, TLSA = { record, ... }, told = { [type] = what the reference is told
--- of the records }, broken = { [type] = true } (the signature), fault = { [type or "*"] = action of
--- rules.lua } }. The name of a wildcard begins with "*.".
+-- A zone is a name and a kind, see world.kinds. A node is a name: { zone, cname = target, dname = target,
+-- A =, AAAA =, TXT =, MX = { { pref, host } }, TLSA = { record, ... }, told = { [type] = what the
+-- reference is told of the records }, broken = { [type] = true } (the signature), fault = { [type or "*"]
+-- = action of rules.lua } }. The name of a wildcard begins with "*.".
 local world = {}
 world.__index = world
 
 -- What a validator says of the answers of a zone (RFC 4035, RFC 5155, RFC 6672, RFC 9276):
 --   signed     what is there is secure, when the zone above it is
---   denials    "insecure": so are all denials, and what a wildcard makes, as the proof that the name itself does
---              not exist does not count (too many NSEC3 iterations, RFC 9276 section 3.2)
+--   denials    "insecure": so are all denials, and what a wildcard makes, as the proof that the name itself
+--              does not exist does not count (too many NSEC3 iterations, RFC 9276 section 3.2)
 --   names      "insecure": so is the proof that a name does not exist, alone (opt-out, RFC 5155 section 6),
 --              and what a wildcard makes
 --   insecure   it is signed, and that does not count
@@ -25,7 +25,7 @@ world.kinds = {
     more = { signed = true, nsec3 = { iterations = 2000 }, denials = "insecure" },
     edge = { signed = true, nsec3 = { iterations = 150 } }, -- as many as count
     unsigned = { signed = false },
-    unknown = { signed = true, ds = "unknown", insecure = true }, -- the DS is of an algorithm that nobody knows
+    unknown = { signed = true, ds = "unknown", insecure = true }, -- the DS names an unknown algorithm
     corrupt = { signed = true, bogus = true, corrupt = { ["*"] = true } },
     expired = { signed = true, bogus = true, expired = true },
     wrongds = { signed = true, bogus = true, ds = "other" },
@@ -34,7 +34,9 @@ world.kinds = {
 
 -- The zones of combinations.lua by their letter: s is signed; u is not; o is signed with opt-out; n and m are
 -- signed, and their denials are insecure (nothing is forged there, as it may pass, RFC 9276 section 3.2).
-world.zones = { s = "dgs.example", u = "dgu.example", n = "dgn.example", m = "dgm.example", o = "dgo.example" }
+world.zones = {
+    s = "dgs.example", u = "dgu.example", n = "dgn.example", m = "dgm.example", o = "dgo.example",
+}
 local letters = { s = "nsec", u = "unsigned", n = "more", m = "many", o = "optout" }
 
 -- zones: list of { name, kind }; those of combinations.lua by default.
@@ -197,9 +199,10 @@ function world:is_hard(name)
     return fault.A ~= nil
 end
 
--- Is something behind an insecure alias that cannot be answered, for a TLSA name that leads there? Its candidate
--- counts as absent (RFC 7672 section 2.2.3), but libunbound gives the whole question up, and its CNAME questions
--- cannot tell where a DNAME made one of the aliases: such a host may be `skip`, which is safe.
+-- Is something behind an insecure alias that cannot be answered, for a TLSA name that leads there? Its
+-- candidate counts as absent (RFC 7672 section 2.2.3), but libunbound gives the whole question up, and
+-- its CNAME questions cannot tell where a DNAME made one of the aliases: such a host may be `skip`, which
+-- is safe.
 function world:fails_behind(name)
     local insecure, by_dname
     for _ = 1, 20 do
@@ -216,10 +219,11 @@ function world:fails_behind(name)
     return insecure and by_dname -- more aliases than libunbound follows
 end
 
--- Answers an ask() for reference.lua that remembers what is asked, in asked: { { name, type, owner of the DNAME } }
--- and asked.odd: a safe failure of libunbound's has to be reckoned with. With name minimisation libunbound 1.17
--- answers the CNAME question of a name that leads to a missing one out of the denial that it had for type A,
--- and calls that bogus, once, where a wildcard made the alias and no proof of that is secure.
+-- Answers an ask() for reference.lua that remembers what is asked, in asked: { { name, type, owner of the
+-- DNAME } } and asked.odd: a safe failure of libunbound's has to be reckoned with. With name minimisation
+-- libunbound 1.17 answers the CNAME question of a name that leads to a missing one out of the denial that
+-- it had for type A, and calls that bogus, once, where a wildcard made the alias and no proof of that is
+-- secure.
 function world:asking(asked)
     local before
     return function(name, type)
@@ -244,123 +248,6 @@ function world:is_forged(name)
     return false
 end
 
--- What is at a name and behind it, for the report of a failure.
-function world:describe(name, indent)
-    indent = indent or 4
-    local zone = self:zone_of(name)
-    local owner = zone and self:dname_above(name, zone)
-    local at = owner or self.nodes[name] and name
-        or zone and not self.parents[name] and self:wildcard_for(name)
-    local node = self.nodes[at]
-    if not node or indent > 60 then
-        return ""
-    end
-    local parts = {}
-    for key, value in pairs(node) do
-        if key ~= "told" then
-            if type(value) ~= "table" then
-                parts[#parts + 1] = key .. "=" .. tostring(value)
-            end
-            for what, each in pairs(type(value) == "table" and value or {}) do
-                parts[#parts + 1] = ("%s.%s=%s"):format(key, what, type(each) == "table" and each.host
-                    or tostring(each))
-            end
-        end
-    end
-    table.sort(parts)
-    local text = ("%s%s%s [%s]: %s\n"):format((" "):rep(indent), name, at ~= name and " by " .. at or "",
-        self.zone_kinds[zone], table.concat(parts, " "))
-    local target = owner and name:sub(1, -#owner - 1) .. node.dname or node.cname
-    if target then
-        text = text .. self:describe(target, indent + 4)
-    end
-    for _, record in ipairs(node.MX or {}) do
-        text = text .. self:describe(record.host, indent + 4)
-    end
-    return name:find("^_25%.") and text or text .. self:describe("_25._tcp." .. name, indent + 2)
-end
-
--- For the lab ----------------------------------------------------------------------------------
-
-local function each_sorted(nodes)
-    local names = {}
-    for name in pairs(nodes) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    local index = 0
-    return function()
-        index = index + 1
-        return names[index], nodes[names[index]]
-    end
-end
-
--- The stubs for nexthop.new: one for each zone, as if all were found from the root. With those of the zones above
--- alone libunbound goes looking for servers to prove an insecure delegation, finds none, and calls bogus what
--- it would else call insecure.
-function world:stub(lab)
-    local stub = lab:stub()
-    for zone in pairs(self.zone_kinds) do
-        stub[zone .. "."] = lab.address
-    end
-    return stub
-end
-
--- The lines of a node in its zone, and those of local data.
-local function tell_node(name, node, text, data)
-    local owner = name .. ". "
-    if node.cname then
-        text[#text + 1] = owner .. "CNAME " .. node.cname .. "."
-    end
-    if node.dname then
-        text[#text + 1] = owner .. "DNAME " .. node.dname .. "."
-    end
-    for type, value in pairs { A = "192.0.2.1", AAAA = "2001:db8::1", TXT = "\"here\"" } do
-        if node[type] == "local" then
-            data[#data + 1] = ("local-zone: \"%s\" typetransparent"):format(owner:sub(1, -2))
-            data[#data + 1] = ("local-data: \"%s%s %s\""):format(owner, type, value)
-        elseif node[type] then
-            text[#text + 1] = owner .. type .. " " .. value
-        end
-    end
-    for _, record in ipairs(node.TLSA or {}) do
-        text[#text + 1] = owner .. "TLSA " .. record
-    end
-    for _, record in ipairs(node.MX or {}) do
-        text[#text + 1] = ("%sMX %d %s."):format(owner, record.pref, record.host:gsub("^%.$", ""))
-    end
-end
-
--- The zones, the rules, and the lines of local data of an unbound.conf.
-function world:tell()
-    local texts, broken, faults, data = {}, {}, {}, {}
-    for zone in pairs(self.zone_kinds) do
-        texts[zone] = {}
-    end
-    for name, node in each_sorted(self.nodes) do
-        local zone = world.zones[node.zone] or node.zone
-        tell_node(name, node, texts[zone], data)
-        for type in pairs(node.broken) do
-            broken[zone] = broken[zone] or {}
-            broken[zone][name .. ". " .. type] = true
-        end
-    end
-    for name, fault in each_sorted(self.faults) do
-        for type, action in pairs(fault) do
-            local key = action .. " " .. type
-            faults[key] = faults[key] or { action = action, type = type, names = {} }
-            table.insert(faults[key].names, name)
-        end
-    end
-    local zones = {}
-    for name, text in each_sorted(texts) do
-        local kind = world.kinds[self.zone_kinds[name]]
-        zones[#zones + 1] = {
-            name = name, text = table.concat(text, "\n") .. "\n", corrupt = kind.corrupt or broken[name],
-            signed = kind.signed, nsec3 = kind.nsec3, expired = kind.expired, ds = kind.ds, drop = kind.drop,
-        }
-    end
-    return zones, faults, data
-end
+require "tests.world_told"(world)
 
 return world

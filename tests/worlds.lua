@@ -1,19 +1,18 @@
--- Looks at random worlds: plans every mail domain of each, with all questions answered and with some failing, and
--- compares what came with reference.lua. For random_worlds_spec.lua.
+-- Looks at random worlds: plans every mail domain of each, with all questions answered and with some
+-- failing, and compares what came with reference.lua. For random_worlds_spec.lua.
 --
 -- What is owed does not depend on what fails: a host is what it is when everything is answered, or it is
--- `skip` when something on the way failed (RFC 7672 sections 2.1.1 and 2.1.2). So there are two answers that are
--- right, and the second is one only where a failing question can have been asked.
+-- `skip` when something on the way failed (RFC 7672 sections 2.1.1 and 2.1.2). So there are two answers
+-- that are right, and the second is one only where a failing question can have been asked.
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local reference = require "tests.reference"
+local compare = require "tests.compare"
 local random_world = require "tests.random_world"
 local chance = require "tests.lab.chance"
 local lab = support.lab
 
 local worlds = {}
-
-local RANK = { may = 1, encrypt = 2, dane = 3, skip = 4 }
 
 -- Passes over a world: which share of the questions fails, and whether those for keys and delegations are
 -- among them, too (then whole zones fail).
@@ -28,14 +27,6 @@ worlds.passes = {
 -- breaks nothing.
 local actions = { { "servfail", 0.6 }, { "refused", 0.2 }, { "corrupt", 0.2 } }
 local asked_types = { A = true, AAAA = true, MX = true, TLSA = true, CNAME = true, DNAME = true }
-
--- Which failure shows depends on which question libunbound asks first, and whether a chain that is too long, or a
--- loop, is given up by it (SERVFAIL) or by us.
-local failed_codes = { timeout = true, servfail = true, bogus = true, failed = true, cname_loop = true, cname_limit = true }
-
-local function class(code)
-    return failed_codes[code] and "failed" or code
-end
 
 -- Questions that fail ------------------------------------------------------------------------------
 
@@ -58,9 +49,9 @@ local function fails(list, name, type)
     return false
 end
 
--- Can a failing question have been asked to answer this one? The alias of the name itself; the DNAME above it;
--- A of the names above it, by name minimisation; DS of them, to learn whether one is an insecure
--- delegation; the keys.
+-- Can a failing question have been asked to answer this one? The alias of the name itself; the DNAME
+-- above it; A of the names above it, by name minimisation; DS of them, to learn whether one is an
+-- insecure delegation; the keys.
 local function can_fail(list, name, type, owner)
     if fails(list, name, type) or fails(list, name, "CNAME") or owner and fails(list, owner, "DNAME") then
         return true
@@ -87,90 +78,6 @@ function worlds.cases(here, domains, options_of)
         cases[number] = case
     end
     return cases
-end
-
-local function describe_host(tls, code, base, names)
-    return ("%s%s%s%s"):format(tls, code and " " .. class(code) or "", base and " at " .. base or "",
-        names and " for " .. table.concat(names, " ") or "")
-end
-
-local function flags_text(flags)
-    return ("authentic %s, expanded_authentic %s, host_authentic %s, expanded_host %s"):format(
-        tostring(flags.authentic), tostring(flags.expanded_authentic), tostring(flags.host_authentic),
-        tostring(flags.expanded_host))
-end
-
--- The families that a host's addresses are of.
-local function families_of(host)
-    local has, list = {}, {}
-    for _, ip in ipairs(host.ips or {}) do
-        has[ip:find(":", 1, true) and "AAAA" or "A"] = true
-    end
-    for _, type in ipairs { "AAAA", "A" } do
-        if has[type] then
-            list[#list + 1] = type
-        end
-    end
-    return list
-end
-
--- Compares ------------------------------------------------------------------------------------------
-
--- One host. Answers nil (right), "failed" (a failure, and not what was expected), "downgraded" or "differs".
--- lossy: addresses that nobody signs may be gone, too.
-local function compare_host(host, expected, lossy)
-    local got = describe_host(host.tls, host.err and host.err.code, host.sni, host.names)
-    local base = (expected.tls == "dane" or expected.tls == "encrypt") and expected.base or nil
-    local want = describe_host(expected.tls, expected.code, base, expected.names)
-    if got ~= want then
-        if host.tls == "skip" and (class(host.err.code) == "failed" or lossy and host.err.code == "not_found") then
-            return "failed", got, want
-        end
-        return RANK[host.tls] < RANK[expected.tls] and "downgraded" or "differs", got, want
-    end
-    if host.host ~= expected.host then
-        return "differs", host.host, expected.host
-    end
-    if host.tls ~= "skip" then
-        got, want = flags_text(host), flags_text(expected.flags(families_of(host)))
-        if got ~= want then
-            return "differs", got, want
-        end
-    end
-    return nil
-end
-
-local plan_fields = { have_mx = "have_mx", orig_authentic = "orig_next_hop_authentic",
-    expanded_authentic = "expanded_next_hop_authentic", expanded = "expanded_next_hop" }
-
--- A plan. Answers a list of { verdict, got, want }, one for each host, verdict false where all is well.
-local function compare(case, plan, err, lossy)
-    local expected = case.expected
-    local list = {}
-    if not plan then
-        local got = "fails: " .. class(err.code)
-        for index = 1, expected.code and 1 or #expected.hosts do
-            local want = expected.code and "fails: " .. class(expected.code) or expected.hosts[index].tls
-            list[index] = { got ~= want and (class(err.code) == "failed" and "failed" or "differs"), got, want }
-        end
-        return list
-    elseif expected.code then
-        return { { "downgraded", #plan.hosts .. " hosts", "fails: " .. expected.code } }
-    elseif #plan.hosts ~= #expected.hosts then
-        return { { "differs", #plan.hosts .. " hosts", #expected.hosts .. " hosts" } }
-    end
-    for index, host in ipairs(plan.hosts) do
-        local verdict, got, want = compare_host(host, expected.hosts[index], lossy)
-        list[index] = { verdict or false, got, want }
-    end
-    if expected.expanded then
-        for key, field in pairs(plan_fields) do
-            if plan[field] ~= expected[key] then
-                list[1] = { "differs", field .. " = " .. tostring(plan[field]), tostring(expected[key]) }
-            end
-        end
-    end
-    return list
 end
 
 -- Runs ----------------------------------------------------------------------------------------------
@@ -213,14 +120,15 @@ end
 
 local function report(here, pass, case, found)
     local options = case.options
-    return ("%s, way %d, %s, insecure_mx %s%s, %s, port %d: %s: %s\n  and not %s\n%s"):format(pass.title, case.way,
-        case.domain, options.insecure_mx or "may", options.require_dane and ", require_dane" or "",
-        options.network or "ip", options.port or 25, found[1], tostring(found[2]), tostring(found[3]),
-        here:describe((case.domain:gsub("[%[%]]", ""))))
+    return ("%s, way %d, %s, insecure_mx %s%s, %s, port %d: %s: %s\n  and not %s\n%s"):format(
+        pass.title, case.way, case.domain, options.insecure_mx or "may",
+        options.require_dane and ", require_dane" or "", options.network or "ip", options.port or 25,
+        found[1], tostring(found[2]), tostring(found[3]), here:describe((case.domain:gsub("[%[%]]", ""))))
 end
 
--- One pass over cases: { title, rules = of the lab, excused(case) = can something have failed?, timeout, sets = of
--- the three resolvers }. Adds to totals: hosts, each verdict's number, wrong (a list of reports).
+-- One pass over cases: { title, rules = of the lab, excused(case) = can something have failed?, timeout,
+-- sets = of the three resolvers }. Adds to totals: hosts, each verdict's number, wrong (a list of
+-- reports).
 function worlds.run(here, pass, cases, totals)
     local in_flight = math.max(5, math.floor(300 / support.slow ^ 2))
     lab:clear()
@@ -230,7 +138,7 @@ function worlds.run(here, pass, cases, totals)
     local again = {}
     -- Answers what failed and should not have.
     local function judge(case, plan, err, last)
-        for _, found in ipairs(compare(case, plan, err, pass.lossy)) do
+        for _, found in ipairs(compare.plan(case.expected, plan, err, pass.lossy)) do
             if found[1] == "failed" and (case.asked.odd or pass.excused(case)) then
                 totals.excused = totals.excused + 1
             elseif found[1] == "failed" and not last then
@@ -277,9 +185,9 @@ function worlds.summary(totals)
     for _, word in ipairs { "dane", "encrypt", "may", "skip", "fails" } do
         owed[#owed + 1] = ("%d %s"):format(totals.owed[word] or 0, word)
     end
-    return ("%d hosts, %d downgraded, %d differ otherwise, %d fail without cause; owed: %s; %d skipped as something "
-        .. "failed, %d once more"):format(totals.hosts, totals.downgraded or 0, totals.differs or 0,
-        totals.failed or 0, table.concat(owed, ", "), totals.excused, totals.again)
+    return ("%d hosts, %d downgraded, %d differ otherwise, %d fail without cause; owed: %s; "
+        .. "%d skipped as something failed, %d once more"):format(totals.hosts, totals.downgraded or 0,
+        totals.differs or 0, totals.failed or 0, table.concat(owed, ", "), totals.excused, totals.again)
 end
 
 -- Looks at the random world of a seed with `count` mail domains, all passes.
