@@ -1,6 +1,6 @@
 -- Compares what `plan` said with what reference.lua says. For worlds.lua.
 --
---   compare.plan(expected, plan, err [, lossy])      plan, err: as resolver:plan() answers them
+--   compare.plan(expected, plan, err [, forged])      plan, err: as resolver:plan() answers them
 --   compare.class(code)                              the code, "failed" for all failures that pass
 local compare = {}
 
@@ -44,14 +44,14 @@ local function families_of(host)
 end
 
 -- One host. Answers nil (right), "failed" (a failure, and not what was expected), "downgraded" or "differs".
--- lossy: addresses that nobody signs may be gone, too.
-local function compare_host(host, expected, lossy)
+-- forged: addresses that nobody signs may be gone, too.
+local function compare_host(host, expected, forged)
     local got = describe_host(host.tls, host.err and host.err.code, host.sni, host.names)
     local base = (expected.tls == "dane" or expected.tls == "encrypt") and expected.base or nil
     local want = describe_host(expected.tls, expected.code, base, expected.names)
     if got ~= want then
         local code = host.tls == "skip" and class(host.err.code)
-        if code == "failed" or lossy and code == "not_found" then
+        if code == "failed" or forged and code == "not_found" then
             return "failed", got, want
         end
         return RANK[host.tls] < RANK[expected.tls] and "downgraded" or "differs", got, want
@@ -72,7 +72,7 @@ local plan_fields = { have_mx = "have_mx", orig_authentic = "orig_next_hop_authe
     expanded_authentic = "expanded_next_hop_authentic", expanded = "expanded_next_hop" }
 
 -- A plan. Answers a list of { verdict, got, want }, one for each host, verdict false where all is well.
-function compare.plan(expected, plan, err, lossy)
+function compare.plan(expected, plan, err, forged)
     local list = {}
     if not plan then
         local got = "fails: " .. class(err.code)
@@ -83,12 +83,16 @@ function compare.plan(expected, plan, err, lossy)
         end
         return list
     elseif expected.code then
-        return { { "downgraded", #plan.hosts .. " hosts", "fails: " .. expected.code } }
+        local verdict = "differs"
+        for _, host in ipairs(plan.hosts) do
+            verdict = host.tls == "skip" and verdict or "downgraded"
+        end
+        return { { verdict, #plan.hosts .. " hosts", "fails: " .. expected.code } }
     elseif #plan.hosts ~= #expected.hosts then
         return { { "differs", #plan.hosts .. " hosts", #expected.hosts .. " hosts" } }
     end
     for index, host in ipairs(plan.hosts) do
-        local verdict, got, want = compare_host(host, expected.hosts[index], lossy)
+        local verdict, got, want = compare_host(host, expected.hosts[index], forged)
         list[index] = { verdict or false, got, want }
     end
     if expected.expanded then

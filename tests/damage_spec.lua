@@ -86,7 +86,7 @@ describe("damaged answers, seed " .. seed .. ":", function()
                 assert.is_nil(case.expected.code)
             end
             worlds.run(here, {
-                title = "damaged", sets = 4, timeout = 5, lossy = true,
+                title = "damaged", sets = 4, timeout = 5, forged = true,
                 rules = { { action = "damage", damaged = 0.4, seed = seed + lookups } },
                 excused = function() return true end,
             }, cases, totals)

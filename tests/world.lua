@@ -220,17 +220,23 @@ function world:fails_behind(name)
 end
 
 -- Answers an ask() for reference.lua that remembers what is asked, in asked: { { name, type, owner of the
--- DNAME } } and asked.odd: a safe failure of libunbound's has to be reckoned with. With name minimisation
--- libunbound 1.17 answers the CNAME question of a name that leads to a missing one out of the denial that
--- it had for type A, and calls that bogus, once, where a wildcard made the alias and no proof of that is
--- secure.
+-- DNAME } }; asked.alias: an alias was among it; asked.behind: an insecure one was, and what is behind it
+-- anybody can forge, signed or not; asked.odd: a safe failure of libunbound's has to be reckoned with.
+-- With name minimisation libunbound 1.17 answers the CNAME question of a name that leads to a missing one
+-- out of the denial that it had for type A, and calls that bogus, once, where a wildcard made the alias
+-- and no proof of that is secure.
 function world:asking(asked)
     local before
+    local behind = {}
     return function(name, type)
         local answer = self:ask(name, type)
         asked[#asked + 1] = { name, type, answer.owner }
         asked.odd = asked.odd or answer.kind == "nxdomain" and before and before.made
             or type == "TLSA" and self:fails_behind(name)
+        asked.alias = asked.alias or answer.kind == "alias"
+        if answer.kind == "alias" and (behind[name] or answer.status ~= "secure") then
+            behind[answer.target], asked.behind = true, true
+        end
         before = answer
         return answer
     end
