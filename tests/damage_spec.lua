@@ -92,7 +92,7 @@ describe("damaged answers, seed " .. seed .. ":", function()
             }, cases, totals)
             lookups = lookups + #cases
         end
-        local text = ("seed %d: %d lookups, %s"):format(seed, lookups, worlds.summary(totals))
+        local text = ("%d lookups, %s"):format(lookups, worlds.summary(totals, "seed " .. seed))
         print(text)
         assert(#totals.wrong == 0, ("%s:\n%s"):format(text, table.concat(totals.wrong, "\n", 1,
             math.min(#totals.wrong, 20))))

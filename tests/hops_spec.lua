@@ -157,22 +157,21 @@ describe("chains of aliases, seed " .. seed .. ":", function()
 
     setup(function()
         support.reset()
-        for role, add in pairs(roles) do
+        for _, role in ipairs { "host", "domain", "mx", "tlsa" } do
             for links = 1, LINKS do
                 for _, order in ipairs(orders(links + 1)) do
                     for _, secure in ipairs(signed) do
                         for _, way in ipairs { "cname", "dname", "wildcard", "mixed" } do
-                            local zone_of = { s = secure .. ".hops", u = "hu.hops" }
-                            local domain, names = add(here, order, zone_of, way)
-                            chains[#chains + 1] = { role = role, domain = domain, names = names,
-                                order = role .. " " .. order .. " " .. secure .. " " .. way }
+                            if all or random(4 * support.slow) == 1 then
+                                local zone_of = { s = secure .. ".hops", u = "hu.hops" }
+                                local domain, names = roles[role](here, order, zone_of, way)
+                                chains[#chains + 1] = { role = role, domain = domain, names = names }
+                            end
                         end
                     end
                 end
             end
         end
-        -- pairs() has no order of its own.
-        table.sort(chains, function(a, b) return a.order < b.order end)
         support.lab:add_zones((here:tell()))
     end)
     teardown(function()
@@ -202,7 +201,7 @@ describe("chains of aliases, seed " .. seed .. ":", function()
     end
 
     local function assert_right(totals)
-        local text = ("seed %d: %s"):format(seed, worlds.summary(totals))
+        local text = worlds.summary(totals, "seed " .. seed)
         print(text)
         assert(#totals.wrong == 0, ("%s; %d wrong:\n%s"):format(text, #totals.wrong,
             table.concat(totals.wrong, "\n", 1, math.min(#totals.wrong, 20))))
@@ -223,12 +222,12 @@ describe("chains of aliases, seed " .. seed .. ":", function()
             local list = {}
             for _, chain in ipairs(chains) do
                 if chain.names[pass.hop] and pass.fault.roles:find(chain.role, 1, true)
-                    and (all or random(pass.action == "silent" and 10 or 25) == 1) then
+                    and (all or random(pass.action == "silent" and 4 or 10) == 1) then
                     list[#list + 1] = chain
                 end
             end
-            -- A silent server takes seconds, whatever the number of names: of those passes a sample has two.
-            local wanted = all or pass.action ~= "silent" or random(8) == 1 and slow_ones < 2
+            -- A silent server takes seconds, whatever the number of names: of those passes a sample has one.
+            local wanted = all or pass.action ~= "silent" or random(8) == 1 and slow_ones == 0
             if wanted and #list > 0 then
                 slow_ones = slow_ones + (pass.action == "silent" and 1 or 0)
                 local types = table.concat(pass.fault.types, " and ")

@@ -33,15 +33,15 @@ describe("random worlds, from seed " .. first .. ":", function()
             return os.time() - started >= SECONDS / count
         end
         repeat
-            worlds.look(seed, support.slow > 1 and 40 or 250, totals)
+            worlds.look(seed, support.slow > 1 and 20 or 250, totals)
             seed = seed + 1
             support.close()
         until enough() or #totals.wrong > 100
-        local text = worlds.summary(totals) .. (", seeds %d..%d"):format(first, seed - 1)
+        local text = worlds.summary(totals, ("seeds %d..%d"):format(first, seed - 1))
         print(text)
         assert(#totals.wrong == 0, ("%s; %d wrong:\n%s"):format(text, #totals.wrong,
             table.concat(totals.wrong, "\n", 1, math.min(#totals.wrong, 20))))
-        for _, word in ipairs { "dane", "encrypt", "may", "skip", "fails" } do
+        for _, word in ipairs(support.slow == 1 and { "dane", "encrypt", "may", "skip", "fails" } or {}) do
             assert.is_true((totals.owed[word] or 0) > 0, "none is " .. word)
         end
     end)

@@ -154,14 +154,14 @@ function worlds.totals()
     return { hosts = 0, again = 0, excused = 0, wrong = {}, owed = {} }
 end
 
--- What came of it, in a line.
-function worlds.summary(totals)
+-- What came of it, in a line. seeds: which they were.
+function worlds.summary(totals, seeds)
     local owed = {}
     for _, word in ipairs { "dane", "encrypt", "may", "skip", "fails" } do
         owed[#owed + 1] = ("%d %s"):format(totals.owed[word] or 0, word)
     end
-    return ("%d hosts, %d downgraded, %d differ otherwise, %d fail without cause; owed: %s; "
-        .. "%d skipped as something failed, %d once more"):format(totals.hosts, totals.downgraded or 0,
+    return ("%d hosts, %d downgraded, %s; %d differ otherwise, %d fail without cause; owed: %s; "
+        .. "%d skipped as something failed, %d once more"):format(totals.hosts, totals.downgraded or 0, seeds,
         totals.differs or 0, totals.failed or 0, table.concat(owed, ", "), totals.excused, totals.again)
 end
 
