@@ -198,10 +198,13 @@ test-sid:
 	@NEXTHOP_SMTPD=sid NEXTHOP_RSPAMD=sid $(MAKE) --no-print-directory test \
 	 LUA=lua5.4 SPEC='tests/integration/opensmtpd_spec.lua tests/integration/rspamd_spec.lua'
 
-# Every combination of the downgrade matrix; `make test` has a sample.
+# Every combination of the downgrade matrix, HOSTS= of random worlds from SEED= on ("random": any), and damaged
+# answers; `make test` has a sample of each.
 .PHONY: test-downgrade
 test-downgrade:
-	@NEXTHOP_DOWNGRADE=all $(MAKE) --no-print-directory test SPEC=tests/downgrade_spec.lua V=1
+	@NEXTHOP_DOWNGRADE=all NEXTHOP_HOSTS=$(or $(HOSTS),100000) NEXTHOP_SEED="$${NEXTHOP_SEED:-$(SEED)}" SPEC_TIMEOUT=7200 \
+	 $(MAKE) --no-print-directory test V=1 \
+	 SPEC='tests/downgrade_spec.lua tests/hops_spec.lua tests/random_worlds_spec.lua tests/damage_spec.lua'
 
 # All there is, whatever fails on the way: a new target has its word here.
 everything := test lint rock check-install test-luas asan valgrind test-sid test-downgrade \

@@ -1,20 +1,12 @@
 -- The combinations of downgrade_spec.lua: what can be at the aliases, MX, A, AAAA and TLSA of a mail
 -- domain, as nodes of a world. The same seed and share give the same ones under every Lua.
 local world = require "tests.world"
+local generator = require("tests.lab.chance").generator
 
 local combinations = {}
 combinations.__index = combinations
 
 local usable, unusable = "3 1 1 ${server.spki.sha256}", "1 0 1 ${server.cert.sha256}"
-
--- Random numbers that are the same under every Lua.
-local function generator(seed)
-    local state = seed % 2147483646 + 1
-    return function(limit)
-        state = state * 16807 % 2147483647
-        return state % limit + 1
-    end
-end
 
 -- share: of all, 0 to 1.
 function combinations.new(seed, share)
@@ -90,6 +82,7 @@ function combinations:add_targets()
         target("u", tlsa_node(kind))
         target("n", tlsa_node(kind))
     end
+    self.below = self:targets_below()
     target("s", { cname = usable_target, broken = { CNAME = true } })
     target("s", { cname = usable_target, fault = { ["*"] = "servfail" } })
     target("u", { cname = usable_target, fault = { ["*"] = "servfail" } })
@@ -102,27 +95,62 @@ function combinations:add_targets()
         self.tlsa[#self.tlsa + 1] = { alias = name }
     end
     self.tlsa[#self.tlsa + 1] = { alias = usable_target, broken = true }
+    for _, name in ipairs(self.below) do
+        self.tlsa[#self.tlsa + 1] = { dname = name }
+    end
+    self.tlsa[#self.tlsa + 1] = { dname = self.below[1], broken = true }
+    for _, way in ipairs { "s dname", "o dname", "m dname", "n dname", "u dname", "s wild", "m wild" } do
+        self.tlsa[#self.tlsa + 1] = { alias = self:add_way(way, usable_target) }
+        self.tlsa[#self.tlsa + 1] = { alias = self:add_way(way, targets[6]) } -- a broken signature
+    end
+end
+
+-- The same for a DNAME at "_tcp": names that have a "_25" below them. Answers them.
+function combinations:targets_below()
+    local names = {}
+    for _, zone in ipairs { "s", "u", "m" } do
+        for _, kind in ipairs { "usable", "unusable", "gone", "broken", "servfail" } do
+            local name = self.world:add(zone, nil, { TXT = "there" })
+            local node = tlsa_node(kind)
+            if node then
+                node.broken = zone ~= "u" and node.broken or {}
+                self.world:add(zone, "_25." .. name:match("^[^.]+"), node)
+            end
+            names[#names + 1] = name
+        end
+    end
+    return names
 end
 
 -- Puts a kind of self.tlsa at a base domain; `zone` is another than that of the base domain.
 function combinations:put_tlsa(base, kind, zone)
     local node
-    if type(kind) == "table" then
+    local label = "_25._tcp"
+    if type(kind) == "table" and kind.dname then
+        node, label = { dname = kind.dname, broken = { DNAME = kind.broken } }, "_tcp"
+    elseif type(kind) == "table" then
         node = { cname = kind.alias, broken = { CNAME = kind.broken } }
     else
         node = tlsa_node(kind)
     end
     if node then
-        local at = self.world.nodes[base].zone
-        if at == "u" or zone then
+        local at = self:place(base)
+        if not at then
+            return
+        elseif at == "u" or zone then
             node.broken = {}
         end
         if zone then
             self.world:add("_tcp." .. base, "_25", node)
         else
-            self.world:add(at, "_25._tcp." .. base:match("^[^.]+"), node)
+            self.world:add(at, label .. "." .. base:match("^[^.]+"), node)
         end
     end
+end
+
+-- The zone of a name, nil for what a wildcard or a DNAME makes: nothing can be added there.
+function combinations:place(name)
+    return self.world.nodes[name] and self.world.nodes[name].zone
 end
 
 -- A name with addresses.
@@ -138,9 +166,14 @@ function combinations:add_host(zone, ip4, ip6, tlsa, tlsa_zone)
     return name
 end
 
--- Kinds of aliases, the first first: a zone's letter and what is wrong with it.
+-- Kinds of aliases, the first first: a zone's letter, "dname" or "wild" for what makes it, and what is
+-- wrong with it.
 local ways = { "s", "u", "n", "s broken", "s servfail", "u servfail", "s silent", "s s", "s u", "u s", "n s",
-    "s u s", "s s broken", "s u servfail", "u s broken" }
+    "s u s", "s s broken", "s u servfail", "u s broken",
+    "s dname", "o dname", "m dname", "n dname", "u dname", "s wild", "o wild", "m wild", "u wild",
+    "s dname broken", "o dname broken", "m dname broken", "n dname broken", "s wild broken", "m wild broken",
+    "s dname servfail", "m dname servfail", "s s dname", "s m dname", "m dname s", "u m dname",
+    "s m dname broken", "m dname m dname", "s wild s dname" }
 
 local all_ways = { "" }
 for _, way in ipairs(ways) do
@@ -152,19 +185,28 @@ function combinations:add_way(way, target)
     local steps = {}
     for word in way:gmatch("%a+") do
         if #word == 1 then
-            table.insert(steps, 1, { zone = word })
+            table.insert(steps, 1, { zone = word, make = "cname" })
+        elseif word == "dname" or word == "wild" then
+            steps[1].make = word
         else
             steps[1].wrong = word
         end
     end
     for _, step in ipairs(steps) do
-        local node = { cname = target, broken = {}, fault = {} }
-        if step.wrong == "broken" then
-            node.broken.CNAME = true
-        elseif step.wrong then
-            node.fault["*"] = step.wrong
+        local label, rest = target:match("^([^.]+)%.(.+)$")
+        local node = { broken = {}, fault = {} }
+        if step.make == "dname" then
+            node.dname, node.broken.DNAME = rest, step.wrong == "broken" or nil
+            target = label .. "." .. self.world:add(step.zone, nil, node)
+        else
+            node.cname, node.broken.CNAME = target, step.wrong == "broken" or nil
+            self.world.number = self.world.number + 1
+            local name = (step.make == "wild" and "*.x" or "x") .. self.world.number
+            target = self.world:add(step.zone, name, node):gsub("^%*", "w")
         end
-        target = self.world:add(step.zone, nil, node)
+        if step.wrong and step.wrong ~= "broken" then
+            self.world:fail(target, step.wrong)
+        end
     end
     return target
 end

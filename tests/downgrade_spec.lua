@@ -10,7 +10,7 @@ local lab = support.lab
 
 local asked = os.getenv "NEXTHOP_SEED"
 local seed = tonumber(asked) or (asked == "random" and os.time()) or 1
-local share = os.getenv("NEXTHOP_DOWNGRADE") == "all" and 1 or 0.12
+local share = os.getenv("NEXTHOP_DOWNGRADE") == "all" and 1 or 0.04
 local IN_FLIGHT = math.floor(300 / support.slow ^ 2)
 
 -- Where several answers fail, or none can be used, it depends on libunbound which failure shows first.
@@ -69,7 +69,7 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
     end)
 
     local function resolver(minimise)
-        return support.resolver { unbound_conf = unbound_conf, timeout = 10,
+        return support.resolver { unbound_conf = unbound_conf, timeout = 10, stub = here:stub(lab),
             options = { ["qname-minimisation"] = minimise } }
     end
 
@@ -116,10 +116,11 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
             local case = { domain = domain, hard = false, described = here:describe(domain), options = {
                 insecure_mx = random(3) == 1 and "dane" or "may", require_dane = random(10) == 1,
             } }
+            local ask = here:asking(case)
             case.expected = expected_lines(reference.plan(function(name, type)
                 case.hard = case.hard or here:is_hard(name)
                 case.forged = case.forged or here:is_forged(name)
-                return here:ask(name, type)
+                return ask(name, type)
             end, domain, case.options))
             cases[number] = case
         end
@@ -146,7 +147,7 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
             for _ = 1, 4 do
                 plan_all({ case }, 1, function(_, lines, failed)
                     local same = table.concat(lines, ";") == table.concat(case.expected, ";")
-                    same = same or (case.forged and support.gives_up or support.slow > 1)
+                    same = same or (case.odd or case.forged and support.gives_up or support.slow > 1)
                         and harmless(case, lines, failed)
                     last = not same and report(case, lines) or nil
                 end)

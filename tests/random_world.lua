@@ -1,6 +1,6 @@
--- Worlds by chance for random_worlds_spec.lua and damage_spec.lua: mail domains whose MX, addresses and TLSA
--- records lie behind aliases of every kind, in zones of every kind, broken here and there. A seed always makes
--- the same world.
+-- Worlds by chance for random_worlds_spec.lua and damage_spec.lua: mail domains whose MX, addresses and
+-- TLSA records lie behind aliases of every kind, in zones of every kind, broken here and there. A seed
+-- always makes the same world.
 --
 --   local here, domains = random_world.make(seed, count)        count mail domains
 local world = require "tests.world"
@@ -13,10 +13,12 @@ random_world.top = "rnd"
 
 -- The zones; a name of two labels is below another of them. How often each is taken for a name.
 local zones = {
-    { "s1", "nsec", 12 }, { "s2", "nsec", 8 }, { "s3", "nsec3", 8 }, { "o1", "optout", 6 }, { "h1", "many", 5 },
-    { "h2", "more", 4 }, { "u1", "unsigned", 6 }, { "u2", "unsigned", 3 },
+    { "s1", "nsec", 12 }, { "s2", "nsec", 8 }, { "s3", "nsec3", 8 }, { "o1", "optout", 6 },
+    { "h1", "many", 5 }, { "h2", "more", 4 }, { "u1", "unsigned", 6 }, { "u2", "unsigned", 3 },
     { "in.s1", "nsec", 3 },     -- a signed zone below each kind of zone
-    { "in.h1", "nsec3", 3 },
+    { "in.h1", "edge", 3 },
+    { "k1", "unknown", 3 },     -- signed in vain
+    { "c1", "nsec", 3 }, { "c2", "optout", 2 }, -- a wildcard makes all that is not there: catch_all()
     { "in.o1", "nsec", 3 },
     { "in.u1", "nsec", 2 },     -- signed, and nobody says so
     { "un.h2", "unsigned", 2 }, -- an unsigned one
@@ -58,7 +60,9 @@ function random_world:alias(target, zone)
         local owner = self.world:add(zone, nil, { dname = rest, broken = self:breaks(zone, "DNAME") })
         return label .. "." .. owner
     elseif way <= 5 then
-        local owner = self.world:add(zone, "*.x" .. self:number(), { cname = target, broken = self:breaks(zone, "CNAME") })
+        local owner = self.world:add(zone, "*.x" .. self:number(), {
+            cname = target, broken = self:breaks(zone, "CNAME"),
+        })
         return "w" .. self.random(9) .. owner:sub(2)
     end
     return self.world:add(zone, nil, { cname = target, broken = self:breaks(zone, "CNAME") })
@@ -199,7 +203,7 @@ end
 
 -- A mail domain. Answers its name.
 function random_world:domain()
-    local zone, way, node = self:zone(), self.random(20), {}
+    local zone, way, node, name = self:zone(), self.random(20), {}, nil
     if way <= 14 then
         node.MX, node.broken = {}, self:breaks(zone, "MX")
         for index = 1, self:pick { 1, 1, 2, 3 } do
@@ -208,13 +212,14 @@ function random_world:domain()
     elseif way == 15 then
         node.MX = { { pref = 0, host = "." } }
     elseif way == 16 then
-        return (self:maybe(50) and "missing." or "") .. zone
+        name = (self:maybe(70) and "missing." or "") .. zone
     else
         self:families(node, zone)
     end
     node.told = { MX = node.MX }
-    local name
-    if self:maybe(10) then
+    if name then
+        return self:maybe(60) and self:aliases(name) or name
+    elseif self:maybe(10) then
         local owner = self.world:add(zone, "*.x" .. self:number(), node)
         name = "m" .. owner:sub(2)
     else
@@ -232,6 +237,18 @@ function random_world:domain()
     return name
 end
 
+-- All names of a zone that are not there are an alias, or have addresses, MX and TLSA records.
+function random_world:catch_all(zone)
+    zone = zone .. "." .. random_world.top
+    if self:maybe(50) then
+        self.world:add(zone, "*", { cname = self:host() })
+    else
+        local node = self:families({ TLSA = { usable }, MX = { { pref = 1, host = self:host() } } }, zone)
+        node.told = { TLSA = { { usable = true } }, MX = node.MX }
+        self.world:add(zone, "*", node)
+    end
+end
+
 function random_world.make(seed, count)
     local list, lots = { { random_world.top, "nsec" } }, {}
     for _, zone in ipairs(zones) do
@@ -241,10 +258,14 @@ function random_world.make(seed, count)
             lots[#lots + 1] = name
         end
     end
-    local self = setmetatable({ world = world.new(list), random = chance.generator(seed), lots = lots }, random_world)
+    local self = setmetatable({
+        world = world.new(list), random = chance.generator(seed), lots = lots,
+    }, random_world)
     for _ = 1, 20 do
         self.random(2) -- small seeds begin alike
     end
+    self:catch_all("c1")
+    self:catch_all("c2")
     local domains, seen = {}, {}
     while #domains < count do
         local domain = self:domain()

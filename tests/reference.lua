@@ -10,15 +10,16 @@
 -- What a DNAME above a name makes of it is an alias, too; its status is that of the DNAME, which is what is
 -- signed (RFC 6672 section 5.3.1), whatever type was asked for.
 --
---   reference.plan(ask, "example.org", { insecure_mx =, require_dane = })
--- answers { code = ... } when the plan fails, else { hosts = { { host, pref, tls, code, base, names, flags } },
--- have_mx, orig_authentic, expanded_authentic, expanded }.
---   reference.flags(ask, "mx.example.org", families)
--- answers those of gather_ips: { authentic, expanded_authentic, host_authentic, expanded_host }; families:
+--   reference.plan(ask, "example.org", { insecure_mx =, require_dane =, network =, port = })
+-- answers { code = ... } when the plan fails, else { hosts = { { host, pref, tls, code, base, names,
+-- flags } }, have_mx, orig_authentic, expanded_authentic, expanded }.
+--   reference.flags(ask, "mx.example.org", types)
+-- answers those of gather_ips: { authentic, expanded_authentic, host_authentic, expanded_host }; types:
 -- { "AAAA" } for a result that has only such addresses.
 local reference = {}
 
--- Aliases that are followed, as the API has it: 16 names of a domain, 11 aliases of a host, 10 of a TLSA name.
+-- Aliases that are followed, as the API has it: 16 names of a domain, 11 aliases of a host, 10 of a TLSA
+-- name.
 local LIMIT = { MX = 15, A = 11, AAAA = 11, TLSA = 10 }
 
 -- Section 2.1.3: follows the aliases of a name, keeping track of whether all of it is secure: one
@@ -66,8 +67,8 @@ local function tlsa_records(ask, base, port)
     local name = ("_%d._tcp.%s"):format(port, base)
     local seen, aliases = {}, 0
     while true do
-        local answer = seen[name] and { failed = "cname_loop" } or aliases > LIMIT.TLSA and { failed = "cname_limit" }
-            or ask(name, "TLSA")
+        local answer = seen[name] and { failed = "cname_loop" }
+            or aliases > LIMIT.TLSA and { failed = "cname_limit" } or ask(name, "TLSA")
         seen[name], aliases = true, aliases + 1
         if answer.failed then
             return nil, answer.failed
@@ -98,12 +99,17 @@ local function search(ask, bases, port)
     return { tls = "may" }
 end
 
+-- The families of addresses that the caller wants.
+local function families(options)
+    return options.network == "ip4" and { "A" } or options.network == "ip6" and { "AAAA" } or { "AAAA", "A" }
+end
+
 -- The addresses of a name: { ipv4 walk, ipv6 walk }, or nil and the code of an unreachable host. A
 -- family that could not be looked up proves nothing, but the other's addresses are addresses.
-local function addresses(ask, name, limit)
+local function addresses(ask, name, types, limit)
     local failed
     local found = {}
-    for _, type in ipairs { "AAAA", "A" } do
+    for _, type in ipairs(types) do
         local walk = follow(ask, name, type, limit)
         if failed ~= "bogus" then -- says most of the codes
             failed = walk.failed or failed
@@ -120,8 +126,9 @@ end
 
 -- Section 2.2.2 for an input domain: where to look for TLSA records. `prefix` is what was followed to
 -- come from the input to the name that has addresses (an implicit MX behind aliases).
-local function non_mx_destination(ask, input, port, prefix, limit)
-    local found, failed = addresses(ask, prefix and prefix.name or input, limit)
+local function non_mx_destination(ask, input, options, prefix, limit)
+    local port = options.port or 25
+    local found, failed = addresses(ask, prefix and prefix.name or input, families(options), limit)
     if not found then
         return { tls = "skip", code = failed }
     end
@@ -144,9 +151,9 @@ local function non_mx_destination(ask, input, port, prefix, limit)
 end
 
 -- What gather_ips says: only families with addresses count, and without any all denials.
-function reference.flags(ask, name, families, limit)
+function reference.flags(ask, name, types, limit)
     local found, denied = {}, {}
-    for _, type in ipairs(families or { "AAAA", "A" }) do
+    for _, type in ipairs(types or { "AAAA", "A" }) do
         local walk = follow(ask, name, type, limit)
         if not walk.failed then
             table.insert(walk.found and found or denied, walk)
@@ -197,22 +204,21 @@ local function is_null(records)
 end
 
 -- A host itself, as one in brackets is planned: no MX.
-local function of_host(ask, host, port, options)
-    local result = non_mx_destination(ask, host, port, nil, LIMIT.MX)
+local function of_host(ask, host, options)
+    local result = non_mx_destination(ask, host, options, nil, LIMIT.MX)
     result.host, result.pref = host, -1
     result.names = result.base and (result.base == host and { host } or identifiers(result.base, host))
-    result.flags = function(families)
-        return reference.flags(ask, host, families, LIMIT.MX)
+    result.flags = function(types)
+        return reference.flags(ask, host, types, LIMIT.MX)
     end
     return { hosts = { finish(result, options) }, have_mx = false }
 end
 
 function reference.plan(ask, domain, options)
     options = options or {}
-    local port = options.port or 25
     local host_itself = domain:match("^%[(.*)%]$")
     if host_itself then
-        return of_host(ask, host_itself, port, options)
+        return of_host(ask, host_itself, options)
     end
     local mx = follow(ask, domain, "MX")
     if mx.failed then
@@ -225,12 +231,12 @@ function reference.plan(ask, domain, options)
     if not mx.found then
         -- No MX: the domain is its own only host; the denial of MX is no MX RRset, its status no matter.
         local chain = { name = mx.name, aliases = mx.aliases, secure = mx.chain_secure }
-        local host = non_mx_destination(ask, domain, port, chain)
+        local host = non_mx_destination(ask, domain, options, chain)
         host.host, host.pref = mx.name, -1
         -- The base domain is the original next-hop, alone; or its expansion.
         host.names = host.base and (host.base == domain and { domain } or identifiers(host.base, domain))
-        host.flags = function(families)
-            return reference.flags(ask, domain, families, LIMIT.MX)
+        host.flags = function(types)
+            return reference.flags(ask, domain, types, LIMIT.MX)
         end
         plan.hosts = { finish(host, options) }
         return plan
@@ -242,9 +248,9 @@ function reference.plan(ask, domain, options)
         if record.host ~= "." then
             local host
             if mx.secure or options.insecure_mx == "dane" then -- 2.2.1
-                host = non_mx_destination(ask, record.host, port)
+                host = non_mx_destination(ask, record.host, options)
             else
-                local found, failed = addresses(ask, record.host)
+                local found, failed = addresses(ask, record.host, families(options))
                 host = found and { tls = "may" } or { tls = "skip", code = failed }
             end
             if mx.secure then
@@ -253,8 +259,8 @@ function reference.plan(ask, domain, options)
                 host.names = host.base and { host.base }
             end
             host.host, host.pref = record.host, record.pref
-            host.flags = function(families)
-                return reference.flags(ask, record.host, families)
+            host.flags = function(types)
+                return reference.flags(ask, record.host, types)
             end
             hosts[#hosts + 1] = finish(host, options)
         end

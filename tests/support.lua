@@ -14,6 +14,17 @@ local lab = support.lab
 -- tool slows everything down (tests/under).
 support.slow = tonumber(os.getenv "NEXTHOP_SLOW" or 1)
 
+--- Which of the Luas of this run is ours, and how many are there? What takes long is divided among them.
+-- @return our number, from 1, and how many (tests/run says them; one without it)
+function support.part()
+    local own, index, count = os.getenv "NEXTHOP_LUA_NAME", 1, 0
+    for lua in (os.getenv "NEXTHOP_LUAS" or "one"):gmatch("%S+") do
+        count = count + (lua == "unit" and 0 or 1)
+        index = lua == own and count or index
+    end
+    return index, count
+end
+
 local open = {}
 
 --- A resolver on the lab, with an empty cache; closed after the test.

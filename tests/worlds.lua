@@ -1,213 +1,71 @@
--- Looks at random worlds: plans every mail domain of each, with all questions answered and with some failing, and
--- compares what came with reference.lua. For random_worlds_spec.lua.
+-- Looks at random worlds: plans every mail domain of each, with all questions answered and with some
+-- failing, and compares what came with reference.lua. For random_worlds_spec.lua.
 --
 -- What is owed does not depend on what fails: a host is what it is when everything is answered, or it is
--- `skip` when something on the way failed (RFC 7672 sections 2.1.1 and 2.1.2). So there are two answers that are
--- right, and the second is one only where a failing question can have been asked.
+-- `skip` when something on the way failed (RFC 7672 sections 2.1.1 and 2.1.2). So there are two answers
+-- that are right, and the second is one only where a failing question can have been asked.
+local nexthop = require "nexthop"
 local support = require "tests.support"
 local reference = require "tests.reference"
+local compare = require "tests.compare"
 local random_world = require "tests.random_world"
-local chance = require "tests.lab.chance"
+local failing = require "tests.failing"
 local lab = support.lab
 
 local worlds = {}
 
-local RANK = { may = 1, encrypt = 2, dane = 3, skip = 4 }
-
--- Passes over a world: which share of the questions fails, and whether those for keys and delegations are
--- among them, too (then whole zones fail).
-worlds.passes = {
-    { share = 0 },
-    { share = 0.1 },
-    { share = 1 / 3 },
-    { share = 0.1, keys = true },
-}
-
--- How the questions fail. A signature that is broken on its way is one of them: where nothing is signed it
--- breaks nothing.
-local actions = { { "servfail", 0.6 }, { "refused", 0.2 }, { "corrupt", 0.2 } }
-local asked_types = { A = true, AAAA = true, MX = true, TLSA = true, CNAME = true, DNAME = true }
-
--- Which failure shows depends on which question libunbound asks first, and whether a chain that is too long, or a
--- loop, is given up by it (SERVFAIL) or by us.
-local failed_codes = { timeout = true, servfail = true, bogus = true, failed = true, cname_loop = true, cname_limit = true }
-
-local function class(code)
-    return failed_codes[code] and "failed" or code
-end
-
--- Questions that fail ------------------------------------------------------------------------------
-
-local function fault_rules(pass, seed)
-    local list = {}
-    for index, action in ipairs(actions) do
-        list[index] = { name = "*." .. random_world.top, action = action[1], share = pass.share * action[2],
-            seed = seed * 10 + index, types = not pass.keys and asked_types or nil }
-    end
-    return list
-end
-
-local function fails(list, name, type)
-    for _, rule in ipairs(list) do
-        if (not rule.types or rule.types[type]) and rule.share > 0
-            and chance.of(rule.seed, name .. " " .. type) < rule.share then
-            return true
-        end
-    end
-    return false
-end
-
--- Can a failing question have been asked to answer this one? The alias of the name itself; the DNAME above it;
--- A of the names above it, by name minimisation; DS of them, to learn whether one is an insecure
--- delegation; the keys.
-local function can_fail(list, name, type, owner)
-    if fails(list, name, type) or fails(list, name, "CNAME") or owner and fails(list, owner, "DNAME") then
-        return true
-    end
-    while name and name ~= random_world.top do
-        if fails(list, name, "A") or fails(list, name, "DS") or fails(list, name, "DNSKEY")
-            or fails(list, name, "NS") then
-            return true
-        end
-        name = name:match("%.(.*)$")
-    end
-    return false
-end
-
 -- What is expected ---------------------------------------------------------------------------------
 
--- The cases of a world: { domain, options, expected, asked = { { name, type, owner }, ... } }.
-local function cases_of(here, domains, random)
+-- The cases of a world: { domain, options, expected, asked = see world:asking() }.
+-- options_of(number): those of a plan.
+function worlds.cases(here, domains, options_of)
     local cases = {}
     for number, domain in ipairs(domains) do
-        local case = { domain = domain, asked = {}, options = {
-            insecure_mx = random(3) == 1 and "dane" or "may", require_dane = random(20) == 1,
-        } }
-        case.ask = function(name, type)
-            local answer = here:ask(name, type)
-            case.asked[#case.asked + 1] = { name, type, answer.owner }
-            return answer
-        end
-        case.expected = reference.plan(case.ask, domain, case.options)
+        local case = { domain = domain, asked = {}, options = options_of(number) }
+        case.expected = reference.plan(here:asking(case.asked), domain, case.options)
         cases[number] = case
     end
     return cases
 end
 
-local function describe_host(tls, code, base, names)
-    return ("%s%s%s%s"):format(tls, code and " " .. class(code) or "", base and " at " .. base or "",
-        names and " for " .. table.concat(names, " ") or "")
-end
-
-local function flags_text(flags)
-    return ("authentic %s, expanded_authentic %s, host_authentic %s, expanded_host %s"):format(
-        tostring(flags.authentic), tostring(flags.expanded_authentic), tostring(flags.host_authentic),
-        tostring(flags.expanded_host))
-end
-
--- The families that a host's addresses are of.
-local function families_of(host)
-    local has, list = {}, {}
-    for _, ip in ipairs(host.ips or {}) do
-        has[ip:find(":", 1, true) and "AAAA" or "A"] = true
-    end
-    for _, type in ipairs { "AAAA", "A" } do
-        if has[type] then
-            list[#list + 1] = type
-        end
-    end
-    return list
-end
-
--- Compares ------------------------------------------------------------------------------------------
-
--- One host. Answers nil (right), "failed" (a failure, and not what was expected), "downgraded" or "differs".
-local function compare_host(host, expected)
-    local got = describe_host(host.tls, host.err and host.err.code, host.sni, host.names)
-    local base = (expected.tls == "dane" or expected.tls == "encrypt") and expected.base or nil
-    local want = describe_host(expected.tls, expected.code, base, expected.names)
-    if got ~= want then
-        if host.tls == "skip" and class(host.err.code) == "failed" then
-            return "failed", got, want
-        end
-        return RANK[host.tls] < RANK[expected.tls] and "downgraded" or "differs", got, want
-    end
-    if host.host ~= expected.host then
-        return "differs", host.host, expected.host
-    end
-    if host.tls ~= "skip" then
-        got, want = flags_text(host), flags_text(expected.flags(families_of(host)))
-        if got ~= want then
-            return "differs", got, want
-        end
-    end
-    return nil
-end
-
-local plan_fields = { have_mx = "have_mx", orig_authentic = "orig_next_hop_authentic",
-    expanded_authentic = "expanded_next_hop_authentic", expanded = "expanded_next_hop" }
-
--- A plan. Answers a list of { verdict, got, want }, one for each host, verdict false where all is well.
-local function compare(case, plan, err)
-    local expected = case.expected
-    local list = {}
-    if not plan then
-        local got = "fails: " .. class(err.code)
-        for index = 1, expected.code and 1 or #expected.hosts do
-            local want = expected.code and "fails: " .. class(expected.code) or expected.hosts[index].tls
-            list[index] = { got ~= want and (class(err.code) == "failed" and "failed" or "differs"), got, want }
-        end
-        return list
-    elseif expected.code then
-        return { { "downgraded", #plan.hosts .. " hosts", "fails: " .. expected.code } }
-    elseif #plan.hosts ~= #expected.hosts then
-        return { { "differs", #plan.hosts .. " hosts", #expected.hosts .. " hosts" } }
-    end
-    for index, host in ipairs(plan.hosts) do
-        local verdict, got, want = compare_host(host, expected.hosts[index])
-        list[index] = { verdict or false, got, want }
-    end
-    if expected.expanded then
-        for key, field in pairs(plan_fields) do
-            if plan[field] ~= expected[key] then
-                list[1] = { "differs", field .. " = " .. tostring(plan[field]), tostring(expected[key]) }
-            end
-        end
-    end
-    return list
-end
-
 -- Runs ----------------------------------------------------------------------------------------------
 
--- Three ways to ask: zone by zone, with and without name minimisation, and a forwarder. A stub for each
--- zone, as with full recursion: with those of the zones above alone libunbound goes looking for servers to
--- prove an insecure delegation, finds none and calls bogus what it would call insecure.
-local function resolvers(here)
-    local stub = lab:stub()
-    for zone in pairs(here.zone_kinds) do
-        stub[zone .. "."] = lab.address
+-- Three ways to ask: zone by zone, with and without name minimisation, and a forwarder.
+local function resolvers(here, pass)
+    local stub = here:stub(lab)
+    local timeout = (pass.timeout or 10) * support.slow
+    local list = {}
+    for _ = 1, pass.sets or 1 do
+        for _, minimise in ipairs { "no", "yes" } do
+            list[#list + 1] = assert(nexthop.new(lab:options { stub = stub, timeout = timeout,
+                options = { ["qname-minimisation"] = minimise } }))
+        end
+        list[#list + 1] = assert(nexthop.new(lab:forward_options { timeout = timeout }))
     end
-    local timeout = 10 * support.slow
-    return {
-        support.resolver { stub = stub, timeout = timeout, options = { ["qname-minimisation"] = "no" } },
-        support.resolver { stub = stub, timeout = timeout, options = { ["qname-minimisation"] = "yes" } },
-        assert(require("nexthop").new(lab:forward_options { timeout = timeout })),
-    }
+    return list
 end
 
-local function plan_all(here, cases, in_flight, check)
-    local all = resolvers(here)
-    local waiting = 0
-    for number, case in ipairs(cases) do
-        waiting = waiting + 1
-        case.way = case.way or number % #all + 1
-        all[case.way]:plan(case.domain, case.options, function(plan, err)
-            waiting = waiting - 1
-            check(case, plan, err)
-        end)
-        while waiting >= in_flight or (number == #cases and waiting > 0) do
-            for _, resolver in ipairs(all) do
-                resolver:wait(0.002)
+-- Plans all cases; check(case, plan, err) for each. `rounds` of a pass: so often, by the same resolvers,
+-- which remember what they have learned; from the second on nothing fails any more.
+local function plan_all(here, pass, cases, in_flight, check)
+    local all = resolvers(here, pass)
+    for round = 1, pass.rounds or 1 do
+        local waiting = 0
+        if round > 1 then
+            lab:clear()
+        end
+        for number, case in ipairs(cases) do
+            waiting = waiting + 1
+            case.way = case.way or number % #all + 1
+            case.options.deadline = pass.deadline
+            all[case.way]:plan(case.domain, case.options, function(plan, err)
+                waiting = waiting - 1
+                check(case, plan, err)
+            end)
+            while waiting >= in_flight or (number == #cases and waiting > 0) do
+                for _, resolver in ipairs(all) do
+                    resolver:wait(0.002)
+                end
             end
         end
     end
@@ -216,53 +74,55 @@ local function plan_all(here, cases, in_flight, check)
     end
 end
 
-local function report(here, seed, pass, case, found)
-    return ("seed %d, share %.2f%s, way %d, %s, insecure_mx %s, require_dane %s: %s: %s\n  and not %s\n%s"):format(
-        seed, pass.share, pass.keys and " with keys" or "", case.way, case.domain, case.options.insecure_mx,
-        tostring(case.options.require_dane), found[1], tostring(found[2]), tostring(found[3]),
-        here:describe((case.domain:gsub("[%[%]]", ""))))
+local function report(here, pass, case, found)
+    local options = case.options
+    return ("%s, way %d, %s, insecure_mx %s%s, %s, port %d: %s: %s\n  and not %s\n%s"):format(
+        pass.title, case.way, case.domain, options.insecure_mx or "may",
+        options.require_dane and ", require_dane" or "", options.network or "ip", options.port or 25,
+        found[1], tostring(found[2]), tostring(found[3]), here:describe((case.domain:gsub("[%[%]]", ""))))
 end
 
--- One pass over the cases. Adds to totals: hosts, each verdict's number, wrong (a list of reports).
-local function run_pass(here, seed, pass, cases, totals, in_flight)
+-- Can what differs have been made up, as nothing protects it? That is so for all that is behind an insecure
+-- alias; and for the difference between a name that does not exist and one without records behind any alias:
+-- the rcode is not signed, and libunbound takes either proof for either.
+local function can_be_forged(case, found, err)
+    local code = case.expected.code
+    if found[1] == "downgraded" and not code then
+        return false
+    end
+    return case.asked.behind or case.asked.alias and (code == "nxdomain" or err and err.code == "nxdomain")
+end
+
+-- One pass over cases: { title, rules = of the lab, excused(case) = can something have failed?, timeout,
+-- deadline = of a plan, sets = of the three resolvers, rounds, forged = answers are made up }. Adds to
+-- totals: hosts, each verdict's number, wrong (a list of reports).
+function worlds.run(here, pass, cases, totals)
+    local in_flight = math.max(5, math.floor(300 / support.slow ^ 2))
     lab:clear()
-    local list = fault_rules(pass, seed)
-    if pass.share > 0 then
-        for _, rule in ipairs(list) do
-            lab:rule(rule)
-        end
+    for _, rule in ipairs(pass.rules) do
+        lab:rule(rule)
     end
-    local again = {}
-    local function excused(case)
-        if pass.share > 0 and case.excused == nil then
-            case.excused = false
-            for _, asked in ipairs(case.asked) do
-                case.excused = case.excused or can_fail(list, asked[1], asked[2], asked[3])
-            end
-        end
-        return case.excused
-    end
-    local function wrong(case, found)
-        totals[found[1]] = (totals[found[1]] or 0) + 1
-        totals.wrong[#totals.wrong + 1] = report(here, seed, pass, case, found)
-    end
+    local again, seen = {}, {}
+    -- Did something fail that should not have? That is wrong only when it does so at the last try.
     local function judge(case, plan, err, last)
-        for _, found in ipairs(compare(case, plan, err)) do
-            if found[1] == "failed" and excused(case) then
+        local failed = false
+        for _, found in ipairs(compare.plan(case.expected, plan, err, pass.forged)) do
+            if found[1] == "failed" and (case.asked.odd or pass.excused(case)) then
                 totals.excused = totals.excused + 1
             elseif found[1] == "failed" and not last then
-                return found
+                failed = true
+            elseif pass.forged and found[1] and can_be_forged(case, found, err) then
+                totals.excused = totals.excused + 1
             elseif found[1] then
-                wrong(case, found)
+                totals[found[1]] = (totals[found[1]] or 0) + 1
+                totals.wrong[#totals.wrong + 1] = report(here, pass, case, found)
             end
         end
+        return failed
     end
-    for _, case in ipairs(cases) do
-        case.excused, case.way = nil, nil
-        totals.hosts = totals.hosts + (case.expected.hosts and #case.expected.hosts or 1)
-    end
-    plan_all(here, cases, in_flight, function(case, plan, err)
-        if judge(case, plan, err) then
+    plan_all(here, pass, cases, in_flight, function(case, plan, err)
+        if judge(case, plan, err) and not seen[case] then
+            seen[case] = true
             again[#again + 1] = case
         end
     end)
@@ -270,18 +130,22 @@ local function run_pass(here, seed, pass, cases, totals, in_flight)
     for _, case in ipairs(again) do
         totals.again = totals.again + 1
         for try = 1, 4 do
-            local found
-            plan_all(here, { case }, 1, function(_, plan, err)
-                found = judge(case, plan, err, try == 4)
+            local failed = false
+            for _, rule in ipairs(pass.rounds and pass.rules or {}) do
+                lab:rule(rule)
+            end
+            plan_all(here, pass, { case }, 1, function(_, plan, err)
+                failed = judge(case, plan, err, try == 4) or failed
             end)
-            if not found then
+            if not failed then
                 break
             end
         end
     end
     for _, case in ipairs(cases) do
         for _, host in ipairs(case.expected.hosts or { { tls = "fails" } }) do
-            totals.owed[host.tls] = (totals.owed[host.tls] or 0) + 1
+            totals.hosts = totals.hosts + (pass.rounds or 1)
+            totals.owed[host.tls] = (totals.owed[host.tls] or 0) + (pass.rounds or 1)
         end
     end
 end
@@ -290,16 +154,42 @@ function worlds.totals()
     return { hosts = 0, again = 0, excused = 0, wrong = {}, owed = {} }
 end
 
--- Looks at the world of a seed with `count` mail domains, all passes.
+-- What came of it, in a line. seeds: which they were.
+function worlds.summary(totals, seeds)
+    local owed = {}
+    for _, word in ipairs { "dane", "encrypt", "may", "skip", "fails" } do
+        owed[#owed + 1] = ("%d %s"):format(totals.owed[word] or 0, word)
+    end
+    return ("%d hosts, %d downgraded, %s; %d differ otherwise, %d fail without cause; owed: %s; "
+        .. "%d skipped as something failed, %d once more"):format(totals.hosts, totals.downgraded or 0, seeds,
+        totals.differs or 0, totals.failed or 0, table.concat(owed, ", "), totals.excused, totals.again)
+end
+
+-- Looks at the random world of a seed with `count` mail domains, all passes.
 function worlds.look(seed, count, totals)
     local here, domains, random = random_world.make(seed, count)
-    local in_flight = math.max(5, math.floor(300 / support.slow ^ 2))
     lab:clear()
-    local zones = here:tell()
-    lab:add_zones(zones)
-    local cases = cases_of(here, domains, random)
-    for _, pass in ipairs(worlds.passes) do
-        run_pass(here, seed, pass, cases, totals, in_flight)
+    lab:add_zones((here:tell()))
+    local cases = worlds.cases(here, domains, function()
+        return {
+            insecure_mx = random(3) == 1 and "dane" or "may", require_dane = random(20) == 1,
+            network = ({ "ip4", "ip6" })[random(10)], port = random(20) == 1 and 465 or nil,
+        }
+    end)
+    for _, pass in ipairs(failing.passes(seed)) do
+        for _, case in ipairs(cases) do
+            case.excused, case.way = nil, nil
+        end
+        function pass.excused(case)
+            if case.excused == nil then
+                case.excused = pass.always or false
+                for _, asked in ipairs(case.asked) do
+                    case.excused = case.excused or failing.can_fail(pass.rules, asked[1], asked[2], asked[3])
+                end
+            end
+            return case.excused
+        end
+        worlds.run(here, pass, cases, totals)
     end
     lab:clear()
 end

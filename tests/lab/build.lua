@@ -152,7 +152,11 @@ local function ds_of(dir, zone)
     end
     local which = zone.ds == "other" and ".other" or ".key"
     local key = read(dir .. "/" .. file_name(zone) .. which):match("%S+")
-    return renumbered(zone, read(dir .. "/" .. key .. ".ds"))
+    local ds = renumbered(zone, read(dir .. "/" .. key .. ".ds"))
+    if zone.ds == "unknown" then
+        ds = ds:gsub("(DS%s+%d+%s+)%d+", "%1200") -- an algorithm that is not assigned
+    end
+    return ds
 end
 
 local function zone_text(dir, zone, all, words)

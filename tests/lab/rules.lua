@@ -9,6 +9,7 @@
 --   times    applies that often, then it is gone
 --   share    of the names and types that fit only so many are caught, 0 to 1; which, `seed` says: always the
 --            same ones (chance.lua). types: { [type] = true }, only these
+--   first    each name and type only so often, 1 to `first` times, which by the seed; then it is answered
 --   delay    milliseconds before the answer;  hold = true: the answer waits for lab:release(id)
 --   first    milliseconds before the answer to the first question for a name and type; the same
 --            question asked meanwhile is answered with it, and later at once
@@ -115,8 +116,15 @@ end
 
 -- Is this one of the share of all questions that a rule catches?
 local function chosen(rule, query)
-    return (not rule.types or rule.types[query.type])
-        and (not rule.share or chance.of(rule.seed or 1, query.name .. " " .. query.type) < rule.share)
+    local key, seed = query.name .. " " .. query.type, rule.seed or 1
+    if rule.types and not rule.types[query.type] or rule.share and chance.of(seed, key) >= rule.share then
+        return false
+    elseif rule.first then
+        rule.counts = rule.counts or {}
+        rule.counts[key] = (rule.counts[key] or 0) + 1
+        return rule.counts[key] <= 1 + math.floor(chance.of(seed + 1, key) * rule.first)
+    end
+    return true
 end
 
 -- The rule for a query, or nil; one of its `times` is used up.

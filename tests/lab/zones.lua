@@ -52,7 +52,7 @@ four        A 192.0.2.42
 tlsa        TLSA 3 1 1 ${server.spki.sha256}
 ]]
 
--- A zone: name; text; signed (default true); ds = "other" or "none" (default its own when signed);
+-- A zone: name; text; signed (default true); ds = "other", "none" or "unknown" (default its own when signed);
 -- nsec3 = { iterations =, optout = }; expired; corrupt = { ["owner TYPE"] = true, ["*"] = true };
 -- algorithm = n: its DS, keys and signatures say that they are of this one; digest = n: its DS does;
 -- drop = { [type] = true }: left out after signing. Delegations, SOA and NS are made from the names.

@@ -1,8 +1,8 @@
--- What failed below a DNAME counted as insecure. The aliases of a failed lookup are followed one by one with
--- questions of type CNAME. libunbound 1.17 cannot say for a name below a DNAME whether that is secure: nobody
--- signs the synthesised CNAME, so it looks whether there is an insecure delegation, and where denials are
--- insecure, as with too many NSEC3 iterations (RFC 9276 section 3.2), it finds one. The DNAME is what is signed
--- (RFC 6672 section 5.3.1).
+-- What failed below a DNAME counted as insecure. The aliases of a failed lookup are followed one by one
+-- with questions of type CNAME. libunbound 1.17 cannot say for a name below a DNAME whether that is
+-- secure: nobody signs the synthesised CNAME, so it looks whether there is an insecure delegation, and
+-- where denials are insecure, as with too many NSEC3 iterations (RFC 9276 section 3.2), it finds one. The
+-- DNAME is what is signed (RFC 6672 section 5.3.1).
 local support = require "tests.support"
 local lab = support.lab
 
@@ -50,8 +50,10 @@ describe("a failure below a DNAME", function()
             { name = "sec", text = "" },
             { name = "b.sec", text = "_25._tcp.x " .. TLSA, corrupt = { ["*"] = true } },
             { name = "f.sec", text = "_25._tcp.x " .. TLSA .. "_25._tcp.y.x " .. TLSA },
-            { name = "leaves.sec", text = "mx MX 10 ok\nok A 192.0.2.1\nok AAAA 2001:db8::1\n_25._tcp.ok " .. TLSA },
-            { name = "ins", signed = false, text = "mail.leaves MX 10 mail.leaves\nmail.leaves A 192.0.2.1\n" },
+            { name = "leaves.sec", text = "mx MX 10 ok\nok A 192.0.2.1\nok AAAA 2001:db8::1\n"
+                .. "_25._tcp.ok " .. TLSA },
+            { name = "ins", signed = false, text = "mail.leaves MX 10 mail.leaves\n"
+                .. "mail.leaves A 192.0.2.1\n" },
         }
         for kind, zone in pairs(kinds) do
             zones[#zones + 1] = { name = "below" .. kind, text = text, nsec3 = zone.nsec3,
