@@ -1,9 +1,11 @@
 -- The cases of the part "waiting", one for each line of "what a slow or broken server costs", in each
 -- mode where it differs. A case: { group, line, what, wanted, modes, run }, run(mode) gives what was found
--- (a text) and whether that is what was wanted (nil: a figure without a target).
+-- (a text) and whether that is what was wanted (wanted = nil: a figure without a target).
 --
 -- Groups run in processes of their own: "light" cases wait and do little else, so that all of them run
 -- side by side.
+local json = require "cjson"
+local uv = require "luv"
 local world = require "tests.bench.waiting_world"
 local zones = require "tests.bench.waiting_zones"
 
@@ -42,7 +44,7 @@ end
 for _, delay in ipairs { 720, 1400, 3000 } do
     for _, after in ipairs { false, true } do
         case("light", "slow", ("each answer of the zone's server takes %.2f s%s"):format(delay / 1000,
-            after and ", after three silent names" or ""), "right", direct, function(mode)
+            after and ", after three silent names" or ""), delay <= 1400 and "right" or nil, direct, function(mode)
             local here = world.place(mode)
             if after then
                 after_silence(here)
@@ -53,6 +55,18 @@ for _, delay in ipairs { 720, 1400, 3000 } do
             return told(record), world.is_right(record)
         end)
     end
+end
+
+for _, delay in ipairs { 200, 1400 } do
+    case("light", "slow", ("a server that answered at once now takes %.2f s"):format(delay / 1000),
+        "right", all_modes, function(mode)
+            local here = world.place(mode)
+            here:ask(name(1))
+            here:rule("zone", { delay = delay })
+            local record = here:ask(name(9))
+            here:close()
+            return told(record), world.is_right(record)
+        end)
 end
 
 for _, after in ipairs { false, true } do
@@ -82,7 +96,7 @@ case("loss", "loss", "a fifth of the packets lost each way, 400 cold plans", "0 
     for k = 1, 100 do
         workers[k] = function()
             for n = 1, 4 do
-                records[#records + 1] = places[(k - 1) % 4 + 1]:ask(name(4 * k + n))
+                records[4 * k + n - 4] = places[(k - 1) % 4 + 1]:ask(name(4 * k + n))
             end
         end
     end
@@ -173,7 +187,7 @@ end
 -- How long good names are watched after the end.
 local WATCH = 12
 
-for _, length in ipairs { 10, 20, 60 } do
+for _, length in ipairs { 10, 20, 30, 60, 90, 120 } do
     case("light", "outage", ("the network away for %d s, a name asked each second"):format(length),
         "first right <= 5 s, none fails after", all_modes, function(mode)
             local here = world.place(mode)
@@ -249,35 +263,47 @@ local function next_names(here, number)
     return world.await(records)
 end
 
-for _, action in ipairs { "formerr", "notimp", "refused", "silent" } do
-    for _, when in ipairs { "the very first answer", "1.5 s after the last", "10 s after the last" } do
-        for _, question in ipairs { "*", "DNSKEY", "DS" } do
-            local pause = tonumber(when:match "^[%d.]+")
-            case("light", "one " .. action, ("one %s%s, %s"):format(action == "silent" and "lost" or action,
-                question == "*" and "" or " to " .. question, when), "the next names are right",
-                recursion_and_forward, function(mode)
-                    local here = world.place(mode)
-                    local rule = { action = action, times = 1, type = question }
-                    local server = mode == "recursion" and question == "*" and "zone" or "all"
-                    local victim
-                    if not pause then
-                        here:rule(server, rule)
-                        victim = here:ask(name(1))
-                    else
-                        here:ask(name(1))
-                        sleep(pause)
-                        here:rule(server, rule)
-                        victim = here:ask(name(2, question == "*" and "one" or "two"))
-                    end
-                    local records = next_names(here, 3)
-                    here:close()
-                    local text, wrong = world.wrong(records)
-                    return ("%d of 4 fail%s%s"):format(wrong, wrong > 0 and ": " .. text or "",
-                        world.is_right(victim) and "" or "; the name itself: " .. world.verdict(victim)),
-                        wrong == 0
-                end)
-        end
+-- One such answer in a place of its own; what came of the next names.
+local function one_wrong(mode, action, pause, question)
+    local here = world.place(mode)
+    local rule = { action = action, times = 1, type = question }
+    local server = mode == "recursion" and question == "*" and "zone" or "all"
+    if pause then
+        here:ask(name(1))
+        sleep(pause)
+        here:rule(server, rule)
+        here:ask(name(2, question == "*" and "one" or "two")) -- the keys of `two` are not known yet
+    else
+        here:rule(server, rule)
+        here:ask(name(1))
     end
+    local records = next_names(here, 3)
+    here:close()
+    return world.wrong(records)
+end
+
+for _, action in ipairs { "formerr", "notimp", "refused", "silent" } do
+    case("light", "one", (action == "silent" and "one lost packet" or "one " .. action:upper())
+        .. ", the very first answer, 1.5 and 10 s after the last; to any question, DNSKEY, DS",
+        "the next names are right", recursion_and_forward, function(mode)
+            local list, failed, total = {}, {}, 0
+            for _, pause in ipairs { false, 1.5, 10 } do
+                for _, question in ipairs { "*", "DNSKEY", "DS" } do
+                    total = total + 1
+                    list[total] = function()
+                        local text, wrong = one_wrong(mode, action, pause, question)
+                        if wrong > 0 then
+                            failed[#failed + 1] = ("%s, %s: %d of 4 %s"):format(
+                                pause and pause .. " s" or "first", question, wrong, text)
+                        end
+                    end
+                end
+            end
+            world.together(list)
+            table.sort(failed)
+            return ("%d of %d fail%s"):format(#failed, total,
+                #failed > 0 and " (" .. table.concat(failed, "; ") .. ")" or ""), #failed == 0
+        end)
 end
 
 -- Keys that cannot be fetched ---------------------------------------------------------------------
@@ -446,6 +472,110 @@ case("dead", "3,000 dead", "3,000 dead names at once, good ones behind them", "r
     many_dead)
 case("dead1024", "3,000 dead", "the same with `ulimit -n 1024`", "right, <= 2 s", recursion_and_forward, many_dead)
 
+-- Many names through a stock unbound ------------------------------------------------------------------
+
+local function write(path, text)
+    local file = assert(io.open(path, "w"))
+    file:write(text)
+    file:close()
+    return path
+end
+
+local function line_of(command)
+    local pipe = assert(io.popen(command, "r"))
+    local line = pipe:read "*l"
+    pipe:close()
+    return line
+end
+
+-- Starts Debian's unbound, unpacked, with nothing set but where the root is; returns its port and what
+-- ends it.
+local function start_unbound()
+    local binary = line_of "tests/lab/daemon-path unbound 2>&1"
+    assert(binary:sub(1, 1) == "/", binary)
+    local hints, anchor, folder = world.tree()
+    local socket = uv.new_udp()
+    assert(socket:bind("127.0.0.1", 0))
+    local port = socket:getsockname().port
+    socket:close()
+    local conf = write(folder .. "/unbound.conf", ([[
+server:
+    interface: 127.0.0.1@%d
+    username: ""
+    chroot: ""
+    directory: "%s"
+    pidfile: ""
+    use-syslog: no
+    logfile: "%s/unbound.log"
+    do-daemonize: no
+    do-not-query-localhost: no
+    root-hints: "%s"
+    trust-anchor-file: "%s"
+]]):format(port, folder, folder, hints, anchor))
+    local process, reason = uv.spawn("/usr/bin/setpriv", { args = { "--pdeathsig", "TERM", binary, "-c", conf } },
+        function() end)
+    assert(process, reason)
+    return port, anchor, folder, function()
+        process:kill "sigterm"
+    end
+end
+
+-- The options of the settings that are measured, as an unbound.conf (the program has no other way).
+local function bulk_options(port, anchor, folder)
+    local settings = world.settings "forward"
+    if not next(settings.options) then
+        return ("--resolver 127.0.0.1@%d --anchor %s"):format(port, anchor)
+    end
+    local lines = { "server:", "    do-not-query-localhost: no" }
+    for key, value in pairs(settings.options) do
+        lines[#lines + 1] = ("    %s: %s"):format(key, value)
+    end
+    lines[#lines + 1] = ("forward-zone:\n    name: \".\"\n    forward-addr: 127.0.0.1@%d"):format(port)
+    return ("--unbound-conf %s --anchor %s"):format(
+        write(folder .. "/bulk.conf", table.concat(lines, "\n") .. "\n"), anchor)
+end
+
+case("bulk", "bulk", "`nexthop -f` with 3,000 names, 300 dead, through a stock unbound", "0 of 2,700 good fail",
+    { "forward" }, function()
+        local port, anchor, folder, stop = start_unbound()
+        local names = {}
+        for k = 1, 3000 do
+            names[k] = k % 10 == 0 and ("n%d.x%d.lag"):format(k, k / 10) or name(k)
+        end
+        local path = write(folder .. "/names", table.concat(names, "\n") .. "\n")
+        local timeout = world.settings("forward").timeout
+        local begun = now()
+        local pipe = assert(io.popen(("nexthop -j 100 --json %s %s -f %s 2>%s/bulk.err"):format(
+            bulk_options(port, anchor, folder), timeout and "--timeout " .. timeout or "", path, folder), "r"))
+        local seen, printed, right, wrong, twice = {}, 0, 0, {}, 0
+        for line in pipe:lines() do
+            local found = json.decode(line)
+            printed = printed + 1
+            twice = twice + (seen[found.domain] and 1 or 0)
+            seen[found.domain] = true
+            if found.domain:find "one%.lag$" then
+                local host = type(found.hosts) == "table" and found.hosts[1]
+                if host and host.tls == "dane" and #host.ips == 2 then
+                    right = right + 1
+                else
+                    local what = found.error or host and host.tls or "nothing"
+                    what = type(what) == "table" and what.code or what
+                    wrong[what] = (wrong[what] or 0) + 1
+                end
+            end
+        end
+        pipe:close()
+        stop()
+        local list = {}
+        for what, count in pairs(wrong) do
+            list[#list + 1] = (" %s %d"):format(tostring(what), count)
+        end
+        local has_retry = line_of "nexthop --help | grep -c -e --retry" ~= "0"
+        return ("%d of 2700 good fail%s; %d lines%s; %.0f s%s"):format(2700 - right, table.concat(list, ","), printed,
+            twice > 0 and (", %d twice"):format(twice) or "", now() - begun, has_retry and "" or " (no --retry here)"),
+            right == 2700 and printed == 3000 and twice == 0
+    end)
+
 -- Deadlines, round trips ------------------------------------------------------------------------------
 
 for _, family in ipairs { "AAAA", "A" } do
@@ -467,9 +597,11 @@ end
 local function round_trips(limit, options)
     return function(mode)
         local here = world.place(mode, options)
-        here:ask(name(1, "two"))
         here:rule("all", { delay = 100 })
-        local record = here:ask(name(2, "two"))
+        for k = 1, 4 do -- what time the servers take is known, too
+            here:ask(name(k, "two"))
+        end
+        local record = here:ask(name(5, "two"))
         here:close()
         local trips = math.floor(record.seconds / 0.1)
         return ("%d (%.2f s, %s)"):format(trips, record.seconds, world.verdict(record)),
