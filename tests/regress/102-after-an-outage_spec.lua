@@ -14,7 +14,7 @@ describe("after an outage of the network", function()
     local outage = lab:rule { action = "silent" }
     for _, resolver in ipairs(resolvers) do
       for _, name in ipairs(names) do
-        resolver:gather_destinations(name, { deadline = 6 }, function(result)
+        resolver:gather_destinations(name, { deadline = 5 }, function(result)
           assert.is_nil(result)
         end)
       end
