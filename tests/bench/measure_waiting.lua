@@ -1,8 +1,8 @@
--- What slow, lossy, silent and mistaken servers cost: each case of waiting_cases.lua, with nexthop and,
+-- What slow, lossy, silent and mistaken servers cost: each case of waiting/, with nexthop and,
 -- in the same run, with libunbound's own defaults. Beside them stands what is wanted.
 local json = require "cjson"
-local cases = require "tests.bench.waiting_cases"
-local zones = require "tests.bench.waiting_zones"
+local cases = require "tests.bench.waiting.cases"
+local zones = require "tests.bench.waiting.zones"
 
 -- libunbound 1.17's, and a timer of ours that lets it come to its own end, as far as there is time.
 local own = {
@@ -52,9 +52,9 @@ local function commands_of(phase, context, lab)
                         only = os.getenv "NEXTHOP_WAITING" }
                     local output = os.tmpname()
                     table.insert(outputs, { path = output, contender = number })
-                    table.insert(commands, ("{ %sexec timeout 400 %s tests/bench/waiting.lua %s >%s; } &"):format(
-                        set.dead1024 and "ulimit -n 1024; " or "", context.luas[1], quote(json.encode(order)),
-                        quote(output)))
+                    table.insert(commands, ("{ %sexec timeout 400 %s %s %s >%s; } &"):format(
+                        set.dead1024 and "ulimit -n 1024; " or "", context.luas[1],
+                        "tests/bench/waiting/main.lua", quote(json.encode(order)), quote(output)))
                 end
             end
         end

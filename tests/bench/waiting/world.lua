@@ -1,5 +1,5 @@
--- What the cases of waiting_cases.lua are made of: coroutines that run side by side in one process, each
--- with a resolver and a view of the tree (waiting_zones.lua) of its own.
+-- What the cases of cases.lua are made of: coroutines that run side by side in one process, each
+-- with a resolver and a view of the tree (zones.lua) of its own.
 --
 --   local here = world.place("recursion")         or "stub", "forward"; has here.resolver
 --   local rule = here:rule("zone", { action = "silent" })    "root", "lag", "zone", "all"
@@ -8,7 +8,7 @@
 --   here:late(10)              the host does not call process() for ten seconds
 --   here:close()
 local uv = require "luv"
-local zones = require "tests.bench.waiting_zones"
+local zones = require "tests.bench.waiting.zones"
 
 local world = {}
 local place = {}
@@ -158,7 +158,8 @@ end
 -- The settings that are measured here; those of a mode in `options`.
 function world.settings(mode)
     local options = {}
-    for _, list in ipairs { state.settings.options or {}, mode == "forward" and state.settings.forward or {} } do
+    local forward = mode == "forward" and state.settings.forward
+    for _, list in ipairs { state.settings.options or {}, forward or {} } do
         for key, value in pairs(list) do
             options[key] = value
         end
