@@ -100,23 +100,25 @@ end
 
 -- Starts a lab of our own. Options:
 --   zones      list of further zones, see add_zones; "." adds to the root's fields
---   behind     another lab: there is only the scriptable server, and it asks that lab's NSD
+--   behind     the description of another lab: there is only the scriptable server, and it asks that
+--              lab's NSD
 --   detached   it goes on when this process ends (until stop)
 function lab.start(options)
     local self = launch(quote(here .. "/tests/lab/server.lua") .. " \"$folder\" \"$PPID\"")
-    options = options or { detached = false }
-    if options.behind then
-        local description = {}
-        for key, value in pairs(options.behind) do
-            if type(value) ~= "userdata" then
-                description[key] = value
-            end
-        end
-        options = { behind = description }
-    end
-    self.requests:write(json.encode(options), "\n")
+    self.requests:write(json.encode(options or { detached = false }), "\n")
     self.requests:flush()
     return describe(self, receive(self))
+end
+
+-- The fields that describe a lab, for `behind`.
+function lab:describe()
+    local description = {}
+    for key, value in pairs(self) do
+        if type(value) ~= "userdata" then
+            description[key] = value
+        end
+    end
+    return description
 end
 
 -- Joins the lab whose socket this is.

@@ -282,7 +282,7 @@ end
 -- Start --------------------------------------------------------------------------------------
 
 local function nsd_path()
-    local pipe = io.popen(("'%s/tests/lab/nsd-path' 2>&1"):format(here))
+    local pipe = io.popen(("'%s/tests/lab/daemon-path' 2>&1"):format(here))
     local said = pipe:read("*a"):gsub("%s+$", "")
     pipe:close()
     if said:sub(1, 1) ~= "/" or said:find("\n") then

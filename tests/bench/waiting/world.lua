@@ -1,5 +1,5 @@
--- What the cases of waiting_cases.lua are made of: coroutines that run side by side in one process, each
--- with a resolver and a view of the tree (waiting_zones.lua) of its own.
+-- What the cases of cases.lua are made of: coroutines that run side by side in one process, each
+-- with a resolver and a view of the tree (zones.lua) of its own.
 --
 --   local here = world.place("recursion")         or "stub", "forward"; has here.resolver
 --   local rule = here:rule("zone", { action = "silent" })    "root", "lag", "zone", "all"
@@ -7,9 +7,8 @@
 --   world.sleep(1.5)
 --   here:late(10)              the host does not call process() for ten seconds
 --   here:close()
-local nexthop = require "nexthop"
 local uv = require "luv"
-local zones = require "tests.bench.waiting_zones"
+local zones = require "tests.bench.waiting.zones"
 
 local world = {}
 local place = {}
@@ -82,12 +81,17 @@ end
 
 local modes = {}
 
-function modes.recursion(view)
+-- The root hints of a view that a resolver may use for recursion.
+local function open_tree(view)
     assert(can_recurse(), "port 53 of a loopback address is not to be had here")
     for number = 1, 3 do
         assert(listen(view, number, { port = 53 }))
     end
-    return { resolv_conf = false, options = { ["root-hints"] = write_hints(view),
+    return write_hints(view)
+end
+
+function modes.recursion(view)
+    return { resolv_conf = false, options = { ["root-hints"] = open_tree(view),
         ["do-not-query-localhost"] = "no" } }
 end
 
@@ -145,12 +149,30 @@ function world.place(mode, extra)
     return self
 end
 
+-- A view for a resolver that is not ours: its root hints, and the trust anchor's file.
+function world.tree()
+    state.views = state.views + 1
+    return open_tree(state.views), state.lab.anchor_file, state.lab.folder
+end
+
+-- The settings that are measured here; those of a mode in `options`.
+function world.settings(mode)
+    local options = {}
+    local forward = mode == "forward" and state.settings.forward
+    for _, list in ipairs { state.settings.options or {}, forward or {} } do
+        for key, value in pairs(list) do
+            options[key] = value
+        end
+    end
+    return { timeout = state.settings.timeout, options = options }
+end
+
 -- A resolver with an empty cache in the same place.
 function place:open()
     if self.resolver then
         self.resolver:close()
     end
-    self.resolver = assert(nexthop.new(self.settings))
+    self.resolver = assert(require("nexthop").new(self.settings))
 end
 
 function place:close()
