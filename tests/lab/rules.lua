@@ -25,6 +25,8 @@
 --     wrong_id, wrong_question    NSD's answer, to another query
 --     garbage      bytes = hex sent as they are; default: the right id and 40 bytes of 0xff
 --     loop         an answer whose name is a compression pointer to itself
+--     denied       NSD's answer with the rcode NXDOMAIN in its header, as servers have it that know no empty
+--                  non-terminals
 --     strip        a server that knows no DNSSEC: no signatures, DNSKEY and DS are empty
 --     corrupt      NSD's answer, its signatures broken; covered = "AAAA": only those over AAAA
 --     damage       of NSD's answers the part `damaged` (0 to 1) is damaged: bytes changed, or cut short; each
@@ -250,6 +252,13 @@ function actions.strip(query, rule, client, forward)
     end
     forward(wire.without_do(query), function(packet)
         client:send(packet)
+    end)
+end
+
+function actions.denied(query, _, client, forward)
+    forward(query.packet, function(packet)
+        local flags = packet:byte(4)
+        client:send(packet:sub(1, 3) .. string.char(flags - flags % 16 + 3) .. packet:sub(5))
     end)
 end
 
