@@ -119,6 +119,7 @@ local function read_lines(pipe)
                 found.right = found.right + 1
             else
                 local what = type(plan.error) == "table" and plan.error.code or host and host.tls or "nothing"
+                what = what == "dane" and "an address short" or what
                 found.wrong[what] = (found.wrong[what] or 0) + 1
             end
         end
