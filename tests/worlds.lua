@@ -101,8 +101,9 @@ local function report(here, pass, case, found)
     local options = case.options
     return ("%s, way %d, %s, insecure_mx %s%s, %s, port %d: %s: %s\n  and not %s\n%s"):format(
         pass.title, case.way, (case.call and case.call .. " " or "") .. case.domain,
-        options.insecure_mx or "may", options.require_dane and ", require_dane" or "", options.network or "ip", options.port or 25,
-        found[1], tostring(found[2]), tostring(found[3]), here:describe((case.domain:gsub("[%[%]]", ""))))
+        options.insecure_mx or "may", options.require_dane and ", require_dane" or "",
+        options.network or "ip", options.port or 25, found[1], tostring(found[2]), tostring(found[3]),
+        here:describe((case.domain:gsub("[%[%]]", ""))))
 end
 
 -- Can what differs have been made up, as nothing protects it? That is so for all that is behind an insecure
