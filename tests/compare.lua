@@ -1,6 +1,7 @@
 -- Compares what `plan` said with what reference.lua says. For worlds.lua.
 --
 --   compare.plan(expected, plan, err [, forged])      plan, err: as resolver:plan() answers them
+--   compare.gather_destinations(...), compare.gather_ips(...)    the same for these calls
 --   compare.class(code)                              the code, "failed" for all failures that pass
 local compare = {}
 
@@ -103,6 +104,36 @@ function compare.plan(expected, plan, err, forged)
         end
     end
     return list
+end
+
+-- One verdict for a call that is no plan.
+local function compare_call(expected, result, err, compare_result)
+    local want = expected.code and "fails: " .. class(expected.code) or "a result"
+    local got = err and "fails: " .. class(err.code) or "a result"
+    if got ~= want then
+        return { { err and class(err.code) == "failed" and "failed" or "differs", got, want } }
+    end
+    return { result and compare_result() or { false, got, want } }
+end
+
+function compare.gather_destinations(expected, result, err)
+    return compare_call(expected, result, err, function()
+        for key, field in pairs(plan_fields) do
+            if result[field] ~= expected[key] then
+                return { "differs", field .. " = " .. tostring(result[field]), tostring(expected[key]) }
+            end
+        end
+        if result.nxdomain ~= expected.nxdomain then
+            return { "differs", "nxdomain = " .. tostring(result.nxdomain), tostring(expected.nxdomain) }
+        end
+    end)
+end
+
+function compare.gather_ips(expected, result, err)
+    return compare_call(expected, result, err, function()
+        local got, want = flags_text(result), flags_text(expected.flags(families_of(result)))
+        return got ~= want and { "differs", got, want } or nil
+    end)
 end
 
 return compare

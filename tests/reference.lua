@@ -13,6 +13,8 @@
 --   reference.plan(ask, "example.org", { insecure_mx =, require_dane =, network =, port = })
 -- answers { code = ... } when the plan fails, else { hosts = { { host, pref, tls, code, base, names,
 -- flags } }, have_mx, orig_authentic, expanded_authentic, expanded }.
+--   reference.destinations(ask, "example.org"), reference.ips(ask, "mx.example.org")
+-- answer the same of gather_destinations and gather_ips.
 --   reference.flags(ask, "mx.example.org", types)
 -- answers those of gather_ips: { authentic, expanded_authentic, host_authentic, expanded_host }; types:
 -- { "AAAA" } for a result that has only such addresses.
@@ -214,21 +216,39 @@ local function of_host(ask, host, options)
     return { hosts = { finish(result, options) }, have_mx = false }
 end
 
+-- What gather_destinations says, its hosts left out; and the walk to the MX records.
+function reference.destinations(ask, domain)
+    local mx = follow(ask, domain, "MX")
+    if mx.failed then
+        return { code = mx.failed } -- 2.1.2: delivery is delayed
+    elseif mx.found and is_null(mx.found) then
+        return { code = "no_mail" } -- RFC 7505
+    end
+    return { have_mx = mx.found and true or false, orig_authentic = mx.first_secure or false,
+        expanded_authentic = mx.secure, expanded = mx.name,
+        nxdomain = mx.answer.kind == "nxdomain" or nil }, mx
+end
+
+-- What gather_ips says: { code }, or { flags = function(types) }.
+function reference.ips(ask, host)
+    local found, failed = addresses(ask, host, families {})
+    return { code = not found and failed or nil, flags = function(types)
+        return reference.flags(ask, host, types)
+    end }
+end
+
 function reference.plan(ask, domain, options)
     options = options or {}
     local host_itself = domain:match("^%[(.*)%]$")
     if host_itself then
         return of_host(ask, host_itself, options)
     end
-    local mx = follow(ask, domain, "MX")
-    if mx.failed then
-        return { code = mx.failed } -- 2.1.2: delivery is delayed
-    elseif mx.answer.kind == "nxdomain" then
+    local plan, mx = reference.destinations(ask, domain)
+    if plan.code then
+        return plan
+    elseif plan.nxdomain then
         return { code = "nxdomain" } -- RFC 5321 section 5.1
-    end
-    local plan = { have_mx = mx.found and true or false, orig_authentic = mx.first_secure or false,
-        expanded_authentic = mx.secure, expanded = mx.name }
-    if not mx.found then
+    elseif not mx.found then
         -- No MX: the domain is its own only host; the denial of MX is no MX RRset, its status no matter.
         local chain = { name = mx.name, aliases = mx.aliases, secure = mx.chain_secure }
         local host = non_mx_destination(ask, domain, options, chain)
@@ -240,8 +260,6 @@ function reference.plan(ask, domain, options)
         end
         plan.hosts = { finish(host, options) }
         return plan
-    elseif is_null(mx.found) then
-        return { code = "no_mail" } -- RFC 7505
     end
     local hosts = {}
     for _, record in ipairs(mx.found) do
