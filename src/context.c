@@ -78,13 +78,13 @@ void nh_config_free(struct nh_config *c)
 }
 
 /* Ours, set before anything of the user's. The first five decide how long a good answer is waited
- * for and how long a silent server is remembered (rule 4). min-rtt and max-rtt are variables of the
- * process in libunbound: every resolver must have the same ones. */
+ * for and how long a silent server is remembered (rule 4); `make bench` shows what they do. min-rtt and
+ * max-rtt are variables of the process in libunbound: every resolver must have the same ones. */
 static const struct nh_step defaults[] = {
-    {NH_STEP_DEFAULT, "infra-cache-min-rtt:", "200", NULL},
-    {NH_STEP_DEFAULT, "infra-cache-max-rtt:", "12000", NULL},
-    {NH_STEP_DEFAULT, "infra-host-ttl:", "60", NULL},
-    {NH_STEP_DEFAULT, "outbound-msg-retry:", "5", NULL},
+    {NH_STEP_DEFAULT, "infra-cache-min-rtt:", "50", NULL},
+    {NH_STEP_DEFAULT, "infra-cache-max-rtt:", "120000", NULL},
+    {NH_STEP_DEFAULT, "infra-host-ttl:", "10", NULL},
+    {NH_STEP_DEFAULT, "outbound-msg-retry:", "10", NULL},
     {NH_STEP_DEFAULT, "max-sent-count:", "32", NULL},
     {NH_STEP_DEFAULT, "trust-anchor-signaling:", "no", NULL},
     /* else addresses change places every second: an answer is to be the same each time */
