@@ -41,7 +41,6 @@ build = {
                 "src/context.c",
                 "src/core.c",
                 "src/err.c",
-                "src/gather.c",
                 "src/gather_dest.c",
                 "src/gather_ips.c",
                 "src/gather_raw.c",
@@ -53,6 +52,7 @@ build = {
                 "src/lua_resolver.c",
                 "src/lua_result.c",
                 "src/name.c",
+                "src/op.c",
                 "src/plan.c",
                 "src/pool.c",
                 "src/query.c",
@@ -60,6 +60,7 @@ build = {
                 "src/resolver.c",
                 "src/sigpipe.c",
                 "src/tlsa.c",
+                "src/walk.c",
             },
             defines = { "_GNU_SOURCE" },
             incdirs = {

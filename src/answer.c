@@ -6,7 +6,7 @@
  * records lie and what can be kept of them at most, then one block is allocated and filled.
  * Names are compared as text: one byte sequence has one text, and a dot is always a separator.
  */
-#include "nexthop.h"
+#include "answer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -526,7 +526,7 @@ static bool limit_denial(const struct view *v, struct nh_answer *a)
 }
 
 /*
- * See nexthop.h. What a reader of the result may rely on: the names of chain are all different,
+ * See answer.h. What a reader of the result may rely on: the names of chain are all different,
  * but for a question about a CNAME that points to itself (loop is then set). Any other loop has
  * no records, and its chain ends before the name that would come again. A CNAME question that
  * only a DNAME answers has the synthesised name. qname is a valid name
@@ -556,36 +556,6 @@ enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t 
     return NH_OK;
 }
 
-/* See nexthop.h. */
-const char *nh_name_above(const char *name)
-{
-    for (; *name; name++) {
-        if (*name == '\\' && name[1])
-            name++;
-        else if (*name == '.' && name[1])
-            return name + 1;
-    }
-    return NULL;
-}
-
-/* See nexthop.h. */
-char *nh_name_renamed(const char *name, const char *above, const char *target)
-{
-    size_t prefix = strlen(name) - strlen(above), len = strlen(target);
-    char *made;
-
-    if (prefix + len >= NH_HOST_MAX)
-        return NULL;
-    made = malloc(prefix + len + 1);
-    if (!made)
-        return NULL;
-    memcpy(made, name, prefix);
-    memcpy(made + prefix, target, len + 1);
-    if (target[0] == '.')
-        made[prefix - 1] = '\0';
-    return made;
-}
-
 /* Frees what nh_answer_parse() allocated and zeroes *a; a zeroed one may be given. */
 void nh_answer_free(struct nh_answer *a)
 {
@@ -593,7 +563,7 @@ void nh_answer_free(struct nh_answer *a)
     memset(a, 0, sizeof(*a));
 }
 
-/* See nexthop.h: an RRSIG that covers DNSKEY beside a DNSKEY (RFC 4034 3.1.1). */
+/* See answer.h: an RRSIG that covers DNSKEY beside a DNSKEY (RFC 4034 3.1.1). */
 bool nh_answer_has_dnssec(const uint8_t *packet, size_t len)
 {
     struct view v;
@@ -608,4 +578,32 @@ bool nh_answer_has_dnssec(const uint8_t *packet, size_t len)
                       get16(packet + rr.data) == NH_TYPE_DNSKEY);
     }
     return key && sig;
+}
+
+const char *nh_type_name(uint16_t type)
+{
+    switch (type) {
+    case NH_TYPE_A:
+        return "A";
+    case NH_TYPE_CNAME:
+        return "CNAME";
+    case NH_TYPE_DNAME:
+        return "DNAME";
+    case NH_TYPE_MX:
+        return "MX";
+    case NH_TYPE_AAAA:
+        return "AAAA";
+    case NH_TYPE_TLSA:
+        return "TLSA";
+    case NH_TYPE_NS:
+        return "NS";
+    case NH_TYPE_SOA:
+        return "SOA";
+    case NH_TYPE_DS:
+        return "DS";
+    case NH_TYPE_DNSKEY:
+        return "DNSKEY";
+    default:
+        return "?";
+    }
 }

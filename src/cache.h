@@ -2,7 +2,7 @@
 #ifndef NEXTHOP_CACHE_H
 #define NEXTHOP_CACHE_H
 
-#include "nexthop.h"
+#include "answer.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -3,6 +3,8 @@
  */
 #include "context.h"
 
+#include "answer.h"
+
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>

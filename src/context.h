@@ -2,7 +2,10 @@
 #ifndef NEXTHOP_CONTEXT_H
 #define NEXTHOP_CONTEXT_H
 
-#include "nexthop.h"
+#include "err.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 #pragma GCC visibility push(hidden)
 

@@ -5,7 +5,7 @@
  * MX is asked for at once and the packet holds the chain of aliases. Only when that does not tell
  * the status of the first name, or has failed, is the chain asked for on its own.
  */
-#include "gather.h"
+#include "gather_dest.h"
 
 #include <stdio.h>
 #include <stdlib.h>

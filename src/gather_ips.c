@@ -5,7 +5,7 @@
  * A and AAAA side by side. Where they do not tell the whole story, more is asked: the first
  * alias on its own, the addresses at the end of the chain on their own, or the chain hop by hop.
  */
-#include "gather.h"
+#include "gather_ips.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * gather_raw.c - one DNS lookup, its answer as data: what `nexthop --check` asks to tell why an answer
  * is not secure. Nothing is decided here.
  */
-#include "gather.h"
+#include "gather_raw.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
  * The expanded host is tried first when it is authentic, then the host itself. A lookup that
  * fails ends it: what failed may be the record that would have required DANE.
  */
-#include "gather.h"
+#include "gather_tlsa.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  *   time is up (also while queued or sent) -> overdue -> ready, once all that has arrived is read
  *   early lookups are finished without done(), and lie there until they are adopted or stopped
  */
-#include "lookup.h"
+#include "resolver_private.h"
 
 #include "loop.h"
 

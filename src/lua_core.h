@@ -3,7 +3,8 @@
 #define NEXTHOP_LUA_CORE_H
 
 #include "compat.h"
-#include "gather.h"
+#include "gather_raw.h"
+#include "plan.h"
 
 #pragma GCC visibility push(hidden)
 

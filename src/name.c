@@ -15,10 +15,11 @@
  * a U-label beside it becomes "ab"). The ASCII part of such a label is looked at before, and the
  * result once more: Punycode keeps the ASCII characters of a label as they are.
  */
-#include "nexthop.h"
+#include "name.h"
 
 #include <arpa/inet.h>
 #include <idn2.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -230,7 +231,7 @@ static const char *parse_idna(const char *text, size_t len, char out[NH_HOST_MAX
     return reason ? reason : parse_ascii(name.text, name.len, out);
 }
 
-/* See nexthop.h. text need not end in a NUL, and a NUL in it is refused. */
+/* See name.h. text need not end in a NUL, and a NUL in it is refused. */
 const char *nh_name_parse(const char *text, size_t len, char out[NH_HOST_MAX])
 {
     for (size_t i = 0; i < len; i++) {
@@ -240,7 +241,7 @@ const char *nh_name_parse(const char *text, size_t len, char out[NH_HOST_MAX])
     return parse_ascii(text, len, out);
 }
 
-/* See nexthop.h. An escape, which stands for a byte that no host name has, is refused for its
+/* See name.h. An escape, which stands for a byte that no host name has, is refused for its
  * backslash. */
 const char *nh_name_from_dns(const char *text, char out[NH_HOST_MAX])
 {
@@ -264,7 +265,7 @@ static bool parse_family(int family, const char *text, size_t len, struct nh_ip 
     return true;
 }
 
-/* See nexthop.h. ip is written for NH_LITERAL only. */
+/* See name.h. ip is written for NH_LITERAL only. */
 enum nh_literal nh_literal_parse(const char *text, size_t len, struct nh_ip *ip)
 {
     static const char tag[] = "ipv6:";
@@ -298,7 +299,7 @@ enum nh_literal nh_literal_parse(const char *text, size_t len, struct nh_ip *ip)
     return parse_family(AF_INET6, text, len, ip) ? NH_LITERAL : NH_BAD_LITERAL;
 }
 
-/* See nexthop.h. IPv4 is a dotted quad in decimal, IPv6 has no zone. */
+/* See name.h. IPv4 is a dotted quad in decimal, IPv6 has no zone. */
 bool nh_ip_parse(const char *text, struct nh_ip *ip)
 {
     size_t len = strlen(text);
@@ -311,4 +312,34 @@ void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT])
 {
     if (!inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->addr, out, NH_IP_TEXT))
         out[0] = '\0';
+}
+
+/* See name.h. */
+const char *nh_name_above(const char *name)
+{
+    for (; *name; name++) {
+        if (*name == '\\' && name[1])
+            name++;
+        else if (*name == '.' && name[1])
+            return name + 1;
+    }
+    return NULL;
+}
+
+/* See name.h. */
+char *nh_name_renamed(const char *name, const char *above, const char *target)
+{
+    size_t prefix = strlen(name) - strlen(above), len = strlen(target);
+    char *made;
+
+    if (prefix + len >= NH_HOST_MAX)
+        return NULL;
+    made = malloc(prefix + len + 1);
+    if (!made)
+        return NULL;
+    memcpy(made, name, prefix);
+    memcpy(made + prefix, target, len + 1);
+    if (target[0] == '.')
+        made[prefix - 1] = '\0';
+    return made;
 }

@@ -2,7 +2,7 @@
  * plan.c - plan: domain -> mail hosts -> addresses and TLSA of each, side by side, and what TLS
  * each host is owed. RFC 7672, RFC 7671, RFC 7505; where mox departs from them, this follows them.
  */
-#include "gather.h"
+#include "plan.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  * from nh_resolver_run(), after libunbound has returned. Rules about libunbound ("rule N") are
  * explained in CONTRIBUTING.md, "What libunbound does to its users".
  */
-#include "lookup.h"
+#include "resolver_private.h"
 
 #include "context.h"
 #include "loop.h"

@@ -15,7 +15,7 @@
  * becomes the main one when it has an answer that the main one had not. Opening one takes some
  * milliseconds: in the long run one in REFILL seconds is opened.
  */
-#include "lookup.h"
+#include "resolver_private.h"
 
 #include "context.h"
 #include "loop.h"

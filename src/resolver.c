@@ -1,7 +1,7 @@
 /*
  * resolver.c - one libunbound context on one libuv loop: its life, and what makes it run.
  */
-#include "lookup.h"
+#include "resolver_private.h"
 
 #include "context.h"
 #include "loop.h"

@@ -4,7 +4,7 @@
  * "Usable" is what OpenSSL's SSL_dane_tlsa_add() takes, less the PKIX usages 0 and 1, which it
  * takes too but which SMTP must not use. A record that is kept is never refused later.
  */
-#include "nexthop.h"
+#include "tlsa.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -83,7 +83,7 @@ static void judge_digest(struct nh_tlsa *t, const char *field, unsigned want)
         unusable(t, "%s has %u bytes, not %u", field, t->len, want);
 }
 
-/* See nexthop.h. Never fails; t->data points into rdata. */
+/* See tlsa.h. Never fails; t->data points into rdata. */
 void nh_tlsa_judge(struct nh_tlsa *t, const uint8_t *rdata, size_t len)
 {
     *t = (struct nh_tlsa){.data = rdata};
@@ -114,4 +114,30 @@ void nh_tlsa_judge(struct nh_tlsa *t, const uint8_t *rdata, size_t len)
         judge_digest(t, "SHA2-512(2)", 64);
     else
         judge_full(t);
+}
+
+/* RFC 7672 3.2.2, as mox GatherTLSANames has it. */
+size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4])
+{
+    bool same_base = strcmp(in->orig_base, in->expanded_base) == 0;
+    size_t n = 0;
+
+    if (!in->have_mx) {
+        if (in->base_authentic && !same_base)
+            out[n++] = in->expanded_base;
+        out[n++] = in->orig_base;
+        return n;
+    }
+    if (!in->next_hop_authentic) {
+        out[n++] = in->orig_next_hop;
+        return n;
+    }
+    if (in->base_authentic)
+        out[n++] = in->expanded_base;
+    if (!same_base)
+        out[n++] = in->orig_base;
+    out[n++] = in->orig_next_hop;
+    if (strcmp(in->orig_next_hop, in->expanded_next_hop) != 0)
+        out[n++] = in->expanded_next_hop;
+    return n;
 }

@@ -4,7 +4,7 @@
  * Whatever is made of it must be sound: names canonical, rdata in a block of its own, no record
  * twice, and the same again when the packet is read a second time.
  */
-#include "nexthop.h"
+#include "answer.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * name. A name that is taken must be a host name, parse to itself, and be no literal; an address must
  * come back from its text.
  */
-#include "nexthop.h"
+#include "name.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * What is judged usable must be taken by SSL_dane_tlsa_add(), and OpenSSL's error queue must be
  * left as it was.
  */
-#include "nexthop.h"
+#include "tlsa.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>

@@ -2,7 +2,7 @@
  * answer_test.c - packets, good and bad.
  * Linked with --wrap=malloc, to see how much is allocated and what happens when it fails.
  */
-#include "nexthop.h"
+#include "answer.h"
 
 #include "packet.h"
 #include "tap.h"

@@ -1,5 +1,5 @@
 /* name_test.c - host names, A- and U-labels, address literals. */
-#include "nexthop.h"
+#include "name.h"
 
 #include "tap.h"
 

@@ -2,7 +2,7 @@
  * tlsa_test.c - which TLSA records are usable. Certificates and keys are made here; every record
  * that is judged usable is also given to OpenSSL's own SSL_dane_tlsa_add(), which must take it.
  */
-#include "nexthop.h"
+#include "tlsa.h"
 
 #include "tap.h"
 

@@ -1,135 +1,16 @@
 /*
- * gather.c - what the state machines share: errors, the trace, and the walk along a chain of
- * aliases.
+ * walk.c - a chain of aliases, followed hop by hop with CNAME questions, where one answer cannot tell the
+ * status of each alias.
+ *
+ *   CNAME of the name -> no alias: the end
+ *                     -> an alias: its status is that of the answer; next name
+ *                     -> an alias below a DNAME: its status is that of the DNAME, which is asked for
+ *                     -> bogus: it may be below a DNAME; that of each name above is asked for
  */
-#include "gather.h"
+#include "walk.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- errors --------------------------------------------------------------------- */
-
-const char *nh_type_name(uint16_t type)
-{
-    switch (type) {
-    case NH_TYPE_A:
-        return "A";
-    case NH_TYPE_CNAME:
-        return "CNAME";
-    case NH_TYPE_DNAME:
-        return "DNAME";
-    case NH_TYPE_MX:
-        return "MX";
-    case NH_TYPE_AAAA:
-        return "AAAA";
-    case NH_TYPE_TLSA:
-        return "TLSA";
-    case NH_TYPE_NS:
-        return "NS";
-    case NH_TYPE_SOA:
-        return "SOA";
-    case NH_TYPE_DS:
-        return "DS";
-    case NH_TYPE_DNSKEY:
-        return "DNSKEY";
-    default:
-        return "?";
-    }
-}
-
-void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l)
-{
-    const char *type = nh_type_name(l->type);
-
-    switch (l->code) {
-    case NH_BOGUS:
-        nh_fail(err, NH_BOGUS, "%s: %s of %s failed DNSSEC validation: %s", subject, type, l->name,
-                l->why ? l->why : "no reason given");
-        break;
-    case NH_TIMEOUT:
-        nh_fail(err, NH_TIMEOUT, "%s: %s of %s: no answer in time", subject, type, l->name);
-        break;
-    case NH_NO_MEMORY:
-        nh_fail(err, NH_NO_MEMORY, "%s: %s of %s: out of memory", subject, type, l->name);
-        break;
-    default:
-        /* To libunbound it is one whether servers say so, refuse, or none is there. */
-        nh_fail(err, NH_SERVFAIL, "%s: %s of %s: the lookup failed (%s)", subject, type, l->name,
-                l->why && *l->why ? l->why : "SERVFAIL, or no server answers");
-        break;
-    }
-}
-
-/* ---- trace and TTL ----------------------------------------------------------------- */
-
-void nh_trace_free(struct nh_trace *trace)
-{
-    size_t i;
-
-    for (i = 0; i < trace->n; i++)
-        free(trace->entries[i].name);
-    free(trace->entries);
-    memset(trace, 0, sizeof *trace);
-}
-
-/* A trace that can't grow ends there: it explains, nothing rests on it. */
-static void trace(struct nh_trace *t, const struct nh_lookup *l, const char *section)
-{
-    struct nh_trace_entry *e;
-
-    if (t->n == t->size) {
-        size_t size = t->size ? t->size * 2 : 8;
-
-        e = realloc(t->entries, size * sizeof *e);
-        if (!e)
-            return;
-        t->entries = e;
-        t->size = size;
-    }
-    e = &t->entries[t->n];
-    e->name = strdup(l->name);
-    if (!e->name)
-        return;
-    e->section = section;
-    e->type = l->type;
-    e->code = l->code;
-    e->rcode = l->code == NH_OK ? l->answer.rcode : l->rcode;
-    e->secure = l->code == NH_OK && l->secure;
-    t->n++;
-}
-
-void nh_note(struct nh_op *op, const struct nh_lookup *l, const char *section)
-{
-    if (l->code == NH_OK && (!op->has_ttl || l->answer.ttl < op->ttl)) {
-        op->has_ttl = true;
-        op->ttl = l->answer.ttl;
-    }
-    if (op->trace)
-        trace(op->trace, l, section);
-}
-
-/* After a lookup has timed out the way to it is asked for too, to tell what is known; that is in
- * the cache or close, and must not double the time. Seconds, 0 for the usual deadline. */
-double nh_grace(const struct nh_op *op, enum nh_code code)
-{
-    double seconds = nh_resolver_lookup_timeout(op->resolver) / 5;
-
-    if (code != NH_TIMEOUT)
-        return 0;
-    return seconds < 2 ? seconds : 2;
-}
-
-/* A name below a DNAME has no CNAME of its own, and libunbound takes the synthesised one, asked for
- * by that type, for bogus: the DNAME is what is signed. */
-void nh_alias_start(struct nh_op *op, struct nh_lookup *l, const struct nh_answer *a,
-                    void (*done)(void *arg, struct nh_lookup *), void *arg)
-{
-    nh_lookup_start(op->resolver, l, a->dname ? a->dname : a->chain[0],
-                    a->dname ? NH_TYPE_DNAME : NH_TYPE_CNAME, 0, done, arg);
-}
-
-/* ---- the walk ------------------------------------------------------------------------ */
 
 const char *nh_walk_end(const struct nh_walk *w)
 {
@@ -327,32 +208,4 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
 const struct nh_lookup *nh_walk_culprit(const struct nh_walk *w, const struct nh_lookup *l)
 {
     return l->code == NH_SERVFAIL && w->code == NH_BOGUS ? w->failed : l;
-}
-
-/* ---- gather_tlsa_names ------------------------------------------------------------------ */
-
-/* RFC 7672 3.2.2, as mox GatherTLSANames has it. */
-size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4])
-{
-    bool same_base = strcmp(in->orig_base, in->expanded_base) == 0;
-    size_t n = 0;
-
-    if (!in->have_mx) {
-        if (in->base_authentic && !same_base)
-            out[n++] = in->expanded_base;
-        out[n++] = in->orig_base;
-        return n;
-    }
-    if (!in->next_hop_authentic) {
-        out[n++] = in->orig_next_hop;
-        return n;
-    }
-    if (in->base_authentic)
-        out[n++] = in->expanded_base;
-    if (!same_base)
-        out[n++] = in->orig_base;
-    out[n++] = in->orig_next_hop;
-    if (strcmp(in->orig_next_hop, in->expanded_next_hop) != 0)
-        out[n++] = in->expanded_next_hop;
-    return n;
 }

@@ -1,0 +1,35 @@
+/* gather_dest.h - gather_destinations: the mail hosts of a domain. */
+#ifndef NEXTHOP_GATHER_DEST_H
+#define NEXTHOP_GATHER_DEST_H
+
+#include "op.h"
+#include "walk.h"
+
+#pragma GCC visibility push(hidden)
+
+struct nh_host {
+    char *name;
+    int pref; /* -1: no MX */
+};
+
+struct nh_dest {
+    struct nh_op op;
+    char domain[NH_HOST_MAX]; /* a host name or the text of an address */
+    bool literal;
+    bool have_mx, orig_authentic, expanded_authentic, nxdomain;
+    bool has_expanded; /* false for a literal */
+    char expanded[NH_HOST_MAX];
+    struct nh_host *hosts;
+    size_t n_hosts;
+    /* private */
+    struct nh_lookup mx, cname;
+    struct nh_walk walk;
+};
+
+/* domain (and literal) are set by the caller. */
+void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *), void *arg);
+void nh_dest_stop(struct nh_dest *d);
+
+#pragma GCC visibility pop
+
+#endif

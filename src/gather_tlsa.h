@@ -1,0 +1,45 @@
+/* gather_tlsa.h - gather_tlsa: the TLSA records of a host. */
+#ifndef NEXTHOP_GATHER_TLSA_H
+#define NEXTHOP_GATHER_TLSA_H
+
+#include "op.h"
+#include "tlsa.h"
+#include "walk.h"
+
+#pragma GCC visibility push(hidden)
+
+struct nh_tlsas {
+    struct nh_op op;
+    char host[NH_HOST_MAX], expanded_host[NH_HOST_MAX]; /* expanded_host may be "" */
+    bool literal, expanded_authentic;
+    uint16_t port;
+    char protocol[16];
+    bool dane_required;
+    char base[NH_HOST_MAX];             /* the TLSA base domain */
+    struct nh_tlsa *records, *unusable; /* one block; either has room for all */
+    size_t n_records, n_unusable;
+    /* private */
+    struct nh_lookup lookup;
+    struct nh_walk walk;
+    char name[NH_HOST_MAX + 32]; /* _port._protocol.base */
+    bool last;                   /* no other base domain to try */
+    struct nh_lookup early;      /* asked for before it was known to be needed */
+    char early_name[NH_HOST_MAX + 32];
+    struct nh_lookup *asked; /* one of the two: what on_tlsa() waits for */
+};
+
+void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void *), void *arg);
+void nh_tlsas_stop(struct nh_tlsas *t);
+
+/* Asks for the TLSA of base, a candidate base domain, before it is known whether they are needed
+ * (port and protocol are set). nh_tlsas_start() takes the answer when it comes to ask for that name.
+ * Without it, nothing of the answer counts, and no failure. Only the first call asks. */
+void nh_tlsas_ask_early(struct nh_tlsas *t, struct nh_resolver *r, const char *base);
+
+/* In place of nh_tlsas_start(), when the deadline has come: takes what was asked for early if it is
+ * there and all that is needed, else fails with NH_TIMEOUT. Never calls done(). */
+void nh_tlsas_expire(struct nh_tlsas *t, struct nh_resolver *r);
+
+#pragma GCC visibility pop
+
+#endif

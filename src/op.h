@@ -1,0 +1,53 @@
+/* op.h - what the calls have in common: result, trace, TTL.
+ *
+ * A call is a state machine on a resolver: start it and run the resolver; done(arg) is called when its
+ * fields are there. It owns its memory until it is stopped. When one that is under way is stopped,
+ * done() is not called. */
+#ifndef NEXTHOP_OP_H
+#define NEXTHOP_OP_H
+
+#include "lookup.h"
+#include "resolver.h"
+
+#pragma GCC visibility push(hidden)
+
+/* ---- trace: what was asked and what came back ---- */
+
+struct nh_trace_entry {
+    char *name;
+    const char *section; /* the RFC section the question stands under */
+    uint16_t type;
+    enum nh_code code; /* NH_OK: rcode and secure hold */
+    uint8_t rcode;
+    bool secure;
+};
+
+struct nh_trace {
+    struct nh_trace_entry *entries;
+    size_t n, size;
+};
+
+void nh_trace_free(struct nh_trace *trace);
+
+struct nh_op {
+    struct nh_resolver *resolver;
+    void (*done)(void *arg);
+    void *arg;
+    struct nh_trace *trace; /* NULL: not wanted */
+    struct nh_err err;      /* code NH_OK: the result is whole */
+    bool has_ttl;           /* false: rests on no answer */
+    uint32_t ttl;           /* seconds */
+};
+
+/* The error of a lookup that did not succeed, told for subject (the caller's domain or host). */
+void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l);
+/* Counts an answer in: trace and ttl. */
+void nh_note(struct nh_op *op, const struct nh_lookup *l, const char *section);
+double nh_grace(const struct nh_op *op, enum nh_code code);
+/* Looks up the first alias of an answer on its own, for its status. */
+void nh_alias_start(struct nh_op *op, struct nh_lookup *l, const struct nh_answer *a,
+                    void (*done)(void *arg, struct nh_lookup *), void *arg);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,69 @@
+/* plan.h - plan: the whole way from a domain to what TLS its hosts are owed. */
+#ifndef NEXTHOP_PLAN_H
+#define NEXTHOP_PLAN_H
+
+#include "gather_dest.h"
+#include "gather_ips.h"
+#include "gather_tlsa.h"
+#include "pool.h"
+
+#pragma GCC visibility push(hidden)
+
+enum nh_tls { NH_TLS_SKIP, NH_TLS_MAY, NH_TLS_ENCRYPT, NH_TLS_DANE };
+
+struct nh_plan_host {
+    struct nh_plan *plan;
+    int pref;
+    bool done, asked_tlsa;
+    enum nh_tls tls;
+    const struct nh_err *err; /* NULL: none; else that of ips.op or tlsa.op */
+    struct nh_ips ips;
+    struct nh_tlsas tlsa;
+    struct nh_tlsa *weaker; /* dropped by digest agility; the tail of tlsa.records */
+    size_t n_weaker;
+    struct nh_trace trace;
+    const char *names[4]; /* reference identifiers */
+    size_t n_names;
+    bool has_ttl;
+    uint32_t ttl;
+};
+
+struct nh_plan {
+    struct nh_op op;
+    char domain[NH_HOST_MAX];
+    bool literal, bracketed; /* bracketed: that host itself, no MX */
+    enum nh_network network;
+    uint16_t port;
+    size_t max_hosts;
+    bool dane_behind_insecure_mx, require_dane;
+    uint8_t digests[8]; /* strongest first */
+    size_t n_digests;
+    /* per host: earlier attempts; the caller's, until done */
+    const struct nh_dialed *dialed;
+    size_t n_dialed;
+    struct nh_pool *pool; /* of struct nh_plan_host; the caller's, outlives the plan */
+
+    struct nh_dest dest;
+    struct nh_plan_host **hosts;
+    size_t n_hosts, truncated, open;
+    bool mx_authentic;
+    bool expired;          /* the deadline came before all of it was known */
+    struct nh_trace trace; /* of the destinations */
+};
+
+struct nh_dialed {
+    char host[NH_HOST_MAX];
+    struct nh_ip *ips;
+    size_t n;
+};
+
+void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *), void *arg);
+void nh_plan_stop(struct nh_plan *p);
+
+/* The deadline has come: hosts that are not done become `skip`; without destinations the plan
+ * fails. */
+void nh_plan_expire(struct nh_plan *p);
+
+#pragma GCC visibility pop
+
+#endif

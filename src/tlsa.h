@@ -1,0 +1,33 @@
+/* tlsa.h - which TLSA records count, and for which names. */
+#ifndef NEXTHOP_TLSA_H
+#define NEXTHOP_TLSA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+struct nh_tlsa {
+    uint8_t usage, selector, match_type;
+    uint16_t len;
+    const uint8_t *data;
+    char reason
+        [120]; /* "" when usable, else why not: "usage 1 (PKIX-EE) is not for SMTP (RFC 7672 3.1.3)" */
+};
+
+/* Fills *t from rdata (points into it) and judges it: usable when t->reason is "". Errors of
+ * OpenSSL are taken from its queue, which is left as it was found. rdata of under 3 bytes is an unusable record. */
+void nh_tlsa_judge(struct nh_tlsa *t, const uint8_t *rdata, size_t len);
+
+struct nh_names_in {
+    bool have_mx, next_hop_authentic, base_authentic;
+    const char *orig_next_hop, *expanded_next_hop, *orig_base, *expanded_base;
+};
+
+/* mox GatherTLSANames. Fills out with at most 4 of the names, returns how many. */
+size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4]);
+
+#pragma GCC visibility pop
+
+#endif
