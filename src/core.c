@@ -46,31 +46,6 @@ static int core_name(lua_State *L)
     return 2;
 }
 
-/* literal(text): the canonical address and its family (4 or 6); nil for what is none, false for
- * what looks like one and is not. */
-static int core_literal(lua_State *L)
-{
-    char out[NH_IP_TEXT];
-    struct nh_ip ip;
-    const char *s;
-    size_t len;
-
-    s = luaL_checklstring(L, 1, &len);
-    switch (nh_literal_parse(s, len, &ip)) {
-    case NH_LITERAL:
-        nh_ip_text(&ip, out);
-        lua_pushstring(L, out);
-        lua_pushinteger(L, ip.family);
-        return 2;
-    case NH_BAD_LITERAL:
-        lua_pushboolean(L, 0);
-        return 1;
-    default:
-        lua_pushnil(L);
-        return 1;
-    }
-}
-
 /* address(text): the bytes of an IP address, 4 or 16; nil for what is none. */
 static int core_address(lua_State *L)
 {
@@ -136,7 +111,6 @@ int luaopen_nexthop_core(lua_State *L)
         {"gather_tlsa_names", nh_lua_tlsa_names},
         {"versions", core_versions},
         {"name", core_name},
-        {"literal", core_literal},
         {"address", core_address},
         {"getpid", core_getpid},
         {"glob", core_glob},

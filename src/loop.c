@@ -442,11 +442,6 @@ double nh_loop_timeout(struct nh_loop *loop)
     return ms < 0 ? -1 : ms / 1000.0;
 }
 
-void nh_loop_update(struct nh_loop *loop)
-{
-    uv_update_time(&loop->uv);
-}
-
 void nh_loop_collect(struct nh_loop *loop, bool block)
 {
     loop->stale = false;

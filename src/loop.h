@@ -28,9 +28,6 @@ double nh_loop_timeout(struct nh_loop *loop);
 /* Monotonic seconds. */
 double nh_now(void);
 
-/* Moves the loop's idea of now; before timers are set by libunbound. */
-void nh_loop_update(struct nh_loop *loop);
-
 /* Collects what is ready (events of libunbound, timers of ours); block: waits for at least one.
  * Registers new descriptors with the kernel, which libuv does nowhere else. */
 void nh_loop_collect(struct nh_loop *loop, bool block);

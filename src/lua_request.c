@@ -84,10 +84,8 @@ void nh_stop_request(struct nh_request *request)
             nh_resolver_abandon(self->resolver);
             nh_stop_op(request);
         } else {
-            nh_resolver_enter(self->resolver);
             nh_timer_stop(request->timer);
             nh_stop_op(request);
-            nh_resolver_leave(self->resolver);
         }
     }
     for (k = 0; k < request->n_dialed; k++)
@@ -174,10 +172,8 @@ static void expire_all(struct nh_lua_resolver *self)
 
 void nh_run(struct nh_lua_resolver *self, double until, double wait)
 {
-    nh_resolver_enter(self->resolver);
     nh_resolver_run(self->resolver, until, self->expired ? 0 : wait);
     expire_all(self);
-    nh_resolver_leave(self->resolver);
 }
 
 static void start_op(struct nh_request *request, struct nh_resolver *r)
@@ -213,7 +209,6 @@ static void start(struct nh_lua_resolver *self, struct nh_request *request)
         nh_finished(request);
         return;
     }
-    nh_resolver_enter(self->resolver);
     start_op(request, self->resolver);
     nh_resolver_drain(self->resolver);
     if (request->state == NH_REQUEST_OPEN && request->deadline >= 0) {
@@ -224,7 +219,6 @@ static void start(struct nh_lua_resolver *self, struct nh_request *request)
             nh_finished(request);
         }
     }
-    nh_resolver_leave(self->resolver);
 }
 
 /* ---- delivery ---------------------------------------------------------------------------------- */

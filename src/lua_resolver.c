@@ -181,9 +181,7 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
 
     while ((request = TAILQ_FIRST(&self->open)) != NULL) {
         if (callbacks && !request->blocking) {
-            nh_resolver_enter(self->resolver);
             nh_stop_op(request);
-            nh_resolver_leave(self->resolver);
             nh_fail(&request->err, NH_CLOSED, "%s: the resolver was closed before the answer came",
                     subject(request));
             if (request->kind == NH_TLSA)

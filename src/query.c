@@ -29,8 +29,10 @@ struct nh_context *nh_context_new(struct nh_resolver *r, uint32_t without, struc
         nh_fail(err, NH_NO_MEMORY, "libunbound: no memory for a context");
         return NULL;
     }
+    nh_sigpipe_enter(&r->sigpipe);
     nh_sigpipe_hold(&r->sigpipe);
     c->ub = nh_context_open(nh_loop_base(r->loop), r->config, without, err);
+    nh_sigpipe_leave(&r->sigpipe);
     if (!c->ub) {
         free(c);
         return NULL;
@@ -47,9 +49,11 @@ void nh_context_free(struct nh_resolver *r, struct nh_context *c)
 
     if (!c)
         return;
+    nh_sigpipe_enter(&r->sigpipe);
     nh_sigpipe_hold(&r->sigpipe);
     nh_context_close(c->ub);
     r->sigpipe.written = true; /* TLS says goodbye on connections that are closed */
+    nh_sigpipe_leave(&r->sigpipe);
     for (q = TAILQ_FIRST(&r->released); q; q = next) {
         next = TAILQ_NEXT(q, link);
         if (q->context == c)
@@ -198,12 +202,15 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *c)
     }
     attach(q, l);
     l->sending = true;
+    nh_sigpipe_enter(&r->sigpipe);
     nh_sigpipe_hold(&r->sigpipe);
     rc = ub_resolve_event(c->ub, l->name, l->type, CLASS_IN, q, on_answer, &id);
     l->sending = false;
+    if (q->lookup == l)
+        r->sigpipe.written = true;
+    nh_sigpipe_leave(&r->sigpipe);
     if (q->lookup != l)
         return; /* answered: q is free */
-    r->sigpipe.written = true;
     if (rc != 0) {
         detach(q);
         end_query(q);

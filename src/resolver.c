@@ -14,16 +14,6 @@
 #define BATCH 16 /* events; some 2 ms, by which a query may be late */
 #define LATE 1.0 /* seconds by which the host may call us late */
 
-void nh_resolver_enter(struct nh_resolver *r)
-{
-    nh_sigpipe_enter(&r->sigpipe);
-}
-
-void nh_resolver_leave(struct nh_resolver *r)
-{
-    nh_sigpipe_leave(&r->sigpipe);
-}
-
 static bool seed(struct nh_resolver *r)
 {
     if (getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
@@ -90,9 +80,7 @@ struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_er
         nh_resolver_free(r);
         return NULL;
     }
-    nh_resolver_enter(r);
     r->main = nh_context_new(r, 0, err);
-    nh_resolver_leave(r);
     if (!r->main) {
         if (err->code == NH_NO_MEMORY)
             no_memory(err);
@@ -147,10 +135,10 @@ void nh_resolver_free(struct nh_resolver *r)
         return;
     if (r->abandoned)
         return;
-    nh_resolver_enter(r);
+    nh_sigpipe_enter(&r->sigpipe);
     free_contexts(r);
     nh_loop_free(r->loop);
-    nh_resolver_leave(r);
+    nh_sigpipe_leave(&r->sigpipe);
     nh_cache_free(r->cache);
     nh_queries_free(&r->young);
     nh_queries_free(&r->aged);
@@ -239,6 +227,7 @@ void nh_resolver_drain(struct nh_resolver *r)
 {
     struct nh_lookup *l;
 
+    nh_sigpipe_enter(&r->sigpipe);
     nh_lookup_send_queued(r); /* a lookup that was stopped has left its place */
     for (;;) {
         if ((l = TAILQ_FIRST(&r->ready)) != NULL)
@@ -251,6 +240,7 @@ void nh_resolver_drain(struct nh_resolver *r)
     if (nh_loop_stale(r->loop) && !nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
     set_tick(r);
+    nh_sigpipe_leave(&r->sigpipe);
 }
 
 static void on_alarm(void *arg)
@@ -274,6 +264,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     struct nh_lookup *l;
     unsigned left = 0; /* of a batch; none, so that what an earlier run has left comes first */
 
+    nh_sigpipe_enter(&r->sigpipe);
     notice_lateness(r);
     nh_lookup_send_queued(r);
     if (seconds > 0 && !nh_loop_ready(r->loop) && TAILQ_EMPTY(&r->ready))
@@ -309,6 +300,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
         nh_loop_collect(r->loop, false);
     set_tick(r);
     set_due(r);
+    nh_sigpipe_leave(&r->sigpipe);
 }
 
 double nh_resolver_timeout(struct nh_resolver *r)

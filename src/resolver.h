@@ -23,11 +23,6 @@ bool nh_resolver_mine(const struct nh_resolver *r);
  * descriptors with the parent. Lookups may be stopped, which frees their memory. */
 void nh_resolver_abandon(struct nh_resolver *r);
 
-/* Everything below and nh_lookup_start() / nh_lookup_stop() calls libunbound: bracket it, so that
- * SIGPIPE stays away from the host (rule 7). The pairs nest; no Lua in between. */
-void nh_resolver_enter(struct nh_resolver *r);
-void nh_resolver_leave(struct nh_resolver *r);
-
 /* Works off what is ready, until `until` (nh_now() time; 0: all of it), and at least one thing.
  * wait > 0 (seconds): when nothing is ready, waits for it as long as that. */
 void nh_resolver_run(struct nh_resolver *r, double until, double wait);
