@@ -3,6 +3,7 @@
  *
  *   lua_*.c  ->  plan.c, gather.c  ->  resolver.c, lookup.c  ->  loop.c, cache.c, sigpipe.c
  *                        |-> answer.c, tlsa.c, name.c
+ *   core.c   ->  descriptors.c
  *
  * Nothing here knows Lua. Functions that cross files carry nh_. Times are
  * seconds as double on the monotonic clock, TTLs are whole seconds. Names are

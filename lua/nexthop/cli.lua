@@ -178,12 +178,9 @@ local function run(args, resolver)
   return count:status()
 end
 
---- A standard descriptor that is closed must not become the event loop's own: these take its place.
-M.standard = {}
-
 --- Runs the program. argv: its arguments, from 1.
 function M.main(argv)
-  for i = 1, 3 do M.standard[i] = io.open "/dev/null" end
+  core.fill_descriptors() -- one that is closed must not become the event loop's own
   for _, name in ipairs { "argparse", "luv" } do
     if not pcall(require, name) then
       complain(("nexthop: the Lua module '%s' is not installed (Debian: lua-%s)\n"):format(name, name))

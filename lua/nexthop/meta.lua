@@ -413,6 +413,13 @@ local opensmtpd = {}
 ---@return boolean ok
 function opensmtpd.guarded(filter, what, session, handler, ...) end
 
+--- Takes standard input and output for smtpd. Descriptors that no child process inherits stand for them from
+--- then on, 0 is /dev/null and 1 is standard error, which smtpd logs. A filter's run() does so; a program that
+--- prints or starts other programs before it calls this first. A second call gives the same descriptors.
+---@return integer input
+---@return integer output
+function opensmtpd.reserve() end
+
 ---@class nexthop.opensmtpd.Log
 local log = {}
 
@@ -424,8 +431,8 @@ function log:line(fields) end
 ---@field deadline? number seconds after which a request without an answer proceeds (none)
 ---@field on_deadline? fun(filter: nexthop.opensmtpd.Filter, request: nexthop.opensmtpd.Request) called then; may answer otherwise
 ---@field log? nexthop.opensmtpd.Log (to stderr)
----@field input? integer descriptor (0)
----@field output? integer descriptor (1)
+---@field input? integer descriptor (that of opensmtpd.reserve)
+---@field output? integer descriptor (that of opensmtpd.reserve)
 ---@field max_line? integer bytes of the longest line that is looked at (131072); requests in longer ones proceed
 
 ---@class nexthop.opensmtpd.Session
@@ -457,8 +464,11 @@ local filter = {}
 ---@return nexthop.opensmtpd.Filter self
 function filter:on(name, handler) end
 
---- Serves until the end of input, and until everything that was open then has its answer. Meanwhile
---- print, io.write and io.stdout write to standard error: smtpd ends over anything else on its own.
+--- Serves until the end of input, and until everything that was open then has its answer; or until smtpd has
+--- gone. What is printed meanwhile, and what programs print that a handler starts, goes to standard error: see
+--- opensmtpd.reserve. os.exit raises meanwhile, because smtpd ends when a filter does.
+---@return boolean? ok
+---@return string? reason why input or output failed
 function filter:run() end
 
 --- One answer each, and none at data-line: a second one is nil and a reason. What would end smtpd raises.

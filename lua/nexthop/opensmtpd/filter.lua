@@ -159,6 +159,7 @@ end
 --- Runs the filter until the end of input.
 -- @param settings of nexthop.opensmtpd.settings
 -- @param options `verbose`: log what proceeds, too; `input`, `output`: descriptors
+-- @return true; or nil and why input or output failed
 function M.run(settings, options)
   options = options or {}
   local self = { settings = settings, verbose = options.verbose }
@@ -180,8 +181,9 @@ function M.run(settings, options)
   for phase in pairs(roles) do
     self.filter:on(phase, function(request) on_request(self, request) end)
   end
-  self.filter:run()
+  local ok, reason = self.filter:run()
   self.pump:stop()
+  return ok, reason
 end
 
 return M
