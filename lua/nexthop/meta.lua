@@ -61,7 +61,7 @@ local nexthop = {}
 
 ---@class nexthop.Options
 ---@field forward? string|string[] forwarders: "127.0.0.1", "127.0.0.1@5353", "::1@53"; with `tls` "9.9.9.9@853#dns.quad9.net"
----@field resolv_conf? string|false nameservers from this file; default /etc/resolv.conf unless forward, stub or unbound_conf is given; false alone: resolve from the root
+---@field resolv_conf? string|false nameservers from this file (a line without an address is left out, see nexthop.warnings); default /etc/resolv.conf unless forward, stub or unbound_conf is given; false alone: resolve from the root
 ---@field stub? table<string, string|string[]> { ["zone."] = "127.0.0.1@5300" or a list }: authoritative servers of a zone
 ---@field trust_anchor_file? string|false DS/DNSKEY records, or BIND's clauses of keys; default: the first that exists of nexthop.config's anchor_places; false without trust_anchor: no anchor, nothing is ever secure
 ---@field trust_anchor? string|string[] DS/DNSKEY records as text
@@ -78,6 +78,11 @@ local nexthop = {}
 ---@return nexthop.Resolver? resolver
 ---@return nexthop.Error? err code `config`
 function nexthop.new(options) end
+
+--- What was left out of the configuration of a resolver: nameserver lines of a resolv.conf that hold no address.
+---@param resolver nexthop.Resolver
+---@return string[] messages of one line each
+function nexthop.warnings(resolver) end
 
 --- The resolver behind the functions of this module, one for the process: made at first use from
 --- /etc/resolv.conf and the system's trust anchor, and made again after a fork or a close.

@@ -92,9 +92,22 @@ function Program:print_versions()
   self.exit(M.OK, true) -- elsewhere luv's handles may be open, which does not survive the state's end
 end
 
+--- Says what was left out of the configuration of a resolver.
+function Program:warn(resolver)
+  for _, warning in ipairs(require("nexthop").warnings(resolver)) do
+    io.stderr:write(self.name, ": ", warning, "\n")
+  end
+end
+
 --- Prints that a configuration is right, and ends the program.
 -- @param path nil: the defaults
-function Program:print_checked(path)
+-- @param options of the resolver, which have been checked
+function Program:print_checked(path, options)
+  local resolver = require("nexthop").new(options)
+  if resolver then
+    self:warn(resolver)
+    resolver:close()
+  end
   self:say((path or "defaults") .. ": configuration OK\n")
   self.exit(M.OK)
 end

@@ -176,6 +176,8 @@ function M.run(settings, options)
   self.log = self.filter.log
   self.pump = pump.new(settings.resolver, function(reason, pause)
     self.log:line { error = "resolver", message = reason, retry = pause }
+  end, function(warning)
+    self.log:line { event = "warning", message = warning }
   end)
   self.pump:get()
   for phase in pairs(roles) do
