@@ -12,6 +12,9 @@ _nexthop()
         -j | --jobs)
             mapfile -t COMPREPLY < <(compgen -W '10 100 1000' -- "$word")
             return ;;
+        --retry)
+            mapfile -t COMPREPLY < <(compgen -W '0 1 2' -- "$word")
+            return ;;
         --port)
             mapfile -t COMPREPLY < <(compgen -W '25 465 587' -- "$word")
             return ;;
@@ -24,7 +27,7 @@ _nexthop()
     case $word in
         -*)
             mapfile -t COMPREPLY < <(compgen -W '--destinations --ips --tlsa --check --explain
-                --file --jobs --ordered --json --resolver --tls --recursive --stub --anchor
+                --file --jobs --retry --ordered --json --resolver --tls --recursive --stub --anchor
                 --unbound-conf --timeout --deadline --port --ipv4 --ipv6 --version --help' -- "$word") ;;
         *)
             mapfile -t COMPREPLY < <(compgen -A hostname -- "$word") ;;

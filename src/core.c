@@ -3,9 +3,12 @@
  */
 #include "lua_core.h"
 
+#include "descriptors.h"
+
 #include <glob.h>
 #include <idn2.h>
 #include <openssl/crypto.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unbound.h>
 #include <unistd.h>
@@ -102,6 +105,56 @@ static int core_more_descriptors(lua_State *L)
     return 0;
 }
 
+/* true; or nil and what the errno means. */
+static int push_outcome(lua_State *L, int error)
+{
+    if (!error) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(error));
+    return 2;
+}
+
+/* fill_descriptors(): see nh_descriptors_fill(). Programs call it before anything opens a descriptor:
+ * libuv ends the process when it closes one of 0 to 2. */
+static int core_fill_descriptors(lua_State *L)
+{
+    return push_outcome(L, nh_descriptors_fill());
+}
+
+/* take_descriptor(fd [, substitute]): the new descriptor, see nh_descriptor_take(). */
+static int core_take_descriptor(lua_State *L)
+{
+    int error, own;
+
+    error = nh_descriptor_take((int)luaL_checkinteger(L, 1), (int)luaL_optinteger(L, 2, -1), &own);
+    if (error)
+        return push_outcome(L, error);
+    lua_pushinteger(L, own);
+    return 1;
+}
+
+/* is_broken(fd): see nh_descriptor_is_broken(). */
+static int core_is_broken(lua_State *L)
+{
+    lua_pushboolean(L, nh_descriptor_is_broken((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* bind(path): the descriptor of a Unix stream socket that is bound there; or nil and why not. */
+static int core_bind(lua_State *L)
+{
+    int error, fd;
+
+    error = nh_descriptor_bind(luaL_checkstring(L, 1), &fd);
+    if (error)
+        return push_outcome(L, error);
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
 __attribute__((visibility("default"))) int luaopen_nexthop_core(lua_State *L);
 
 int luaopen_nexthop_core(lua_State *L)
@@ -115,6 +168,10 @@ int luaopen_nexthop_core(lua_State *L)
         {"getpid", core_getpid},
         {"glob", core_glob},
         {"more_descriptors", core_more_descriptors},
+        {"fill_descriptors", core_fill_descriptors},
+        {"take_descriptor", core_take_descriptor},
+        {"is_broken", core_is_broken},
+        {"bind", core_bind},
         {NULL, NULL},
     };
 

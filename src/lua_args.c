@@ -13,10 +13,13 @@
 
 static int wrong(lua_State *L, const char *key, const char *expected)
 {
-    return luaL_error(L, "bad option '%s' (%s expected, got %s)", key, expected,
-                      lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER
-                          ? lua_pushfstring(L, "'%s'", lua_tostring(L, -1))
-                          : luaL_typename(L, -1));
+    const char *got = luaL_typename(L, -1);
+
+    if (lua_type(L, -1) == LUA_TSTRING) /* in quotes: '5' is no number */
+        got = lua_pushfstring(L, "'%s'", lua_tostring(L, -1));
+    else if (lua_type(L, -1) == LUA_TNUMBER)
+        got = lua_tostring(L, -1);
+    return luaL_error(L, "bad option '%s' (%s expected, got %s)", key, expected, got);
 }
 
 static bool opt_boolean(lua_State *L, const char *key)
@@ -302,6 +305,15 @@ static void quote(const char *s, size_t len, char *out, size_t size)
     out[n] = '\0';
 }
 
+/* Why what has brackets or a colon is none, where it is no IP address either. */
+static const char *why_no_literal(const char *s)
+{
+    if (s[0] == '[')
+        return "what is in the brackets is no IP address";
+    return strstr(s, "://") ? "it is a URL: give the name of its host alone"
+                            : "it has a colon, and is no IPv6 address";
+}
+
 static void read_name(struct nh_request *request, const char *s, size_t len, char *out,
                       bool *literal)
 {
@@ -316,7 +328,7 @@ static void read_name(struct nh_request *request, const char *s, size_t len, cha
         return;
     }
     if (kind == NH_BAD_LITERAL) {
-        reason = "it is no IP address";
+        reason = why_no_literal(s);
     } else if (request->kind == NH_PLAN && len >= 2 && s[0] == '[' && s[len - 1] == ']') {
         request->plan.bracketed = true; /* that host itself */
         reason = nh_name_parse(s + 1, len - 2, out);

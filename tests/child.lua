@@ -19,6 +19,14 @@ function M.file(text)
   return path
 end
 
+--- What is in a file.
+function M.read(path)
+  local file = assert(io.open(path, "r"))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
 function M.remove_files()
   for _, path in ipairs(files) do os.remove(path) end
   files = {}

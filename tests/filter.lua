@@ -35,7 +35,10 @@ filter.unsigned = { name = "filter-unsigned.example", signed = false, text = [[
 mx      A 192.31.196.3
 ]] }
 
---- For setup: no rules, and the two zones. The lab may be shared with other specs that have them.
+-- A zone whose servers may be slow, see lab:listen.
+filter.slow = { name = "slow-null.example", text = "@ MX 0 ." }
+
+--- For setup: no rules, and these zones. The lab may be shared with other specs that have them.
 function filter.prepare()
     lab:clear()
     local mark = lab.folder .. "/has-filter-zones"
@@ -44,7 +47,7 @@ function filter.prepare()
         file:close()
         return
     end
-    lab:add_zones { filter.zone, filter.unsigned }
+    lab:add_zones { filter.zone, filter.unsigned, filter.slow }
     assert(io.open(mark, "w")):close()
 end
 

@@ -109,7 +109,7 @@ describe("No name", function()
         { "mx example", "a space" }, { " dane.example", "a space" }, { "dane.example\n", "a space" },
         { "dane.example\r\nX y", "a space" }, { "dane\0.example", "a NUL byte" },
         { "dane.example\0", "a NUL byte" }, { "\127.example", "control character" },
-        { "user@dane.example", "a mail address" }, { "dane.example:25", "it is no IP address" },
+        { "user@dane.example", "a mail address" }, { "dane.example:25", "it has a colon, and is no IPv6 address" },
         { "a/b.example", "not a letter, digit or hyphen" }, { "*.example", "not a letter" },
         { "a\\.b.example", "not a letter" }, { "\"dane.example\"", "not a letter" },
         { "\255\254.example", "not UTF-8" }, { "\195.example", "not UTF-8" },

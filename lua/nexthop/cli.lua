@@ -91,30 +91,34 @@ local function is_plan(args)
   return args.mode == "plan" or args.mode == "check" or args.mode == "explain"
 end
 
-local function renderer(args, tree, count, state)
+-- For gather_destinations a domain that does not exist is no error, and for the exit status it is one.
+local nxdomain = { permanent = true }
+
+-- Returns function(input, result, err), which gives the text and an outcome of nexthop.cli.tally.
+local function renderer(args, tree)
   local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
   local planned = is_plan(args)
   return function(input, result, err, facts)
     local name = canonical(input)
-    if planned then
-      count:add(result, err)
-    else
-      -- for gather_destinations a domain that does not exist is no error
-      count:count(err and not err.permanent, err or result.nxdomain)
-    end
-    local lines
+    local outcome = planned and tally.outcome_of_plan(result, err)
+      or tally.outcome_of_step(err or result.nxdomain and nxdomain or nil)
+    local lines, verdict
     if args.mode == "check" then
-      local good
-      lines, good = check.lines(tree, name, result, err, args.port or 25, facts)
-      state.bad = state.bad or not good
-      local outcome = result or err
-      outcome.trace = nil -- was wanted for these lines alone
+      local good, verdicts
+      lines, good, verdicts = check.lines(tree, name, result, err, args.port or 25, facts)
+      outcome.bad, verdict = not good, { ok = good, verdicts = verdicts }
+      local answer = result or err
+      answer.trace = nil -- was wanted for these lines alone
     end
-    if args.json then return json.line(key, { text = input, name = name }, result, err) end
-    if lines then return lines end
-    if args.mode == "explain" then return explain.story(tree, name, result, err) end
-    if err then return tree:error(err, name) end
-    return tree[args.mode](tree, result, name)
+    local text = lines
+    if args.json then
+      text = json.line(key, { text = input, name = name }, result, err, verdict)
+    elseif args.mode == "explain" then
+      text = explain.story(tree, name, result, err)
+    elseif not lines then
+      text = err and tree:error(err, name) or tree[args.mode](tree, result, name)
+    end
+    return text, outcome
   end
 end
 
@@ -140,7 +144,7 @@ local function run(args, resolver)
   }
   local count, state, bar = tally.new(), {}, progress.new()
   local shows = args.file and capable and uv.guess_handle(2) == "tty"
-  local render = renderer(args, tree, count, state)
+  local render = renderer(args, tree)
 
   local source, reason
   if args.file then
@@ -156,7 +160,7 @@ local function run(args, resolver)
 
   local status, why = runner.run {
     resolver = resolver, lookup = lookup(args, resolver), jobs = args.jobs or 100,
-    ordered = args.ordered or not args.file,
+    ordered = args.ordered or not args.file, retry = args.file and (args.retry or 1) or 0,
     output = stream.output,
     source = function(wake)
       state.wake = wake
@@ -165,6 +169,10 @@ local function run(args, resolver)
     render = function(...)
       bar:hide()
       return render(...)
+    end,
+    printed = function(outcome)
+      count:add(outcome)
+      state.bad = state.bad or outcome.bad
     end,
     tick = shows and function(self) bar:show(self) end or nil,
   }
@@ -181,12 +189,9 @@ local function run(args, resolver)
   return count:status()
 end
 
---- A standard descriptor that is closed must not become the event loop's own: these take its place.
-M.standard = {}
-
 --- Runs the program. argv: its arguments, from 1.
 function M.main(argv)
-  for i = 1, 3 do M.standard[i] = io.open "/dev/null" end
+  core.fill_descriptors() -- one that is closed must not become the event loop's own
   for _, name in ipairs { "argparse", "luv" } do
     if not pcall(require, name) then
       complain(("nexthop: the Lua module '%s' is not installed (Debian: lua-%s)\n"):format(name, name))
@@ -211,6 +216,9 @@ function M.main(argv)
   if not resolver then
     complain(("nexthop: %s\n"):format(options.complaint(err.message)))
     return tally.USAGE
+  end
+  for _, warning in ipairs(nexthop.warnings(resolver)) do
+    complain(("nexthop: %s\n"):format(options.complaint(warning)))
   end
   local status = run(args, resolver)
   resolver:close()

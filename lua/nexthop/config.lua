@@ -150,20 +150,27 @@ local function add_servers(config, options)
   if resolv_conf then
     local text, reason = read_file(resolv_conf)
     if not text then fail("resolv_conf: cannot read it: %s", reason) end
+    local bad
     for line in (text .. "\n"):gmatch "([^\n]*)\n" do
       local address = line:match "^%s*nameserver%s+(%S+)"
       if address then
         local host, scope = address:match "^([%x.:]*)(%%?[%w._-]*)"
-        if not core.address(host) then
-          fail("resolv_conf: %s: nameserver '%s' is no address", resolv_conf, address)
+        if core.address(host) then
+          address = host .. scope
+          step("forward", address, nil, ("resolv_conf '%s': nameserver '%s'"):format(resolv_conf, address))
+          forwarders[#forwarders + 1] = address
+          near = near or is_local(host)
+        else -- one bad line is no reason to do without the others
+          bad = address
+          config.warnings[#config.warnings + 1] = one_line(
+            ("resolv_conf: %s: nameserver '%s' is no address, and is left out"):format(resolv_conf, address))
         end
-        address = host .. scope
-        step("forward", address, nil, ("resolv_conf '%s': nameserver '%s'"):format(resolv_conf, address))
-        forwarders[#forwarders + 1] = address
-        near = near or is_local(host)
       end
     end
-    if #forwarders == 0 then
+    if #forwarders == 0 and bad then
+      fail("resolv_conf: %s: nameserver '%s' is no address, and there is no other "
+        .. "(resolv_conf = false resolves from the root)", resolv_conf, bad)
+    elseif #forwarders == 0 then
       fail("resolv_conf: %s names no nameserver (resolv_conf = false resolves from the root)",
         resolv_conf)
     end
@@ -288,7 +295,7 @@ local function add_tls(config, options)
 end
 
 local function build(options)
-  local config = { steps = {} }
+  local config = { steps = {}, warnings = {} }
   add_servers(config, options)
   add_anchors(config, options)
   add_options(config, options)

@@ -17,6 +17,30 @@ function M.text(err)
   return ok and type(text) == "string" and text or "an error that cannot be printed"
 end
 
+-- What stands for os.exit where the program must not end.
+local function refuse()
+  error("os.exit would end the whole program: raise an error instead", 2)
+end
+
+-- From here on os.exit raises; returns a function after which it ends the program again.
+local function hold()
+  local exit = os.exit
+  rawset(os, "exit", refuse)
+  return function() rawset(os, "exit", exit) end
+end
+
+--- Runs luv's loop until `is_over()` says true, or until nothing is left in it. Functions of others run
+-- in it: os.exit raises there, and uv.stop of theirs does not end it.
+function M.keep_running(is_over)
+  local uv = require "luv"
+  local release = hold()
+  local ok, err = pcall(function()
+    while uv.run() and not is_over() do end
+  end)
+  release()
+  if not ok then error(err, 0) end
+end
+
 -- The globals as they are, but for what is none: `null_mx = reject`, without quotes, would be nil, and
 -- the default would hold without a word.
 local function environment()
@@ -29,7 +53,8 @@ local function environment()
   end })
 end
 
---- Runs a Lua file.
+--- Runs a Lua file. os.exit raises in it: a configuration that ends the program, with whatever status,
+-- would pass for one that was checked and found good.
 -- @param path
 -- @return true and what it returns; or false and why it could not be run, the path in it
 function M.file(path)
@@ -41,7 +66,9 @@ function M.file(path)
     chunk, reason = loadfile(path, "t", environment())
   end
   if not chunk then return false, tostring(reason) end
+  local release = hold()
   local ok, value = pcall(chunk)
+  release()
   if not ok then return false, ("%s: %s"):format(path, M.text(value)) end
   return true, value
 end

@@ -8,6 +8,17 @@ local M = {}
 
 M._VERSION = "nexthop scm"
 
+local warnings = setmetatable({}, { __mode = "k" }) -- by resolver
+
+--- What was left out of the configuration of a resolver.
+-- @param resolver of M.new
+-- @return list of messages, of one line each
+function M.warnings(resolver)
+  local list = {}
+  for i, message in ipairs(warnings[resolver] or {}) do list[i] = message end
+  return list
+end
+
 --- Makes a resolver.
 -- @param options see nexthop.meta
 -- @return the resolver, or nil and an error (code `config`)
@@ -21,6 +32,7 @@ function M.new(options)
   local resolver
   resolver, err = core.new(built)
   if not resolver then return nil, config.blame(err, options) end
+  if built.warnings[1] then warnings[resolver] = built.warnings end
   return resolver
 end
 

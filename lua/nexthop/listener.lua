@@ -1,6 +1,7 @@
 --- A Unix stream socket on luv's loop, and a resolver beside it. What is said on a connection is the
 -- business of its session (see nexthop.server): an object with feed, finish, take, advance, is_full,
 -- is_done, close and the fields `wake` and `blocked`.
+local core = require "nexthop.core"
 local guard = require "nexthop.guard"
 local new_driver = require "nexthop.driver"
 
@@ -175,6 +176,14 @@ local function watch(self, resolver)
   end))
 end
 
+-- Removes the file at this path if it is still the one that `stat` describes. Another server may have put
+-- its own socket there meanwhile.
+local function remove(uv, path, stat)
+  local now = stat and uv.fs_lstat(path)
+  if not now or now.dev ~= stat.dev or now.ino ~= stat.ino then return true end
+  return uv.fs_unlink(path)
+end
+
 -- Is there a socket that nobody listens on? Removes it. Returns nil and why, if the path is taken.
 local function make_room(uv, path)
   local stat, _, code = uv.fs_lstat(path)
@@ -190,9 +199,32 @@ local function make_room(uv, path)
   probe:close()
   if not refused then return nil, path .. ": another server listens there" end
   if not tostring(refused):find "ECONNREFUSED" then return nil, ("%s: %s"):format(path, refused) end
-  local ok, reason = uv.fs_unlink(path)
+  local ok, reason = remove(uv, path, stat)
   if not ok then return nil, reason end
   return true
+end
+
+-- Binds the socket. Not by libuv, which removes whatever is at the path when it closes the socket.
+-- Returns nil and why not.
+local function bind(self)
+  local fd, reason = core.bind(self.path)
+  if not fd then return nil, ("%s: %s"):format(self.path, reason) end
+  local ok
+  ok, reason = self.pipe:open(fd)
+  if not ok then
+    self.uv.fs_close(fd)
+    self.uv.fs_unlink(self.path)
+    return nil, reason
+  end
+  -- the socket keeps its inode until it is closed, so that none of another server has the same number
+  self.file = self.uv.fs_lstat(self.path)
+  return true
+end
+
+local function stop_listening(self)
+  if self.pipe:is_closing() then return end
+  remove(self.uv, self.path, self.file)
+  self.pipe:close()
 end
 
 --- Listens.
@@ -212,13 +244,10 @@ function M.listen(path, options)
     log = options.log or function(text) io.stderr:write("nexthop: ", text, "\n") end,
     connections = {}, awake = {}, count = 0, pipe = uv.new_pipe(false),
   }, Listener)
-  local ok, err = self.pipe:bind(path)
+  local ok, err = bind(self)
   if not ok then
     self.pipe:close()
-    -- libuv says EACCES, too, where a directory is missing
-    local directory = path:match "^(.+)/[^/]*$"
-    if directory and not uv.fs_stat(directory) then err = "ENOENT: no such directory" end
-    return nil, ("%s: %s"):format(path, err)
+    return nil, err
   end
   -- nobody can connect before it listens
   ok, err = uv.fs_chmod(path, options.mode or 432)
@@ -229,8 +258,7 @@ function M.listen(path, options)
     end))
   end
   if not ok then
-    self.pipe:close()
-    uv.fs_unlink(path)
+    stop_listening(self)
     return nil, tostring(err)
   end
   if options.resolver then watch(self, options.resolver) end
@@ -238,10 +266,6 @@ function M.listen(path, options)
 end
 
 -- ---- the end ----------------------------------------------------------------------
-
-local function stop_listening(self)
-  if not self.pipe:is_closing() then self.pipe:close() end -- libuv removes the socket, too
-end
 
 function Listener:look_for_end()
   if self.draining and self.count == 0 and not self.closed then self:close() end

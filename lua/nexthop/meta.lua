@@ -65,7 +65,7 @@ local nexthop = {}
 
 ---@class nexthop.Options
 ---@field forward? string|string[] forwarders: "127.0.0.1", "127.0.0.1@5353", "::1@53"; with `tls` "9.9.9.9@853#dns.quad9.net"
----@field resolv_conf? string|false nameservers from this file; default /etc/resolv.conf unless forward, stub or unbound_conf is given; false alone: resolve from the root
+---@field resolv_conf? string|false nameservers from this file (a line without an address is left out, see nexthop.warnings); default /etc/resolv.conf unless forward, stub or unbound_conf is given; false alone: resolve from the root
 ---@field stub? table<string, string|string[]> { ["zone."] = "127.0.0.1@5300" or a list }: authoritative servers of a zone
 ---@field trust_anchor_file? string|false DS/DNSKEY records, or BIND's clauses of keys; default: the first that exists of nexthop.config's anchor_places; false without trust_anchor: no anchor, nothing is ever secure
 ---@field trust_anchor? string|string[] DS/DNSKEY records as text
@@ -82,6 +82,11 @@ local nexthop = {}
 ---@return nexthop.Resolver? resolver
 ---@return nexthop.Error? err code `config`
 function nexthop.new(options) end
+
+--- What was left out of the configuration of a resolver: nameserver lines of a resolv.conf that hold no address.
+---@param resolver nexthop.Resolver
+---@return string[] messages of one line each
+function nexthop.warnings(resolver) end
 
 --- The resolver behind the functions of this module, one for the process: made at first use from
 --- /etc/resolv.conf and the system's trust anchor, and made again after a fork or a close.
@@ -419,6 +424,13 @@ local opensmtpd = {}
 ---@return boolean ok
 function opensmtpd.guarded(filter, what, session, handler, ...) end
 
+--- Takes standard input and output for smtpd. Descriptors that no child process inherits stand for them from
+--- then on, 0 is /dev/null and 1 is standard error, which smtpd logs. A filter's run() does so; a program that
+--- prints or starts other programs before it calls this first. A second call gives the same descriptors.
+---@return integer input
+---@return integer output
+function opensmtpd.reserve() end
+
 ---@class nexthop.opensmtpd.Log
 local log = {}
 
@@ -430,8 +442,8 @@ function log:line(fields) end
 ---@field deadline? number seconds after which a request without an answer proceeds (none)
 ---@field on_deadline? fun(filter: nexthop.opensmtpd.Filter, request: nexthop.opensmtpd.Request) called then; may answer otherwise
 ---@field log? nexthop.opensmtpd.Log (to stderr)
----@field input? integer descriptor (0)
----@field output? integer descriptor (1)
+---@field input? integer descriptor (that of opensmtpd.reserve)
+---@field output? integer descriptor (that of opensmtpd.reserve)
 ---@field max_line? integer bytes of the longest line that is looked at (131072); requests in longer ones proceed
 
 ---@class nexthop.opensmtpd.Session
@@ -463,8 +475,11 @@ local filter = {}
 ---@return nexthop.opensmtpd.Filter self
 function filter:on(name, handler) end
 
---- Serves until the end of input, and until everything that was open then has its answer. Meanwhile
---- print, io.write and io.stdout write to standard error: smtpd ends over anything else on its own.
+--- Serves until the end of input, and until everything that was open then has its answer; or until smtpd has
+--- gone. What is printed meanwhile, and what programs print that a handler starts, goes to standard error: see
+--- opensmtpd.reserve. os.exit raises meanwhile, because smtpd ends when a filter does.
+---@return boolean? ok
+---@return string? reason why input or output failed
 function filter:run() end
 
 --- One answer each, and none at data-line: a second one is nil and a reason. What would end smtpd raises.

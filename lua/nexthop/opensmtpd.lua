@@ -16,6 +16,8 @@
 -- The handlers run on luv's loop and must not block. smtpd ends, and takes all mail with it, when a
 -- filter exits or says something wrong: so every answer is checked and given exactly once, a handler
 -- that raises is logged and its request proceeds, and so does one without an answer at its deadline.
+-- os.exit raises in a handler. The protocol is spoken on descriptors that no child process inherits.
+local core = require "nexthop.core"
 local uv = require "luv"
 local guard = require "nexthop.guard"
 local protocol = require "nexthop.opensmtpd.protocol"
@@ -23,6 +25,11 @@ local streams = require "nexthop.streams"
 local logging = require "nexthop.opensmtpd.log"
 
 local M = { log = logging }
+
+--- Takes standard input and output for smtpd: descriptors that no child process inherits stand for them
+-- from then on, 0 is /dev/null and 1 is standard error, which smtpd copies to its log. A filter's run()
+-- does so; a program that prints or starts other programs before it calls this first.
+M.reserve = streams.reserve
 
 local filter = {}
 filter.__index = filter
@@ -278,20 +285,27 @@ function filter:send(text)
 end
 
 -- At the end of input, once all that was open has its answer and smtpd has it: leave. Where a
--- signal said that smtpd is being ended, nobody waits for answers any more.
+-- signal said that smtpd is being ended, or smtpd has gone, nobody waits for answers any more.
 function filter:settle()
   if not self.ended or self.left or self.open > 0 and not self.terminated then return end
   self.left = true
   self.timer:stop()
+  self.reader:close()
   self.writer:close(function()
-    self.log:close(function() uv.stop() end)
+    self.log:close(function()
+      self.finished = true
+      uv.stop()
+    end)
   end)
 end
 
---- Reads and answers until the end of input; then returns, when everything is answered.
--- What is printed meanwhile goes to standard error: on standard output it would end smtpd.
+--- Reads and answers until the end of input; then returns, when everything is answered, or at once when
+-- smtpd has gone. Standard input and output are taken, see M.reserve; os.exit raises meanwhile.
+-- @return true; or nil and why input or output failed
 function filter:run()
-  if self.output == 1 then streams.reserve_output() end
+  local failure
+  if self.input == 0 then self.input = streams.reserve() end
+  if self.output == 1 then self.output = select(2, streams.reserve()) end
   self.timer = uv.new_timer()
   -- a smtpd that reads no more is an error of writing, not our end; nor are the signals that tell
   -- smtpd's processes to end: it would take ours for a failure
@@ -307,24 +321,35 @@ function filter:run()
   end
   self.writer = streams.writer(self.output, {
     on_drain = function() self.reader:resume() end,
-    on_broken = function(reason) self.log:line { error = "output", message = reason } end,
+    on_broken = function(reason, code)
+      self.log:line { error = "output", message = reason }
+      if code ~= "EPIPE" then failure = "output: " .. reason end
+      self.ended, self.terminated = true, true
+      self:settle()
+    end,
   })
   self.reader = streams.reader(self.input, {
     max = self.max_line,
     on_line = function(line, overlong) guarded(self, "line", nil, on_line, self, line, overlong) end,
     on_end = function(reason, rest)
-      if reason then self.log:line { error = "input", message = reason } end
+      if reason then
+        self.log:line { error = "input", message = reason }
+        if not reason:find "^ECONNRESET" then failure = "input: " .. reason end
+      end
       if rest ~= "" then
         self.log:line { event = "ignored", reason = "unfinished", line = rest:sub(1, 200) }
       end
       self.ended = true
+      if core.is_broken(self.output) then self.terminated = true end
       self:settle()
     end,
   })
-  uv.run()
+  guard.keep_running(function() return self.finished end)
   self.timer:close()
   for _, signal in ipairs(signals) do signal:close() end
   uv.run("nowait") -- what was closed is gone before Lua is
+  if failure then return nil, failure end
+  return true
 end
 
 return M

@@ -235,7 +235,8 @@ end
 --- Seconds, more than 0.
 function M.options.deadline(value)
   if type(value) ~= "number" or not (value > 0 and value <= 86400) then
-    return nil, ("seconds expected, more than 0 and at most 86400, got %s"):format(tostring(value))
+    local got = type(value) == "number" and tostring(value) or "a " .. type(value)
+    return nil, "seconds expected, more than 0 and at most 86400, got " .. got
   end
   return value
 end

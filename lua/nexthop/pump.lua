@@ -43,6 +43,9 @@ local function start(self)
     fail(self, ok and err or resolver)
     return nil
   end
+  if self.on_warning then
+    for _, warning in ipairs(nexthop.warnings(resolver)) do self.on_warning(warning) end
+  end
   self.resolver = resolver
   self.driver = new_driver(uv, resolver, self.drive)
   return resolver
@@ -78,8 +81,9 @@ end
 return {
   --- @param options of nexthop.new
   -- @param on_error called with what went wrong and the seconds until the next try
-  new = function(options, on_error)
-    local self = setmetatable({ options = options, on_error = on_error }, pump)
+  -- @param on_warning called with what was left out of the configuration, when a resolver is made (may be nil)
+  new = function(options, on_error, on_warning)
+    local self = setmetatable({ options = options, on_error = on_error, on_warning = on_warning }, pump)
     self.drive = function() drive(self) end
     return self
   end,

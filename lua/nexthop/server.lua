@@ -173,6 +173,8 @@ ops.stats = { run = function(server, _, _, answer)
   answer(server:stats())
 end }
 
+local fields = { id = true, op = true, options = true } -- of every request
+
 -- What is wrong with a request, or nil and its op.
 local function examine(request)
   if type(request.id) == "number" and request.id - request.id ~= 0 then request.id = nil end -- 1e999
@@ -188,6 +190,12 @@ local function examine(request)
   end
   if request.options ~= nil and type(request.options) ~= "table" then
     return "the field 'options' is no object"
+  end
+  for name in pairs(request) do
+    if not fields[name] and name ~= op.field then
+      return ("the op '%s' has no field '%s'; there are: %s"):format(request.op, tostring(name):sub(1, 40),
+        op.field and "id, op, options, " .. op.field or "id, op, options")
+    end
   end
   return nil, op
 end

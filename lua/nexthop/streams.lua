@@ -1,5 +1,6 @@
 --- Lines from one descriptor and to another on luv's loop, whatever these are: pipes, sockets (one
 -- and the same for both, under smtpd), terminals, files. Nothing blocks but writes to a file.
+local core = require "nexthop.core"
 local guard = require "nexthop.guard"
 local uv = require "luv"
 
@@ -8,7 +9,7 @@ local M = {}
 local chunk_size = 65536
 
 -- The handle for a descriptor that can be polled; nil for files and other devices.
-local function open_stream(fd)
+local function open_stream(fd, is_input)
   local kind = uv.guess_handle(fd)
   local handle
   if kind == "pipe" or kind == "Pipe" then
@@ -16,7 +17,7 @@ local function open_stream(fd)
   elseif kind == "tcp" then
     handle = uv.new_tcp()
   elseif kind == "tty" then
-    return uv.new_tty(fd, fd == 0)
+    return uv.new_tty(fd, is_input)
   else
     return nil
   end
@@ -24,16 +25,26 @@ local function open_stream(fd)
   return handle
 end
 
---- Takes standard output from print, io.write and io.stdout, which write to standard error from then
--- on: what a handler or a configuration prints is no line of a protocol that is spoken there.
-function M.reserve_output()
-  io.output(io.stderr)
-  rawset(io, "stdout", io.stderr)
-  rawset(_G, "print", function(...)
-    local words = { ... }
-    for i = 1, select("#", ...) do words[i] = tostring(words[i]) end
-    io.stderr:write(table.concat(words, "\t"), "\n")
-  end)
+local own = {} -- descriptors that stand for 0 and 1
+
+--- Takes standard input: a descriptor that no child process inherits stands for it from then on, and 0
+-- is /dev/null. A second call gives the same descriptor.
+-- @return descriptor
+function M.reserve_input()
+  own.input = own.input or assert(core.take_descriptor(0))
+  return own.input
+end
+
+--- Takes standard input and output for a protocol that is spoken there. Descriptors that no child process
+-- inherits stand for them from then on; 0 is /dev/null and 1 is standard error. What functions of others
+-- print, and what the programs that they start print or read, is then no part of the protocol.
+-- @return two descriptors, of input and output
+function M.reserve()
+  if not own.output then
+    own.output = assert(core.take_descriptor(1, 2))
+    io.stdout:setvbuf "line"
+  end
+  return M.reserve_input(), own.output
 end
 
 -- ---- reading -----------------------------------------------------------------
@@ -122,7 +133,7 @@ end
 -- @return reader with pause() and resume()
 function M.reader(fd, options)
   local self = setmetatable({
-    fd = fd, handle = open_stream(fd), max = options.max or 65536, parts = {}, count = 0, size = 0,
+    fd = fd, handle = open_stream(fd, true), max = options.max or 65536, parts = {}, count = 0, size = 0,
     on_line = options.on_line, on_end = options.on_end,
   }, reader)
   read(self)
@@ -141,6 +152,14 @@ function reader:resume()
   read(self)
 end
 
+--- Reads no more; on_end is not called.
+function reader:close()
+  if self.ended then return end
+  self.ended = true
+  if self.handle then self.handle:close() end
+  self.handle = nil
+end
+
 -- ---- writing -----------------------------------------------------------------
 
 local writer = {}
@@ -157,7 +176,7 @@ local function written(self, err)
   self.writing = self.writing - 1
   if err and not self.broken then
     self.broken = err
-    if self.on_broken then self.on_broken(err) end
+    if self.on_broken then self.on_broken(err, err:match "^E%u+") end
   end
   if self.done then
     if self.writing == 0 or self.broken then close(self) end
@@ -168,11 +187,11 @@ end
 
 --- Writes text, in order and without waiting.
 -- @param options on_drain(): called when the queue has become short (`low` bytes, 65536);
--- on_broken(reason): the other side has closed
+-- on_broken(reason, code): the other side has closed ("EPIPE"), or writing fails otherwise
 -- @return writer
 function M.writer(fd, options)
   local self = setmetatable({
-    fd = fd, handle = open_stream(fd), writing = 0, low = options.low or 65536,
+    fd = fd, handle = open_stream(fd, false), writing = 0, low = options.low or 65536,
     on_drain = options.on_drain, on_broken = options.on_broken,
   }, writer)
   self.written = safely(function(err) written(self, err) end)

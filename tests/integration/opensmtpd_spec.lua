@@ -1,6 +1,7 @@
 -- filter-nexthop under real mail servers: smtpd 6.8 of Debian 12 and 7.6 of Debian 13, or those of
 -- the releases that NEXTHOP_SMTPD names: sid for what comes next.
 local filter = require "tests.filter"
+local links = require "tests.integration.link"
 local smtpd = require "tests.integration.smtpd"
 local lab = require("tests.lab.lab").shared()
 
@@ -9,6 +10,28 @@ local remote6 = { from = "2001:db8:9::9" }
 
 -- The configuration as it comes, and a policy by local parts for what is out of the ordinary.
 local config = [[
+-- Programs that a policy starts, whose descriptors are what they inherit.
+local commands = {
+  ["child-prints"] = "echo filter-result; echo said-by child-prints",
+  ["child-reads"] = "cat; echo said-by child-reads",
+  ["child-stays"] = "cat <&1 >&2 & echo said-by child-stays", -- until smtpd goes
+  ["child-floods"] = "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo; echo said-by child-floods",
+  ["child-shuts"] = "echo said-by child-shuts; exec lua5.4 -e 'local uv = require [=[luv]=] local p = uv.new_pipe(false) "
+    .. "p:open(1) p:shutdown() uv.run()'",
+}
+local function run(user, event)
+  if user == "child-popen" then
+    local pipe = io.popen("cat; echo " .. event.domain)
+    io.stderr:write("said-by child-popen ", pipe:read("*a"))
+    pipe:close()
+    pipe = io.popen("cat", "w")
+    pipe:write("said-to child-popen ", event.finding, "\n")
+    pipe:close()
+  else
+    os.execute(commands[user])
+  end
+end
+
 return {
   resolver = resolver,
   deadline = 2,
@@ -23,6 +46,7 @@ return {
     if user == "word" then return "discard" end
     if user == "own" then return { "reject", "550 5.7.1 " .. event.finding .. " of " .. event.domain } end
     if user == "tempfail" then return "tempfail" end
+    if user:find "^child" then run(user, event) end
     if user == "strict" and event.finding == "no_host" then return "reject" end
   end,
 }
@@ -157,6 +181,18 @@ for suite in (os.getenv "NEXTHOP_SMTPD" or usual):gmatch "%w+" do
       assert.matches("^451 4%.4%.3 ", mail_from("tempfail@filter.example"))
     end)
 
+    test("survives the programs that a policy starts", function()
+      for _, user in ipairs { "prints", "reads", "stays", "popen" } do
+        user = "child-" .. user
+        assert.matches("^550 5%.7%.27 ", mail_from(user .. "@nullmx.example"), user)
+        server:wait(function() return server.log:find("said-by " .. user, 1, true) end)
+        assert.matches("^250 ", mail_from(user .. "@filter.example"), user)
+      end
+      server:wait(function() return server.log:find "said%-to child%-popen ok" end)
+      assert.matches("^250 ", mail_from("child-floods@filter.example"))
+      assert.matches("^550 5%.7%.27 ", mail_from("child-floods@nullmx.example"))
+    end)
+
     test("survives odd addresses", function()
       for _, address in ipairs {
         "a|b@nullmx.example", "|@nullmx.example", "a%20@nullmx.example", "a=b&c@nullmx.example",
@@ -189,6 +225,67 @@ for suite in (os.getenv "NEXTHOP_SMTPD" or usual):gmatch "%w+" do
       end
       -- the lookup that has no answer at the deadline proceeds
       assert.matches("^250 ", mail_from("a@silent.example"))
+    end)
+  end)
+
+  -- Each with a smtpd of its own.
+  describe("smtpd " .. version, function()
+    local root, why, server
+
+    setup(function() root, why = smtpd.root(suite) end)
+    before_each(function() smtpd.need(root, why, pending) end)
+    after_each(function()
+      if server then server:stop() end
+      server = nil
+      lab:clear()
+    end)
+
+    local function mail_from(address)
+      return server:talk({ "EHLO client.test", "MAIL FROM:<" .. address .. ">", "QUIT" }, remote)[3]
+    end
+
+    it("refuses a sender with a null MX whose name server is slow", function()
+      local address = lab:listen "127.0.0.2"
+      lab:rule { address = "127.0.0.2", delay = 1400 }
+      server = smtpd.start { root = root, config = ([[
+        resolver.stub["slow-null.example."] = %q
+        return { resolver = resolver, deadline = 10 }
+      ]]):format(address) }
+      local reply = mail_from "a@slow-null.example"
+      assert.is_truthy(reply:find("^550 5%.7%.27 "), reply .. "\n" .. server.log)
+    end)
+
+    it("goes on when a program of a policy shuts the log down", function()
+      server = smtpd.start { root = root, config = config }
+      assert.matches("^550 5%.7%.27 ", mail_from("child-shuts@nullmx.example"))
+      server:wait(function() return server.log:find "said%-by child%-shuts" end)
+      for _ = 1, 3 do
+        assert.matches("^550 5%.7%.27 ", mail_from("a@nullmx.example"))
+        assert.matches("^250 ", mail_from("a@filter.example"))
+      end
+    end)
+
+    it("is not outlived by a filter that waits for an answer", function()
+      -- libunbound asks again after 30 seconds, so that nothing else ends the lookup before
+      server = smtpd.start { root = root, config = [[
+        resolver.timeout = 600
+        resolver.options = { ["infra-cache-min-rtt"] = "30000", ["infra-cache-max-rtt"] = "60000",
+          ["unknown-server-time-limit"] = "30000" }
+        return { resolver = resolver, deadline = 600 }
+      ]] }
+      lab:reset()
+      lab:rule { name = "silent.example", action = "silent" }
+      local link = links.connect(server.proxy_port, links.proxy_header "198.51.100.9")
+      server:wait(function() return link.replies[1] end)
+      link.send "EHLO client.test\r\n"
+      server:wait(function() return link.replies[2] end)
+      link.send "MAIL FROM:<a@silent.example>\r\n" -- and stays
+      server:wait(function() return lab:count "silent.example" > 0 end)
+      local filters = server:filters()
+      assert.equal(1, #filters)
+      server.process:kill "sigterm" -- smtpd's parent alone
+      server:wait(function() return #server:filters() == 0 end, 20)
+      link.close()
     end)
   end)
 end

@@ -374,6 +374,22 @@ function smtpd:mail()
     return read(self.root .. "/var/keep/mail")
 end
 
+--- The ids of the processes of its filter.
+function smtpd:filters()
+    local list = {}
+    local pipe = assert(io.popen(([[
+        for process in /proc/[0-9]*; do
+            [ "$(readlink $process/root)" = "%s" ] && grep -qs filter-nexthop $process/cmdline &&
+                echo "${process#/proc/}"
+        done 2>/dev/null
+    ]]):format(self.root)))
+    for pid in pipe:lines() do
+        list[#list + 1] = tonumber(pid)
+    end
+    pipe:close()
+    return list
+end
+
 --- Ends it.
 function smtpd:stop()
     if not self.code then

@@ -6,6 +6,6 @@ it("nexthop-server says that the socket's directory is missing", function()
   local config = filter.config {}
   local text, status = servers.run("-l /nonexistent/nexthop.sock -c " .. config)
   os.remove(config)
-  assert.equal("nexthop-server: /nonexistent/nexthop.sock: ENOENT: no such directory", text)
+  assert.equal("nexthop-server: /nonexistent/nexthop.sock: No such file or directory", text)
   assert.equal(1, status)
 end)

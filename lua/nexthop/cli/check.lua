@@ -272,28 +272,31 @@ local function judge(plan, i, port, facts)
   return false, insecure(plan, host, here, facts.mx)
 end
 
---- One line a host, and whether all of them are `dane`; of a plan with its trace.
+--- One line a host, and whether all of them are `dane`; of a plan with its trace. The third result says the
+-- same for programs: { ok, host (nil: the domain itself), text } for each line.
 -- @param facts what nexthop.cli.diagnose has found; without it no more is said than the plan tells
 function M.lines(tree, name, plan, err, port, facts)
   facts = facts or {}
-  local out, good = {}, true
-  local function add(ok, subject, text)
+  local out, good, verdicts = {}, true, {}
+  local function add(ok, subject, text, host)
     good = good and ok
+    verdicts[#verdicts + 1] = { ok = ok, host = host, text = text }
     out[#out + 1] = ("%s  %s: %s\n"):format(
       ok and tree:paint("green", "ok  ") or tree:paint("red", "mend"), subject, text)
   end
   if not plan then
     add(false, words.name(name), failed(err, name, facts.alive))
-    return table.concat(out), good
+    return table.concat(out), good, verdicts
   end
   for i, host in ipairs(plan.hosts) do
     local ok, text = judge(plan, i, port, facts)
-    add(ok, host.pref >= 0 and ("%s %d %s"):format(plan.domain, host.pref, host.host) or host.host, text)
+    add(ok, host.pref >= 0 and ("%s %d %s"):format(plan.domain, host.pref, host.host) or host.host, text,
+      host.host)
   end
   if plan.truncated then
     add(false, plan.domain, words.count(plan.truncated, "more host") .. " not looked at: too many MX records")
   end
-  return table.concat(out), good
+  return table.concat(out), good, verdicts
 end
 
 return M

@@ -7,7 +7,7 @@ local words = require "nexthop.cli.words"
 local M = {}
 
 local order, rank = {
-  "domain", "host", "input", "error", "pref", "tls", "code", "message", "permanent",
+  "domain", "host", "input", "ok", "text", "check", "error", "pref", "tls", "code", "message", "permanent",
   "have_mx", "mx_authentic", "orig_next_hop_authentic", "expanded_next_hop_authentic",
   "expanded_next_hop", "nxdomain", "truncated",
   "ips", "authentic", "expanded_authentic", "host_authentic", "ip4_authentic", "ip6_authentic",
@@ -68,8 +68,8 @@ function encode(value)
   return (next(value) == nil or value[1] ~= nil) and list(value) or object(value)
 end
 
---- One line. `key` is "domain" or "host", `input` what was asked for.
-function M.line(key, input, result, err)
+--- One line. `key` is "domain" or "host", `input` what was asked for, `check` what nexthop.cli.check says.
+function M.line(key, input, result, err, check)
   local out = {}
   if result then
     for name, value in pairs(result) do out[name] = value end
@@ -77,6 +77,7 @@ function M.line(key, input, result, err)
     out.error = { code = err.code, message = err.message, permanent = err.permanent }
     out.trace = err.trace
   end
+  if check then out.ok, out.check = check.ok, check.verdicts end
   out[key] = out[key] or input.name or input.text
   if out[key] ~= input.text then out.input = input.text end
   return encode(out) .. "\n"

@@ -45,7 +45,9 @@ local function parser()
     p:flag("--explain", "how the decision is made, step by step"))
   p:group("Many domains",
     p:option("-f --file", "read names from a file, one a line (-: standard input)"):argname "PATH",
-    p:option("-j --jobs", "so many under way at a time (100)"):argname "N":convert(whole("--jobs", 1, 10000)),
+    p:option("-j --jobs", "so many under way at a time (100, at most 10000)"):argname "N":convert(whole("--jobs", 1, 10000)),
+    p:option("--retry", "with --file, ask the names that failed for now so many times more at the end (1, at most 100)")
+      :argname "N":convert(whole("--retry", 0, 100)),
     p:flag("--ordered", "results in the order of the input"),
     p:flag("--json", "one JSON object a line"))
   p:group("How to ask",
@@ -82,6 +84,7 @@ local function settle(args)
   if args.ipv4 and args.ipv6 then return nil, "-4 and -6 do not go together" end
   if args.file and #args.names > 0 then return nil, "either names or --file" end
   if not args.file and #args.names == 0 then return nil, "missing argument 'domain'" end
+  if args.retry and not args.file then return nil, "--retry needs --file" end
   if args.recursive and #args.resolver > 0 then
     return nil, "--recursive and --resolver do not go together"
   end
@@ -128,9 +131,25 @@ local names = {
   unbound_conf = "--unbound-conf",
 }
 
+-- What such messages advise, and how that is said of the command line.
+local hints = {
+  { "(resolv_conf = false resolves from the root)", "(--recursive resolves from the root)" },
+  { "name it as trust_anchor_file", "name it with --anchor" },
+  { "name the file as trust_anchor_file instead", "name the file with --anchor instead" },
+  { "name one as trust_anchor_file, or say trust_anchor_file = false to go without DNSSEC",
+    "name one with --anchor" },
+  { "--tls: forward '", "--tls: --resolver '" },
+  { ", name it as tls_cert_bundle", "" },
+}
+
 --- A message of nexthop.new about its options, as one about those of the command line.
 function M.complaint(message)
-  return (message:gsub("^[%a_]+", names):gsub("(name the file as) trust_anchor_file", "%1 --anchor"))
+  message = message:gsub("^resolv_conf: ", ""):gsub("^[%a_]+", names)
+  for _, hint in ipairs(hints) do
+    local from, to = message:find(hint[1], 1, true)
+    if from then message = message:sub(1, from - 1) .. hint[2] .. message:sub(to + 1) end
+  end
+  return message
 end
 
 --- The options of each call.

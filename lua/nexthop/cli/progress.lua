@@ -12,8 +12,8 @@ local function clock(seconds)
   return ("%d:%02d"):format(minutes, seconds % 60)
 end
 
---- One line of at most 79 characters. fraction: 0 to 1, or nil.
-function M.line(done, seconds, fraction)
+--- One line of at most 79 characters. fraction: 0 to 1, or nil; failed: names that are asked again.
+function M.line(done, seconds, fraction, failed)
   local rate = seconds > 0 and done / seconds or 0
   local line = ("%d done, %.0f/s"):format(done, rate)
   if fraction then
@@ -24,6 +24,7 @@ function M.line(done, seconds, fraction)
       line = ("%s, %s left"):format(line, clock(seconds * (1 - fraction) / fraction))
     end
   end
+  if failed and failed > 0 then line = ("%s, %d to ask again"):format(line, failed) end
   return line:sub(1, 79)
 end
 
@@ -43,7 +44,7 @@ function Bar:show(run)
   -- what is under way has been taken from the file, and is not done
   local fraction = run.source:fraction()
   if fraction and run.started > 0 then fraction = fraction * run.done / run.started end
-  io.stderr:write("\r", M.line(run.done, self:seconds(), fraction), "\27[K")
+  io.stderr:write("\r", M.line(run.done, self:seconds(), fraction, run.failed), "\27[K")
 end
 
 --- Takes it off the screen, so that something else can be written there.

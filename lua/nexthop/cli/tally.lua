@@ -30,19 +30,43 @@ function M.kind(plan)
   return weakest or "skip"
 end
 
---- Counts a plan, or a failure.
-function Tally:add(plan, err)
-  local kind = plan and M.kind(plan) or err.code == "no_mail" and "no_mail" or "errors"
-  self[kind] = self[kind] + 1
-  self:count(kind == "skip" or err and not err.permanent, err)
+-- Did the lookup of a host fail for now? To have no address is an answer.
+local function failed(host)
+  local err = host.err
+  return err ~= nil and not err.permanent and err.code ~= "not_found"
 end
 
---- Counts the result of a single step: only a failure matters.
-function Tally:count(temporary, err)
+--- What became of a name, to be counted: { kind (nil: not of a plan), temporary, permanent, again }. `again`
+-- says that it failed for now and may succeed when it is asked for once more.
+function M.outcome_of_plan(plan, err)
+  local outcome = { kind = plan and M.kind(plan) or err.code == "no_mail" and "no_mail" or "errors" }
+  if plan then
+    outcome.temporary = outcome.kind == "skip"
+    for _, host in ipairs(plan.hosts) do
+      outcome.again = outcome.again or outcome.temporary and failed(host)
+    end
+  else
+    outcome.temporary, outcome.permanent, outcome.again = not err.permanent, err.permanent, not err.permanent
+  end
+  return outcome
+end
+
+--- The same of the result of a single step: only a failure matters.
+function M.outcome_of_step(err)
+  local temporary = err ~= nil and err.permanent == false
+  return {
+    temporary = temporary, permanent = err ~= nil and not temporary,
+    again = temporary and err.code ~= "not_found",
+  }
+end
+
+--- Counts what became of a name.
+function Tally:add(outcome)
   self.total = self.total + 1
-  if temporary then
+  if outcome.kind then self[outcome.kind] = self[outcome.kind] + 1 end
+  if outcome.temporary then
     self.temporary = self.temporary + 1
-  elseif err then
+  elseif outcome.permanent then
     self.permanent = self.permanent + 1
   end
 end

@@ -159,6 +159,7 @@ end
 --- Runs the filter until the end of input.
 -- @param settings of nexthop.opensmtpd.settings
 -- @param options `verbose`: log what proceeds, too; `input`, `output`: descriptors
+-- @return true; or nil and why input or output failed
 function M.run(settings, options)
   options = options or {}
   local self = { settings = settings, verbose = options.verbose }
@@ -175,13 +176,16 @@ function M.run(settings, options)
   self.log = self.filter.log
   self.pump = pump.new(settings.resolver, function(reason, pause)
     self.log:line { error = "resolver", message = reason, retry = pause }
+  end, function(warning)
+    self.log:line { event = "warning", message = warning }
   end)
   self.pump:get()
   for phase in pairs(roles) do
     self.filter:on(phase, function(request) on_request(self, request) end)
   end
-  self.filter:run()
+  local ok, reason = self.filter:run()
   self.pump:stop()
+  return ok, reason
 end
 
 return M

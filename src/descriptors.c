@@ -1,0 +1,76 @@
+/*
+ * descriptors.c - descriptors of the process: the standard ones, and a Unix socket's own file.
+ *
+ * A child process inherits every descriptor that is not close-on-exec, 0 to 2 among them. A program
+ * that speaks a protocol on 0 and 1 must keep both from the children that a user's function starts:
+ * what they write would be an answer, and what they read would be lost.
+ */
+#include "descriptors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int nh_descriptors_fill(void)
+{
+    int fd;
+
+    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) != -1 || errno != EBADF)
+            continue;
+        /* The lowest free descriptor is fd: those below it are open. It gets the other direction,
+         * so that its use is an error and not an empty input or an output that is lost. */
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return errno;
+    }
+    return 0;
+}
+
+int nh_descriptor_take(int fd, int substitute, int *own)
+{
+    int error = 0, null = -1;
+
+    *own = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (*own == -1)
+        return errno;
+    if (substitute < 0)
+        substitute = null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (substitute == -1 || dup2(substitute, fd) == -1)
+        error = errno;
+    if (null != -1)
+        close(null);
+    if (error)
+        close(*own);
+    return error;
+}
+
+bool nh_descriptor_is_broken(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = 0};
+
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
+int nh_descriptor_bind(const char *path, int *fd)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t len = strlen(path);
+    int error;
+
+    if (len >= sizeof address.sun_path)
+        return ENAMETOOLONG;
+    memcpy(address.sun_path, path, len);
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*fd == -1)
+        return errno;
+    if (bind(*fd, (const struct sockaddr *)&address, sizeof address) == -1) {
+        error = errno;
+        close(*fd);
+        return error;
+    }
+    return 0;
+}
