@@ -262,7 +262,7 @@ for suite in suites:gmatch "%w+" do
 
     it("takes scores from local.d/nexthop_group.conf", function()
       local server = rspamd.start(root, { conf = 'socket = "@DIR@/nobody.sock";', files = {
-        ["local.d/nexthop_group.conf"] = 'symbols { "NEXTHOP_FROM_FAILURE" { weight = 1.5; } }' } })
+        ["etc/local.d/nexthop_group.conf"] = 'symbols { "NEXTHOP_FROM_FAILURE" { weight = 1.5; } }' } })
       local answer = server:scan { from = "a@nullmx.example", ip = outside }
       server:stop()
       assert.equal(1.5, answer.symbols.NEXTHOP_FROM_FAILURE.score)
