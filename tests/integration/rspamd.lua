@@ -69,6 +69,7 @@ for file in src/*; do cmp -s "$file" "$in/$file" || cp "$file" "$in/$file"; done
 rm -rf "$root"/usr/share/lua/5.1/nexthop "$root"/usr/lib/*/lua/5.1/nexthop
 rm -f "$root"/etc/rspamd/*.d/nexthop.conf "$root"/etc/rspamd/plugins.d/nexthop.lua
 [ -e "$root/etc/hosts" ] || echo "127.0.0.1 localhost" >"$root/etc/hosts" # as any machine has it
+chroot "$root" install -d -o _rspamd "/opt/nexthop/hs"
 chroot "$root" sh -c %s >"$in/log" 2>&1 || { tail -n 20 "$in/log"; exit 1; }
 ]]
 
@@ -114,7 +115,7 @@ local local_d = {
 control_socket = "@DIR@/control mode=0600";
 dns { nameserver = ["127.0.0.1:@DNS@"]; timeout = 1s; retransmits = 1; }
 max_cores_size = 0;
-disable_hyperscan = true; # compiled by each instance, it would take a minute
+hs_cache_dir = "/opt/nexthop/hs"; # compiled once, and not by each instance
 @OPTIONS@
 ]],
   ["logging.inc"] = 'level = "info"; debug_modules = ["nexthop"];',
@@ -122,6 +123,7 @@ disable_hyperscan = true; # compiled by each instance, it would take a minute
   ["worker-normal.inc"] = 'bind_socket = "127.0.0.1:@PORT@"; count = 1;',
   ["worker-controller.inc"] = 'bind_socket = "127.0.0.1:@CONTROL@"; password = "q";',
   ["worker-proxy.inc"] = "count = -1;",
+  ["worker-hs_helper.inc"] = 'cache_dir = "/opt/nexthop/hs";',
   ["fuzzy_check.conf"] = "enabled = false;", -- looks for its servers when it is configured
 }
 
@@ -250,7 +252,9 @@ Lookups.__index = Lookups
 --- Starts nexthop-server of this root on nexthop.sock in an instance's folder, with that resolver.
 function M.lookup_server(root, dir, config, resolver)
   local self = setmetatable({ socket = root .. dir .. "/nexthop.sock" }, Lookups)
-  local whole = { resolver = { trust_anchor_file = dir .. "/anchor", stub = resolver.stub } }
+  local whole = {
+    resolver = { trust_anchor_file = dir .. "/anchor", stub = resolver.stub, forward = resolver.forward },
+  }
   for key, value in pairs(config) do whole[key] = value end
   write(root .. dir .. "/server.lua", "return " .. require("tests.filter").source(whole))
   local program = ("chroot %s /usr/sbin/nexthop-server -l %s/nexthop.sock -c %s/server.lua")
@@ -284,6 +288,44 @@ function Lookups:stop()
   uv.run "nowait"
 end
 
+--- A server that is none: answers each line on nexthop.sock in an instance's folder with what
+-- answer(line) gives, at once; nil ends the connection.
+-- @return object with close(), and `connections`, how many there were
+function M.fake_lookup_server(server, answer)
+  local self = { connections = 0 }
+  local path = server.folder .. "/nexthop.sock"
+  local listener, pipes = uv.new_pipe(false), {}
+  os.remove(path)
+  assert(listener:bind(path))
+  shell(("chroot %s chown _rspamd %s/nexthop.sock"):format(quote(server.root), server.dir))
+  listener:listen(128, function()
+    local pipe, input = uv.new_pipe(false), ""
+    listener:accept(pipe)
+    pipes[#pipes + 1] = pipe
+    self.connections = self.connections + 1
+    pipe:read_start(function(_, chunk)
+      if pipe:is_closing() then return end
+      if not chunk then return pipe:close() end
+      input = input .. chunk
+      for line in input:gmatch "([^\n]*)\n" do
+        local text = answer(line)
+        if not text then return pipe:close() end
+        pipe:write(text)
+      end
+      input = input:match "[^\n]*$"
+    end)
+  end)
+  function self.close()
+    listener:close()
+    for _, pipe in ipairs(pipes) do
+      if not pipe:is_closing() then pipe:close() end
+    end
+    uv.run "nowait"
+    os.remove(path)
+  end
+  return self
+end
+
 -- ---- messages ----------------------------------------------------------------------
 
 local message = table.concat({
@@ -299,7 +341,7 @@ local function send(self, request, callback)
   for _, rcpt in ipairs(request.rcpt or {}) do header("Rcpt", "<" .. rcpt .. ">") end
   if request.ip then header("IP", request.ip) end
   if request.user then header("User", request.user) end
-  local body = request.path and "" or message
+  local body = request.path and "" or (request.headers or "") .. message
   header("Content-Length", #body)
   local function over(text, err)
     if tcp:is_closing() then return end
@@ -332,7 +374,8 @@ function Server:request(request)
   return text
 end
 
---- Scans one message: { from, rcpt = list, ip, user }. The answer, decoded.
+--- Scans one message: { from, rcpt = list, ip, user, headers = more of the message's, each with its CRLF }.
+-- The answer, decoded.
 function Server:scan(envelope)
   return cjson.decode(self:request(envelope))
 end
@@ -369,6 +412,11 @@ function M.symbols(answer)
     if name:find "^NEXTHOP_" then found[name] = table.concat(symbol.options or {}, ",") end
   end
   return found
+end
+
+--- SIGHUP: new workers, and the end of the old ones when their tasks are done.
+function Server:reload()
+  self.handle:kill "sighup"
 end
 
 -- ---- its processes ------------------------------------------------------------------
