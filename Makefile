@@ -258,14 +258,20 @@ put = $(foreach f,$(2),$(1):$(f):$(3)/$(notdir $(f)))
 # The same for a whole tree: $(call put-tree,mode,top,directory)
 put-tree = $(foreach f,$(shell find $(2) -type f 2>/dev/null | sort),$(1):$(f):$(3)$(f:$(2)%=%))
 
-installed = \
+# What each Lua has of its own. rspamd runs LuaJIT: its plugin comes with the modules for that.
+of-one-lua = \
   0644:$(core):$(LUA_CMOD)/nexthop/core.so \
   $(call put-tree,0644,lua,$(LUA_LMOD)) \
+  $(if $(filter 5.1,$(abi)), \
+    $(call put,0644,$(wildcard examples/rspamd/plugins.d/*.lua),$(SYSCONFDIR)/rspamd/plugins.d) \
+    $(call put,0644,$(wildcard examples/rspamd/modules.d/*.conf),$(SYSCONFDIR)/rspamd/modules.d))
+
+installed-programs = \
   $(call put,0755,$(filter-out %/filter-nexthop %/nexthop-server,$(programs)),$(PREFIX)/bin) \
   $(call put,0755,$(filter %/nexthop-server,$(programs)),$(PREFIX)/sbin) \
-  $(call put,0755,$(filter %/filter-nexthop,$(programs)),$(FILTERDIR)) \
-  $(call put,0644,$(wildcard examples/rspamd/plugins.d/*.lua),$(SYSCONFDIR)/rspamd/plugins.d) \
-  $(call put,0644,$(wildcard examples/rspamd/modules.local.d/*.conf),$(SYSCONFDIR)/rspamd/modules.local.d) \
+  $(call put,0755,$(filter %/filter-nexthop,$(programs)),$(FILTERDIR))
+
+of-all-luas = \
   $(call put,0644,$(wildcard examples/systemd/*.service examples/systemd/*.socket),$(PREFIX)/lib/systemd/system) \
   $(call put,0644,$(wildcard examples/systemd/sysusers.d/*.conf),$(PREFIX)/lib/sysusers.d) \
   $(foreach n,1 3 5 8,$(call put,0644,$(wildcard man/*.$(n)),$(PREFIX)/share/man/man$(n))) \
@@ -274,21 +280,40 @@ installed = \
   $(call put,0644,$(wildcard README.md CHANGELOG.md SECURITY.md LICENSE),$(DOCDIR)) \
   $(call put-tree,0644,examples,$(DOCDIR)/examples)
 
+# In the shell: is that file there, and a program for another Lua?
+is-for-another = [ -e "$(1)" ] && [ "$$(head -n 1 "$(1)")" != "\#!/usr/bin/env $(LUA)" ]
+
+# Where the section of rspamd's plugin was once. Left there, it would be read twice.
+former := $(SYSCONFDIR)/rspamd/modules.local.d/nexthop.conf
+
 # A program that is there for another Lua stays, unless this is the usual one: with `LUA=luajit` for
 # rspamd the filter must not come to need an interpreter that is not there.
 .PHONY: install uninstall
 install: all
-	@for word in $(installed); do \
+	@for word in $(of-one-lua) $(installed-programs) $(of-all-luas); do \
 	     from=$${word#*:}; to=$${from#*:}; from=$${from%%:*}; \
-	     case $(LUA)$$word in lua5.4*) ;; *:build/*/bin/*) \
-	         if [ -e "$(DESTDIR)$$to" ] && [ "$$(head -n 1 "$(DESTDIR)$$to")" != "$$(head -n 1 "$$from")" ]; then \
+	     case $(LUA):$$from in lua5.4:*) ;; *:build/*/bin/*) \
+	         if $(call is-for-another,$(DESTDIR)$$to); then \
 	             echo "$(DESTDIR)$$to: stays, it is for another Lua" >&2; continue; \
 	         fi ;; esac; \
 	     install -D -m "$${word%%:*}" "$$from" "$(DESTDIR)$$to" && echo "$(DESTDIR)$$to" || exit; \
 	 done
+	@rm -f "$(DESTDIR)$(former)"
 
+# Programs for another Lua stay, and with them all that is not of one Lua.
 uninstall:
-	@for word in $(installed); do echo "$(DESTDIR)$${word##*:}"; rm -f "$(DESTDIR)$${word##*:}"; done
+	@others=; for word in $(installed-programs); do \
+	     to=$(DESTDIR)$${word##*:}; \
+	     if $(call is-for-another,$$to); then \
+	         others=yes; echo "$$to: stays, it is for another Lua" >&2; \
+	     else \
+	         echo "$$to"; rm -f "$$to"; \
+	     fi; \
+	 done; \
+	 for word in $(of-one-lua) $${others:-$(of-all-luas)}; do \
+	     [ "$$word" = yes ] || { echo "$(DESTDIR)$${word##*:}"; rm -f "$(DESTDIR)$${word##*:}"; }; \
+	 done
+	@rm -f "$(DESTDIR)$(former)"
 	@for own in "$(LUA_CMOD)/nexthop" "$(LUA_LMOD)/nexthop" "$(DOCDIR)"; do \
 	     if [ -d "$(DESTDIR)$$own" ]; then find "$(DESTDIR)$$own" -depth -type d -empty -delete; fi; \
 	 done

@@ -108,6 +108,7 @@ build = {
         ["nexthop.protocol"] = "lua/nexthop/protocol.lua",
         ["nexthop.pump"] = "lua/nexthop/pump.lua",
         ["nexthop.rspamd"] = "lua/nexthop/rspamd.lua",
+        ["nexthop.rspamd.client"] = "lua/nexthop/rspamd/client.lua",
         ["nexthop.rspamd.domains"] = "lua/nexthop/rspamd/domains.lua",
         ["nexthop.rspamd.options"] = "lua/nexthop/rspamd/options.lua",
         ["nexthop.rspamd.worker"] = "lua/nexthop/rspamd/worker.lua",

@@ -7,12 +7,16 @@
 -- Hosts that take mail for whole hills of throw-away domains.
 local unwanted = { ["mx.throwaway.example"] = true }
 
+-- A symbol that the function asks for must be there before: rspamd runs all at once otherwise.
+rspamd_config:register_dependency("NEXTHOP_CHECK", "MAILLIST")
+
 return function(event)
-  if event.role ~= "sender" or not event.result then return nil end
+  if event.role ~= "sender" then return nil end
+  -- Newsletters from a subdomain without a mail host of its own are common. There is no plan then.
+  if event.finding == "no_host" and event.task:has_symbol "MAILLIST" then return "ok" end
+  if not event.result then return nil end
   for _, host in ipairs(event.result.hosts) do
     if unwanted[host.host] then return "broken" end
   end
-  -- newsletters from a subdomain without a mail host of its own are common
-  if event.finding == "no_host" and event.task:has_symbol "MAILLIST" then return "ok" end
   return nil
 end

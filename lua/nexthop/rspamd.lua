@@ -1,10 +1,13 @@
 --- The plugin `nexthop` of rspamd: what is to be said about the mail hosts of senders' and recipients'
 -- domains, as symbols. plugins.d/nexthop.lua calls register() and is all that rspamd sees of it.
 local lua_util = require "lua_util"
+local rspamd_ip = require "rspamd_ip"
 local rspamd_logger = require "rspamd_logger"
 local rspamd_tcp = require "rspamd_tcp"
 local rspamd_util = require "rspamd_util"
+local client = require "nexthop.rspamd.client"
 local domains = require "nexthop.rspamd.domains"
+local guard = require "nexthop.guard"
 local options = require "nexthop.rspamd.options"
 local protocol = require "nexthop.protocol"
 
@@ -38,13 +41,15 @@ M.symbols = {
 
 -- ---- what is to be looked up ----------------------------------------------------------
 
--- A Unix socket or a loopback address; of no address nothing is known.
+-- What rspamd's own plugins take for local: loopback, link-local, Unix sockets and `local_addrs` of
+-- the options. rspamd does not look into an IPv4 address that is written as an IPv6 one.
 local function is_local(task)
   local ip = task:get_from_ip()
   if not ip or not ip:is_valid() then return false end
-  local text = ip:to_string()
-  return text:find "^127%." ~= nil or text == "::1" or text:find "^::ffff:127%." ~= nil
-    or text:sub(1, 1) == "/" or text:find "^unix:" ~= nil
+  if ip:is_local() then return true end
+  local mapped = ip:to_string():lower():match "^::ffff:(%d+%.%d+%.%d+%.%d+)$"
+  local inner = mapped and rspamd_ip.from_string(mapped)
+  return inner ~= nil and inner:is_valid() and inner:is_local() or false
 end
 
 local function add(self, task, queries, role, address)
@@ -86,13 +91,13 @@ local function ask_policy(self, task, query)
     result = query.result, err = query.err, task = task,
   })
   if not ok then
-    rspamd_logger.errx(task, "policy: %s", tostring(answer))
+    rspamd_logger.errx(task, "policy: %s", guard.text(answer))
   elseif answer == false then
     return nil
   elseif symbols[answer] or answer == "ok" then
     return answer
   elseif answer ~= nil then
-    rspamd_logger.errx(task, "policy: '%s' is no finding of a %s", tostring(answer), query.role)
+    rspamd_logger.errx(task, "policy: '%s' is no finding of a %s", guard.text(answer), query.role)
   end
   return query.finding
 end
@@ -134,55 +139,15 @@ local function shortened(deadline)
   return math.max(deadline - 0.25, deadline * 0.8)
 end
 
-local function take_answer(self, query, line)
-  local answer, reason = protocol.decode(line)
-  if not answer then
-    query.err = { code = "servfail", message = reason, permanent = false }
-    return
-  end
-  local result, err
-  if self.settings.policy then -- which gets to see the plan
-    result, err = protocol.restore(query.role, answer)
-  else
-    result, err = answer.result, answer.error
-  end
-  if not result then
-    query.err = err
-    return
-  end
-  query.finding, query.skipped = result.finding, result.skipped
-  query.domain = result.domain or query.domain
-  query.result, query.err = result.plan, result.error
-end
-
--- A connection for each: the server is asked for all of them at once.
 local function ask_server(self, task, queries)
-  local left = #queries
-  for _, query in ipairs(queries) do
-    local answered = false
-    local function finish(err, data)
-      if answered then return end
-      answered = true
-      if data and not err then
-        take_answer(self, query, tostring(data))
-      else
-        query.err = { code = "timeout", permanent = false,
-          message = ("%s: %s"):format(self.settings.socket, tostring(err or "no answer")) }
-        rspamd_logger.infox(task, "no answer for %s: %s", query.domain, query.err.message)
-      end
-      left = left - 1
-      if left == 0 then conclude(self, task, queries) end
-    end
-    local sent = rspamd_tcp.new {
-      task = task, host = self.settings.socket, port = 0, timeout = self.settings.deadline,
-      stop_pattern = "\n", callback = finish,
-      data = { protocol.encode {
-        id = 1, op = query.role, domain = query.domain,
-        options = { deadline = shortened(self.settings.deadline) },
-      } },
-    }
-    if not sent then finish "cannot connect" end
-  end
+  client.ask {
+    tcp = rspamd_tcp, task = task, host = self.settings.socket, timeout = self.settings.deadline,
+    queries = queries, options = { deadline = shortened(self.settings.deadline) },
+    findings = M.symbols,
+    restore = self.settings.policy ~= nil, -- which gets to see the plan
+    log = function(text) rspamd_logger.infox(task, "%s", text) end,
+    done = function() conclude(self, task, queries) end,
+  }
 end
 
 local function ask_worker(self, task, queries)
@@ -227,9 +192,23 @@ local function task_timeout(cfg)
   return math.min(least or value, value)
 end
 
+-- A set, as rspamd calls no function of ours for a map that has become empty. Its keys are compiled
+-- when they are others than before: rspamd's comparison knows neither wildcards nor U-labels.
+local function follow_map(map, warn)
+  local digest, excludes
+  return function(domain)
+    local now = map:get_data_digest()
+    if now ~= digest then
+      local entries = {}
+      for entry in pairs(map:get_stats(false) or {}) do entries[#entries + 1] = entry end
+      digest, excludes = now, domains.exclusions(entries, warn)
+    end
+    return excludes(domain)
+  end
+end
+
 local function add_exclusions(self, cfg)
   local given = self.settings.exclude_domains
-  local function warn(text) rspamd_logger.warnx(cfg, "%s", text) end
   self.excludes = function() return false end
   if type(given) == "table" then
     local wrong
@@ -237,10 +216,10 @@ local function add_exclusions(self, cfg)
     if wrong then return nil, wrong end
   elseif given then
     local map = cfg:add_map {
-      type = "callback", url = given, description = "domains that nexthop does not look up",
-      callback = function(text) self.excludes = domains.exclusions(domains.entries(text), warn) end,
+      type = "set", url = given, description = "domains that nexthop does not look up",
     }
     if not map then return nil, "exclude_domains: cannot be had: " .. given end
+    self.excludes = follow_map(map, function(text) rspamd_logger.warnx(cfg, "%s", text) end)
   end
   return true
 end
@@ -267,13 +246,10 @@ local function add_worker(self, cfg)
   end
   self.worker = require("nexthop.rspamd.worker").new {
     resolver = self.settings.resolver, deadline = shortened(self.settings.deadline),
-    directories = directories, tcp = rspamd_tcp, now = self.now,
+    directories = directories, tcp = rspamd_tcp, now = self.now, config = cfg,
     log = function(text) rspamd_logger.errx(cfg, "nexthop: %s", text) end,
   }
-  cfg:add_on_load(function(_, ev_base, worker)
-    if not worker:is_scanner() then return end
-    cfg:add_periodic(ev_base, 0.01, function() return self.worker:turn() end, false)
-  end)
+  -- rspamd calls this when the last task of an ending worker is done
   cfg:register_finish_script(function() self.worker:close() end)
 end
 
@@ -304,15 +280,14 @@ function M.register(cfg)
   end
   local function warn(text) rspamd_logger.warnx(cfg, "nexthop: %s", text) end
   local self = { now = rspamd_util.get_time }
-  local reason
-  self.settings, reason = options.check(given, task_timeout(cfg), warn)
+  local wrong
+  self.settings, wrong = options.check(given, task_timeout(cfg), warn)
   if self.settings then
-    local ok
-    ok, reason = add_exclusions(self, cfg)
-    if not ok then self.settings = nil end
+    local ok, reason = add_exclusions(self, cfg)
+    if not ok then wrong = { reason } end
   end
-  if not self.settings then
-    rspamd_logger.errx(cfg, "nexthop: %s", reason)
+  if wrong then
+    for _, reason in ipairs(wrong) do rspamd_logger.errx(cfg, "nexthop: %s", reason) end
     lua_util.disable_module(N, "config")
     return
   end

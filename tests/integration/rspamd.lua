@@ -1,5 +1,7 @@
 -- Real rspamd for tests and the demo: out of a Debian root (see ./root), with this tree's module built
--- and installed there for its LuaJIT, the smallest configuration that runs, and no Redis.
+-- and installed there by the steps of examples/rspamd/README.md. Each instance has a copy of /etc/rspamd,
+-- as the distribution and these steps left it, and starts from its rspamd.conf; in local.d there are
+-- only its ports, and what would need a network or Redis is off.
 --
 --   local rspamd = require "tests.integration.rspamd"
 --   local root, why = rspamd.root "bookworm"           -- nil: it cannot be had here
@@ -41,11 +43,21 @@ local function write(path, text)
   file:close()
 end
 
--- Copies the tree in, builds and installs it.
+-- The indented lines below a line of examples/rspamd/README.md: commands.
+local function steps(heading)
+  local file = assert(io.open(here .. "/examples/rspamd/README.md", "r"))
+  local text = file:read "*a"
+  file:close()
+  local start = select(2, text:find(heading .. "\n\n", 1, true))
+  return (assert(start and text:sub(start + 1):match "^(    .-\n)\n", heading):gsub("    ", ""))
+end
+
+-- Copies the tree in, removes what an earlier one has installed, builds and installs it.
 local build = [[
 set -e
 cd %s
-in=%s/opt/nexthop
+root=%s
+in=$root/opt/nexthop
 mkdir -p "$in/src"
 rm -rf "$in/lua" "$in/examples" "$in/bin" "$in/man"
 for part in lua bin examples man .ci Makefile README.md LICENSE; do
@@ -54,8 +66,11 @@ done
 # what has changed is new for make, whatever its date
 for file in "$in"/src/*; do [ -e "src/${file##*/}" ] || rm -f "$file"; done
 for file in src/*; do cmp -s "$file" "$in/$file" || cp "$file" "$in/$file"; done
-chroot %s sh -c 'cd /opt/nexthop && make -s LUA=luajit all && make -s LUA=luajit PREFIX=/usr install' \
-    >"$in/log" 2>&1 || { tail -n 20 "$in/log"; exit 1; }
+rm -rf "$root"/usr/share/lua/5.1/nexthop "$root"/usr/lib/*/lua/5.1/nexthop
+rm -f "$root"/etc/rspamd/*.d/nexthop.conf "$root"/etc/rspamd/plugins.d/nexthop.lua
+[ -e "$root/etc/hosts" ] || echo "127.0.0.1 localhost" >"$root/etc/hosts" # as any machine has it
+chroot "$root" install -d -o _rspamd "/opt/nexthop/hs"
+chroot "$root" sh -c %s >"$in/log" 2>&1 || { tail -n 20 "$in/log"; exit 1; }
 ]]
 
 -- Holds a root's lock until this process ends: others build and install in it, too.
@@ -75,7 +90,8 @@ function M.root(suite)
   local root = text:match "([^\n]*)$"
   if status ~= 0 then return nil, root end
   lock(root)
-  text, status = shell(("sh -c %s"):format(quote(build:format(quote(here), quote(root), quote(root)))))
+  local commands = "set -e; cd /opt/nexthop\n" .. steps "As root, in the source tree:"
+  text, status = shell(("sh -c %s"):format(quote(build:format(quote(here), quote(root), quote(commands)))))
   assert(status == 0, text)
   return root
 end
@@ -93,52 +109,74 @@ local function free_ports(n)
   return ports
 end
 
-local configuration = [[
-pidfile = "@DIR@/rspamd.pid";
-options {
-  filters = "";
-  control_socket = "@DIR@/control mode=0600";
-  dns { nameserver = ["127.0.0.1:9"]; timeout = 1s; retransmits = 1; }
-  history_rows = 10;
-  max_cores_size = 0;
-  hs_cache_dir = "@DIR@";
-  @OPTIONS@
+-- What each instance has in local.d.
+local local_d = {
+  ["options.inc"] = [[
+control_socket = "@DIR@/control mode=0600";
+dns { nameserver = ["127.0.0.1:@DNS@"]; timeout = 1s; retransmits = 1; }
+max_cores_size = 0;
+hs_cache_dir = "/opt/nexthop/hs"; # compiled once, and not by each instance
+@OPTIONS@
+]],
+  ["logging.inc"] = 'level = "info"; debug_modules = ["nexthop"];',
+  ["actions.conf"] = "reject = 100; add_header = 50; greylist = 40;",
+  ["worker-normal.inc"] = 'bind_socket = "127.0.0.1:@PORT@"; count = 1;',
+  ["worker-controller.inc"] = 'bind_socket = "127.0.0.1:@CONTROL@"; password = "q";',
+  ["worker-proxy.inc"] = "count = -1;",
+  ["worker-hs_helper.inc"] = 'cache_dir = "/opt/nexthop/hs";',
+  ["fuzzy_check.conf"] = "enabled = false;", -- looks for its servers when it is configured
 }
-logging { type = "file"; filename = "@DIR@/log"; level = "info"; debug_modules = ["nexthop"]; }
-actions { reject = 100; add_header = 50; greylist = 40; }
-worker "normal" { bind_socket = "127.0.0.1:@PORT@"; count = 1; }
-worker "controller" { bind_socket = "127.0.0.1:@CONTROL@"; count = 1; password = "q"; }
-group "test" { symbols { "TEST" { weight = 0.0; } } }
-modules { path = "@PLUGINS@"; }
-.include "/etc/rspamd/modules.local.d/nexthop.conf"
-@MORE@
-]]
 
---- Writes a configuration.
--- @param options conf: local.d/nexthop.conf; options, more: of the main file; plugin: text of a
--- further plugin; files: { name = text }
+-- rspamd's own name server: no name exists. It answers while this process runs its loop.
+local name_server
+local function name_server_port()
+  if not name_server then
+    name_server = uv.new_udp()
+    assert(name_server:bind("127.0.0.1", 0))
+    name_server:recv_start(function(err, query, from)
+      if err or not query or not from then return end
+      name_server:try_send(query:sub(1, 2) .. "\129\131" .. query:sub(5), from.ip, from.port)
+    end)
+  end
+  return name_server:getsockname().port
+end
+
+-- These ask the DNS or other servers several times for each message. configtest has them.
+local quiet = {}
+for _, module in ipairs {
+  "arc", "asn", "dkim", "dkim_signing", "dmarc", "hfilter", "mid", "once_received", "phishing",
+  "rbl", "spf", "whitelist",
+} do
+  quiet[module .. ".conf"] = "enabled = false;"
+end
+
+--- Makes an instance's folder.
+-- @param options conf: local.d/nexthop.conf; options: more of local.d/options.inc; more: rspamd.conf.local;
+-- plugin: text of a further plugin; files: { name = text }; all: leave no module out
 function M.new(root, options)
   local name = ("/tmp/nexthop-%d-%s"):format(uv.os_getpid(), tostring({}):match "0x(%x+)")
   local self = setmetatable({ root = root, dir = name, folder = root .. name }, Server)
   local ports = free_ports(2)
   self.port, self.control = ports[1], ports[2]
-  for _, folder in ipairs { "local.d", "plugins.d", "run" } do
-    shell(("mkdir -p %s/%s"):format(quote(self.folder), folder))
-  end
-  local plugins = '/etc/rspamd/plugins.d/nexthop.lua'
+  shell(("mkdir -p %s/run && cp -a %s/etc/rspamd %s/etc"):format(quote(self.folder), quote(root),
+    quote(self.folder)))
   local words = {
     DIR = name, PORT = tostring(self.port), CONTROL = tostring(self.control),
-    OPTIONS = options.options or "", MORE = options.more or "", PLUGINS = plugins,
+    DNS = tostring(name_server_port()), OPTIONS = options.options or "",
   }
-  local function expand(text) return (text:gsub("@(%u+)@", words)) end
-  if options.plugin then
-    write(self.folder .. "/plugins.d/other.lua", options.plugin)
-    words.MORE = words.MORE .. "other { enabled = true; }" -- a module without a section is not loaded
-    words.PLUGINS = plugins .. '"; path = "' .. name .. "/plugins.d/other.lua"
+  local function put(file, text)
+    write(self.folder .. "/" .. file, (text:gsub("@(%u+)@", words)))
   end
-  write(self.folder .. "/rspamd.conf", expand(configuration))
-  write(self.folder .. "/local.d/nexthop.conf", expand(options.conf or ""))
-  for file, text in pairs(options.files or {}) do write(self.folder .. "/" .. file, expand(text)) end
+  local more = options.more or ""
+  if options.plugin then
+    put("etc/plugins.d/other.lua", options.plugin)
+    more = more .. "other { enabled = true; }" -- a module without a section is not loaded
+  end
+  put("etc/rspamd.conf.local", more)
+  for file, text in pairs(local_d) do put("etc/local.d/" .. file, text) end
+  for file, text in pairs(options.all and {} or quiet) do put("etc/local.d/" .. file, text) end
+  if options.conf then put("etc/local.d/nexthop.conf", options.conf) end
+  for file, text in pairs(options.files or {}) do put(file, text) end
   shell(("chroot %s chown -R _rspamd: %s"):format(quote(root), name))
   return self
 end
@@ -149,17 +187,23 @@ local function command(self, program)
 end
 
 local function variables(self)
-  return (("--var=LOCAL_CONFDIR=@ --var=DBDIR=@/run --var=RUNDIR=@/run"):gsub("@", self.dir))
+  return (("--var=CONFDIR=@/etc --var=LOCAL_CONFDIR=@/etc --var=DBDIR=@/run --var=RUNDIR=@/run --var=LOGDIR=@")
+    :gsub("@", self.dir))
+end
+
+--- A command of rspamadm: what it says, and its status.
+function Server:admin(words)
+  return shell(command(self, ("rspamadm %s %s -c %s/etc/rspamd.conf")
+    :format(variables(self), words, self.dir)))
 end
 
 --- `rspamadm configtest -s`: what it says, and its status.
 function Server:configtest()
-  return shell(command(self, ("rspamadm %s configtest -s -c %s/rspamd.conf")
-    :format(variables(self), self.dir)))
+  return self:admin "configtest -s"
 end
 
 function Server:log()
-  local file = io.open(self.folder .. "/log", "r")
+  local file = io.open(self.folder .. "/rspamd.log", "r")
   local text = file and file:read "*a" or ""
   if file then file:close() end
   return text
@@ -184,7 +228,7 @@ M.wait_for = wait_for
 --- Starts one; returns when it answers.
 function M.start(root, options)
   local self = M.new(root, options)
-  local args = ("-f -u _rspamd -g _rspamd %s -c %s/rspamd.conf >%s/output 2>&1")
+  local args = ("-f -u _rspamd -g _rspamd %s -c %s/etc/rspamd.conf >%s/output 2>&1")
     :format(variables(self), self.dir, self.folder)
   local handle, pid = uv.spawn("/bin/sh", { args = { "-c", "exec " .. command(self, "rspamd " .. args) } },
     function(code, signal) self.ended = ("status %d, signal %d"):format(code, signal) end)
@@ -192,7 +236,7 @@ function M.start(root, options)
   wait_for("rspamd", 60, function()
     if self.ended then
       error("rspamd ended (" .. self.ended .. "):\n" .. shell("cat " .. self.folder .. "/output "
-        .. self.folder .. "/log"), 2)
+        .. self.folder .. "/rspamd.log"), 2)
     end
     local ok, answer = pcall(self.request, self, { path = "/ping" })
     return ok and answer:find "pong" ~= nil
@@ -208,7 +252,9 @@ Lookups.__index = Lookups
 --- Starts nexthop-server of this root on nexthop.sock in an instance's folder, with that resolver.
 function M.lookup_server(root, dir, config, resolver)
   local self = setmetatable({ socket = root .. dir .. "/nexthop.sock" }, Lookups)
-  local whole = { resolver = { trust_anchor_file = dir .. "/anchor", stub = resolver.stub } }
+  local whole = {
+    resolver = { trust_anchor_file = dir .. "/anchor", stub = resolver.stub, forward = resolver.forward },
+  }
   for key, value in pairs(config) do whole[key] = value end
   write(root .. dir .. "/server.lua", "return " .. require("tests.filter").source(whole))
   local program = ("chroot %s /usr/sbin/nexthop-server -l %s/nexthop.sock -c %s/server.lua")
@@ -242,6 +288,44 @@ function Lookups:stop()
   uv.run "nowait"
 end
 
+--- A server that is none: answers each line on nexthop.sock in an instance's folder with what
+-- answer(line) gives, at once; nil ends the connection.
+-- @return object with close(), and `connections`, how many there were
+function M.fake_lookup_server(server, answer)
+  local self = { connections = 0 }
+  local path = server.folder .. "/nexthop.sock"
+  local listener, pipes = uv.new_pipe(false), {}
+  os.remove(path)
+  assert(listener:bind(path))
+  shell(("chroot %s chown _rspamd %s/nexthop.sock"):format(quote(server.root), server.dir))
+  listener:listen(128, function()
+    local pipe, input = uv.new_pipe(false), ""
+    listener:accept(pipe)
+    pipes[#pipes + 1] = pipe
+    self.connections = self.connections + 1
+    pipe:read_start(function(_, chunk)
+      if pipe:is_closing() then return end
+      if not chunk then return pipe:close() end
+      input = input .. chunk
+      for line in input:gmatch "([^\n]*)\n" do
+        local text = answer(line)
+        if not text then return pipe:close() end
+        pipe:write(text)
+      end
+      input = input:match "[^\n]*$"
+    end)
+  end)
+  function self.close()
+    listener:close()
+    for _, pipe in ipairs(pipes) do
+      if not pipe:is_closing() then pipe:close() end
+    end
+    uv.run "nowait"
+    os.remove(path)
+  end
+  return self
+end
+
 -- ---- messages ----------------------------------------------------------------------
 
 local message = table.concat({
@@ -257,7 +341,7 @@ local function send(self, request, callback)
   for _, rcpt in ipairs(request.rcpt or {}) do header("Rcpt", "<" .. rcpt .. ">") end
   if request.ip then header("IP", request.ip) end
   if request.user then header("User", request.user) end
-  local body = request.path and "" or message
+  local body = request.path and "" or (request.headers or "") .. message
   header("Content-Length", #body)
   local function over(text, err)
     if tcp:is_closing() then return end
@@ -290,7 +374,8 @@ function Server:request(request)
   return text
 end
 
---- Scans one message: { from, rcpt = list, ip, user }. The answer, decoded.
+--- Scans one message: { from, rcpt = list, ip, user, headers = more of the message's, each with its CRLF }.
+-- The answer, decoded.
 function Server:scan(envelope)
   return cjson.decode(self:request(envelope))
 end
@@ -327,6 +412,11 @@ function M.symbols(answer)
     if name:find "^NEXTHOP_" then found[name] = table.concat(symbol.options or {}, ",") end
   end
   return found
+end
+
+--- SIGHUP: new workers, and the end of the old ones when their tasks are done.
+function Server:reload()
+  self.handle:kill "sighup"
 end
 
 -- ---- its processes ------------------------------------------------------------------

@@ -14,6 +14,13 @@ local messages = tonumber(os.getenv "NEXTHOP_RSPAMD_MESSAGES" or 2000)
 
 local outside, inside = "192.0.2.99", "127.0.0.1"
 
+local function shell(command)
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local text = pipe:read "*a"
+  pipe:close()
+  return (text:gsub("\n$", ""))
+end
+
 local function read(path)
   local file = assert(io.open(path, "r"))
   local text = file:read "*a"
@@ -29,6 +36,9 @@ local function resolver()
   return ('resolver { stub { %s } trust_anchor_file = "@DIR@/anchor"; options { "msg-cache-size" = 4m; '
     .. '"qname-minimisation" = yes; } }\n'):format(table.concat(stubs, " "))
 end
+
+-- A forwarder may be slow: libunbound gives it more time than the servers of a zone.
+local forward = ('resolver { forward = "%s"; trust_anchor_file = "@DIR@/anchor"; }\n'):format(lab.forward_address)
 
 -- A second plugin, which sees what ours has said; it counts workers that load it, too.
 local other = [[
@@ -47,6 +57,12 @@ return function(event)
   assert(event.task:get_message_id())
   if event.domain == "raises.example" then error "on purpose" end
   if event.domain == "wrong.example" then return "no such finding" end
+  if event.domain == "unspeakable.example" then
+    return setmetatable({}, { __tostring = function() error "not even that" end })
+  end
+  if event.domain == "speechless.example" then
+    error(setmetatable({}, { __tostring = function() error "not even that" end }))
+  end
   if event.domain == "mxnodata.example" then return false end
   if event.domain == "filter.example" and event.role == "sender" then
     local host = event.result.hosts[1]
@@ -139,12 +155,32 @@ local function everything(server, mode)
 
   it(mode .. ": asks the policy file", function()
     assert.same({}, symbols { from = "a@mxnodata.example", ip = outside })
-    for label, symbol in pairs { filter = "BOGUS", raises = "NO_HOST", wrong = "NO_HOST" } do
+    for label, symbol in pairs {
+      filter = "BOGUS", raises = "NO_HOST", wrong = "NO_HOST", unspeakable = "NO_HOST", speechless = "NO_HOST",
+    } do
       local domain = label .. ".example"
       assert.same({ ["NEXTHOP_FROM_" .. symbol] = domain }, symbols { from = "a@" .. domain, ip = outside })
     end
     assert.matches("on purpose", server:log())
     assert.matches("'no such finding' is no finding of a sender", server:log())
+  end)
+
+  -- Those of the default `local_addrs`, too; fd00:: is one. Nobody looks at a local sender.
+  it(mode .. ": takes for local what rspamd does", function()
+    for _, ip in ipairs {
+      "127.0.0.1", "127.9.9.9", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.1.1", "::1", "fe80::1",
+      "fd00::1", "::ffff:127.0.0.1", "::ffff:10.1.2.3",
+    } do
+      assert.same({ [1] = ip, NEXTHOP_RCPT_NULL_MX = "nullmx.example" }, (function()
+        local found = symbols { from = "a@nothing.example", ip = ip, rcpt = { "b@nullmx.example" } }
+        found[1] = ip
+        return found
+      end)())
+    end
+    for _, ip in ipairs { outside, "2001:db8::1", "::ffff:192.0.2.99", "11.0.0.1", "172.32.0.1" } do
+      assert.same({ NEXTHOP_FROM_NO_HOST = "nothing.example" },
+        symbols { from = "a@nothing.example", ip = ip, rcpt = { "b@nullmx.example" } })
+    end
   end)
 
   it(mode .. ": is seen by plugins that depend on it", function()
@@ -182,6 +218,57 @@ local function load_test(server, mode, n)
   end)
 end
 
+-- Domains that nobody has looked up before, each for one message.
+local reload_zone = { name = "reload.example", text = {} }
+for i = 1, 1200 do reload_zone.text[i] = ("d%d MX 0 .\n"):format(i) end
+reload_zone.text = table.concat(reload_zone.text)
+
+-- At a reload rspamd makes new workers, and those that were there end when their messages are done.
+local function reload_test(root, mode, conf, start_lookups)
+  it(mode .. ": loses no lookup at a reload under load", function()
+    local server = rspamd.start(root, { conf = conf, files = files() })
+    local lookups = start_lookups and start_lookups(server)
+    lab:rule { name = "*.reload.example", type = "MX", action = "pass", delay = 400 } -- each takes its time
+    local before, answered, count = server:workers(), 0, 600
+    local function domain(i, n) return ("d%d.reload.example"):format(2 * i - 2 + n) end
+    server:scan_many(count, 60, function(i)
+      if i % 200 == 100 then server:reload() end
+      return { from = "", ip = inside, rcpt = { "x@" .. domain(i, 1), "x@nothing.example", "x@" .. domain(i, 2) } }
+    end, function(answer, i)
+      answered = answered + 1
+      assert.same({ NEXTHOP_RCPT_NO_HOST = "nothing.example",
+        NEXTHOP_RCPT_NULL_MX = domain(i, 1) .. "," .. domain(i, 2) }, rspamd.symbols(answer))
+    end)
+    lab:clear()
+    assert.equal(count, answered)
+    assert.is_not_same(before, server:workers())
+    if not lookups then
+      rspamd.wait_for("the end of the old workers", 60, function() return #server:directories() == 1 end)
+    end
+    server:stop()
+    if lookups then lookups:stop() end
+  end)
+end
+
+local function crowd_test(get, mode)
+  it(mode .. ": 1,000 messages of 10 recipients at once", function()
+    local function domain(i, n) return ("c%d.crowd.example"):format((i * 10 + n) % 200) end
+    local answered = 0
+    get():scan_many(1000, 1000, function(i)
+      local rcpt = {}
+      for n = 1, 10 do rcpt[n] = "a@" .. domain(i, n) end
+      return { from = "", ip = inside, rcpt = rcpt }
+    end, function(answer, i)
+      answered = answered + 1
+      local all = {}
+      for n = 1, 10 do all[n] = domain(i, n) end
+      assert.same({ NEXTHOP_RCPT_NO_HOST = table.concat(all, ",") }, rspamd.symbols(answer))
+      assert.equal("no action", answer.action)
+    end)
+    assert.equal(1000, answered)
+  end)
+end
+
 local function silence(get)
   it("a silent domain is a failure at the deadline, and no soft reject", function()
     lab:rule { name = "*.example", action = "silent" }
@@ -204,7 +291,7 @@ for suite in suites:gmatch "%w+" do
       return
     end
     lab:clear()
-    lab:add_zones { filter.zone, zone }
+    lab:add_zones { filter.zone, zone, reload_zone }
     setup(function() lab:clear() end)
 
     describe("in the worker", function()
@@ -221,8 +308,10 @@ for suite in suites:gmatch "%w+" do
         end)
       end
       silence(function() return server end)
+      crowd_test(function() return server end, "in the worker")
+      reload_test(root, "in the worker", forward .. 'deadline = 5s;')
       it("leaves no directory behind", function()
-        assert.equal(1, #server:directories())
+        rspamd.wait_for("the end of the old workers", 60, function() return #server:directories() == 1 end)
         server:stop(true)
         assert.same({}, server:directories())
       end)
@@ -258,11 +347,127 @@ for suite in suites:gmatch "%w+" do
         assert(answer.time_real < 4, "held for " .. answer.time_real)
       end)
       silence(function() return server end)
+      crowd_test(function() return server end, "with a server")
+      reload_test(root, "with a server", 'socket = "@DIR@/nexthop.sock"; deadline = 5s;', function(instance)
+        return rspamd.lookup_server(root, instance.dir, {}, { forward = lab.forward_address })
+      end)
+      it("logs one line for each lookup that a missing server cannot answer, and no error of rspamd", function()
+        lookups:stop()
+        local before = #server:log()
+        assert.same({ NEXTHOP_RCPT_FAILURE = "nullmx.example,nothing.example" }, rspamd.symbols(server:scan {
+          from = "", ip = inside, rcpt = { "a@nullmx.example", "a@nothing.example" } }))
+        local log = server:log():sub(before + 1)
+        assert.equal(2, select(2, log:gsub("no finding for ", "")), log)
+        assert.is_nil(log:find("callback call failed", 1, true), log)
+      end)
+    end)
+
+    -- What comes back when something else than nexthop-server, or a broken one, is at the socket.
+    describe("with a server that answers something else", function()
+      local server, fake, answers
+      setup(function()
+        server = rspamd.start(root, { conf = 'socket = "@DIR@/nexthop.sock"; deadline = 2s;\n' })
+        fake = rspamd.fake_lookup_server(server, function(line)
+          local id, domain = line:match '"id":(%d+)', line:match '"domain":"([^"]*)"'
+          local answer = answers[domain]
+          if answer == nil then answer = '{"id":ID,"result":{"finding":"null_mx","plan":null,"error":null}}' end
+          return answer and (answer:gsub("ID", id)) .. "\n" or nil
+        end)
+      end)
+      teardown(function()
+        server:stop()
+        fake.close()
+      end)
+      local function found(...)
+        local rcpt = {}
+        for i, domain in ipairs { ... } do rcpt[i] = "a@" .. domain end
+        return rspamd.symbols(server:scan { from = "", ip = inside, rcpt = rcpt })
+      end
+      local huge = '{"id":ID,"result":{"finding":"null_mx","plan":null,"error":null,"more":"'
+        .. ("x"):rep(2 * 1048576) .. '"}}'
+
+      -- The other domain of the message is answered well, unless nothing can be trusted any more.
+      for what, case in pairs {
+        ["an unknown finding"] = { '{"id":ID,"result":{"finding":"splendid"}}', true },
+        ["a finding of another role"] = { '{"id":ID,"result":{"finding":"DANE"}}', true },
+        ["a finding that is no text"] = { '{"id":ID,"result":{"finding":7}}', true },
+        ["no finding"] = { '{"id":ID,"result":{}}', true },
+        ["no result"] = { '{"id":ID}', true },
+        ["a number for a result"] = { '{"id":ID,"result":7}', true },
+        ["a text for a result"] = { '{"id":ID,"result":"null_mx"}', true },
+        ["a list for a result"] = { '{"id":ID,"result":["null_mx"]}', true },
+        ["a domain that is no text"] = { '{"id":ID,"result":{"finding":"null_mx","domain":{}}}', true },
+        ["a plan that is no object"] = { '{"id":ID,"result":{"finding":"null_mx","plan":"none"}}', true },
+        ["an error"] = { '{"id":ID,"error":{"code":"closed","message":"m","permanent":false}}', true },
+        ["an error that is none"] = { '{"id":ID,"error":"yes"}', true },
+        ["a wrong id"] = { '{"id":77,"result":{"finding":"null_mx"}}', false },
+        ["an id that is no number"] = { '{"id":"one","result":{"finding":"null_mx"}}', false },
+        ["no id"] = { '{"result":{"finding":"null_mx"}}', false },
+        ["no JSON"] = { "null_mx", false },
+        ["an empty line"] = { "", false },
+        ["2 MB"] = { huge, false },
+        ["the end"] = { false, false },
+      } do
+        it("is a failure: " .. what, function()
+          answers = { ["b.example"] = case[1] }
+          assert.same({ NEXTHOP_RCPT_FAILURE = "b.example" }, found "b.example")
+          assert.same({ NEXTHOP_RCPT_NULL_MX = "a.example", NEXTHOP_RCPT_FAILURE = "b.example" },
+            found("a.example", "b.example"))
+          local after = found("b.example", "c.example")
+          assert.same(case[2] and { NEXTHOP_RCPT_FAILURE = "b.example", NEXTHOP_RCPT_NULL_MX = "c.example" }
+            or { NEXTHOP_RCPT_FAILURE = "b.example,c.example" }, after)
+        end)
+      end
+
+      it("is asked on one connection for all domains of a message", function()
+        answers = {}
+        local before, domains = fake.connections, {}
+        for i = 1, 10 do domains[i] = ("d%d.example"):format(i) end
+        assert.same({ NEXTHOP_RCPT_NULL_MX = table.concat(domains, ",") },
+          found((unpack or table.unpack)(domains))) -- luacheck: ignore
+        assert.equal(1, fake.connections - before)
+      end)
+    end)
+
+    it("follows its map of excluded domains, until nothing is in it", function()
+      local server = rspamd.start(root, { options = "map_watch_interval = 1s; map_file_watch_multiplier = 1;",
+        conf = 'socket = "@DIR@/nobody.sock"; exclude_domains = "@DIR@/exclude.map";',
+        files = { ["exclude.map"] = "example.org\n*.example.net # all\nBÜCHER.example\n" } })
+      local function is_excluded(domain)
+        return next(rspamd.symbols(server:scan { from = "a@" .. domain, ip = outside })) == nil
+      end
+      local function put(text)
+        local file = assert(io.open(server.folder .. "/exclude.map", "w"))
+        file:write(text)
+        file:close()
+      end
+      assert(is_excluded "example.org" and is_excluded "xn--bcher-kva.example" and is_excluded "a.b.example.net")
+      assert(not is_excluded "example.net" and not is_excluded "example.com")
+      put "example.com\n"
+      rspamd.wait_for("the new map", 60, function() return is_excluded "example.com" end)
+      assert(not is_excluded "example.org")
+      put ""
+      rspamd.wait_for("the empty map", 60, function() return not is_excluded "example.com" end)
+      server:stop()
+    end)
+
+    it("has an example of a policy file that does what it says", function()
+      local server = rspamd.start(root, { conf = 'policy = "@DIR@/policy.lua"; deadline = 2s;\n' .. resolver(),
+        files = files { ["policy.lua"] = read "examples/rspamd/nexthop_policy.lua" } })
+      local list = "X-Mailman-Version: 2.1.39\r\nPrecedence: list\r\nList-Id: <l.nothing.example>\r\n"
+        .. "X-BeenThere: l@nothing.example\r\nList-Help: <mailto:l-request@nothing.example>\r\n"
+        .. "List-Subscribe: <mailto:l-join@nothing.example>\r\nList-Unsubscribe: <mailto:l-leave@nothing.example>\r\n"
+      local answer = server:scan { from = "a@nothing.example", ip = outside, headers = list }
+      assert(answer.symbols.MAILLIST)
+      assert.same({}, rspamd.symbols(answer))
+      assert.same({ NEXTHOP_FROM_NO_HOST = "nothing.example" },
+        rspamd.symbols(server:scan { from = "a@nothing.example", ip = outside }))
+      server:stop()
     end)
 
     it("takes scores from local.d/nexthop_group.conf", function()
       local server = rspamd.start(root, { conf = 'socket = "@DIR@/nobody.sock";', files = {
-        ["local.d/nexthop_group.conf"] = 'symbols { "NEXTHOP_FROM_FAILURE" { weight = 1.5; } }' } })
+        ["etc/local.d/nexthop_group.conf"] = 'symbols { "NEXTHOP_FROM_FAILURE" { weight = 1.5; } }' } })
       local answer = server:scan { from = "a@nullmx.example", ip = outside }
       server:stop()
       assert.equal(1.5, answer.symbols.NEXTHOP_FROM_FAILURE.score)
@@ -270,7 +475,7 @@ for suite in suites:gmatch "%w+" do
 
     describe("configtest -s", function()
       local function test(conf, more)
-        local instance = rspamd.new(root, { conf = conf, files = files(more) })
+        local instance = rspamd.new(root, { conf = conf, files = files(more), all = true })
         local text, status = instance:configtest()
         instance:stop()
         return status, text .. instance:log()
@@ -311,6 +516,54 @@ for suite in suites:gmatch "%w+" do
           assert(text:find(case[2], 1, true), text)
         end)
       end
+      it("names every key that is wrong", function()
+        local _, text = test "senders = true; recipients = 7; max_recipients = 0; socket = here; policy = /nowhere.lua;"
+        for _, reason in ipairs { "senders: no such key", "recipients: true or false expected",
+          "max_recipients: a whole number", "socket: an absolute path", "policy: " } do
+          assert(text:find("nexthop: " .. reason, 1, true), text)
+        end
+      end)
+      it("shows the section, once", function()
+        local instance = rspamd.new(root, { conf = "sender = false;", all = true })
+        local text, status = instance:admin "configdump nexthop"
+        instance:stop()
+        assert.equal(0, status)
+        assert.equal(1, select(2, text:gsub("sender = ", "")), text)
+      end)
+      it("passes where nobody has configured anything but the plugin", function()
+        local instance = rspamd.new(root, { all = true, conf = "resolver { trust_anchor_file = false; }" })
+        local text, status = instance:configtest()
+        instance:stop()
+        assert(status == 0, text)
+      end)
+
+      -- What a plugin half installed says: one line with what to do.
+      local function without(path, conf)
+        local file = shell(("ls -d %s%s"):format(root, path))
+        assert(file:find "^/" and not file:find "\n", file)
+        assert(os.rename(file, file .. ".away"))
+        local instance = rspamd.new(root, { conf = conf, files = files(), all = true })
+        local text, status = instance:configtest()
+        instance:stop()
+        assert(os.rename(file .. ".away", file))
+        assert.is_not_equal(0, status)
+        local lines = {}
+        for line in text:gmatch "[^\n]+" do
+          if not line:find "^syntax BAD" and not line:find "^1 errors found" then lines[#lines + 1] = line end
+        end
+        assert.equal(1, #lines, text)
+        assert(#lines[1] < 250, text)
+        return lines[1]
+      end
+      it("says in one line what to install when the C half is missing", function()
+        assert.matches("make LUA=luajit install", without("/usr/lib/*/lua/5.1/nexthop", resolver()), 1, true)
+      end)
+      it("says in one line what to install when the modules are missing", function()
+        assert.matches("make LUA=luajit install", without("/usr/share/lua/5.1/nexthop", resolver()), 1, true)
+      end)
+      it("says in one line what to install when luv is missing", function()
+        assert.matches("install lua-luv", without("/usr/lib/*/lua/5.1/luv.so", resolver()), 1, true)
+      end)
       it("warns of a deadline that comes too late, and passes", function()
         local status, text = test(resolver() .. "deadline = 9s;")
         assert(status == 0, text)

@@ -17,6 +17,10 @@ local ok, plugin = pcall(require, "nexthop.rspamd")
 if ok then
   plugin.register(rspamd_config)
 else
-  logger.errx(rspamd_config, "nexthop: %s", plugin)
+  local reason = tostring(plugin)
+  if reason:find("module 'nexthop.rspamd' not found", 1, true) then
+    reason = "its modules are not installed for LuaJIT: run `make LUA=luajit install PREFIX=/usr` in its source tree"
+  end
+  logger.errx(rspamd_config, "nexthop: %s", (reason:gsub("\n.*", "")))
   lua_util.disable_module("nexthop", "config")
 end

@@ -47,14 +47,4 @@ function M.exclusions(entries, warn)
   end
 end
 
---- The entries of a map's text.
-function M.entries(text)
-  local list = {}
-  for line in (text .. "\n"):gmatch "([^\n]*)\n" do
-    local entry = line:gsub("#.*", ""):match "^%s*(%S+)"
-    if entry then list[#list + 1] = entry end
-  end
-  return list
-end
-
 return M

@@ -118,52 +118,74 @@ end
 local function try_resolver(resolver)
   local ok, policy = pcall(require, "nexthop.policy")
   if not ok then
-    return nil, "without `socket` the C half of nexthop is needed, built for LuaJIT: " .. tostring(policy)
+    if not is_found "nexthop/core" then
+      return nil, "without `socket` the C half of nexthop is needed, and it is not installed for LuaJIT: "
+        .. "run `make LUA=luajit install PREFIX=/usr` in nexthop's source tree"
+    end
+    return nil, "without `socket` the C half of nexthop is needed, and it cannot be loaded: "
+      .. guard.text(policy):gsub("\n.*", "")
   end
   local good, reason = policy.options.resolver(resolver)
   if not good then return nil, "resolver: " .. reason end
   if not is_found "luv" then -- not loaded: its loop must be made after the fork
-    return nil, "without `socket` lua-luv is needed; it is not in " .. package.cpath
+    return nil, "without `socket` luv for LuaJIT is needed: install lua-luv"
   end
   return true
+end
+
+-- The settings of the keys that are good, and a list of what is wrong with the others.
+local function check_keys(given)
+  local settings, wrong, keys = {}, {}, {}
+  for key, value in pairs(M.defaults) do settings[key] = value end
+  for key in pairs(given) do
+    if not ignored[key] then keys[#keys + 1] = key end
+  end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for _, key in ipairs(keys) do
+    local checked, reason
+    if checks[key] then
+      checked, reason = checks[key](given[key])
+    else
+      reason = "no such key; there are: " .. names()
+    end
+    if checked == nil then
+      wrong[#wrong + 1] = ("%s: %s"):format(tostring(key), reason)
+    else
+      settings[key] = checked
+    end
+  end
+  return settings, wrong
+end
+
+local function check_deadline(settings, task_timeout, warn)
+  local longest = task_timeout and task_timeout * 0.75
+  if not longest or settings.deadline <= longest then return end
+  warn(("deadline: %gs is too close to rspamd's task_timeout of %gs, it is %gs now")
+    :format(settings.deadline, task_timeout, longest))
+  settings.deadline = longest
 end
 
 --- Checks a section and completes it with the defaults.
 -- @param given what rspamd_config:get_all_opt gives
 -- @param task_timeout rspamd's, in seconds: the deadline is kept below it; nil: there is none
 -- @param warn function(text)
--- @return the settings, `policy` as a function; or nil and a message that names the key
+-- @return the settings, `policy` as a function; or nil and a list of messages, each of which names its key
 function M.check(given, task_timeout, warn)
-  if type(given) ~= "table" then return nil, "a section expected" end
-  local settings = {}
-  for key, value in pairs(M.defaults) do settings[key] = value end
-  for key, value in pairs(given) do
-    if not ignored[key] then
-      if not checks[key] then
-        return nil, ("%s: no such key; there are: %s"):format(tostring(key), names())
-      end
-      local checked, reason = checks[key](value)
-      if checked == nil then return nil, ("%s: %s"):format(key, reason) end
-      settings[key] = checked
-    end
-  end
-  local longest = task_timeout and task_timeout * 0.75
-  if longest and settings.deadline > longest then
-    warn(("deadline: %gs is too close to rspamd's task_timeout of %gs, it is %gs now")
-      :format(settings.deadline, task_timeout, longest))
-    settings.deadline = longest
-  end
+  if type(given) ~= "table" then return nil, { "a section expected" } end
+  local settings, wrong = check_keys(given)
+  check_deadline(settings, task_timeout, warn)
   if settings.policy then
     local reason
     settings.policy, reason = load_policy(settings.policy)
-    if not settings.policy then return nil, reason end
+    if not settings.policy then wrong[#wrong + 1] = reason end
   end
-  if settings.socket then
+  if given.socket ~= nil then
     if given.resolver then warn "resolver: not used, the server at `socket` has its own" end
   else
     local ok, reason = try_resolver(settings.resolver)
-    if not ok then return nil, reason end
+    if not ok then wrong[#wrong + 1] = reason end
   end
+  if #wrong > 0 then return nil, wrong end
   return settings
 end
 

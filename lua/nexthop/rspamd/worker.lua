@@ -1,15 +1,22 @@
 --- A lookup server inside a worker of rspamd. rspamd gives Lua no event loop of its own, but holds a
 -- task that waits at a socket: so lookups are made here, by the worker's own resolver, and a task whose
--- answers are not yet there waits at a Unix socket in a private directory. One periodic of rspamd's
--- drives the resolver and the socket (luv's loop, run without waiting).
+-- answers are not yet there waits at a Unix socket in a private directory.
+--
+-- What drives the resolver and the socket (luv's loop, run without waiting) is a chain of ticks. A tick
+-- is a connection of rspamd_tcp to the same socket which nobody answers: its timeout is the call back.
+-- rspamd has periodics for this, but they stop as soon as a worker is told to end, at each reload, and
+-- its tasks live on; connections live as long as its event loop. Timers of a task or of the event loop
+-- are not in every version, and leak.
 local M = {}
 
 local Worker, Hold = {}, {}
 Worker.__index, Hold.__index = Worker, Hold
 
--- Seconds until the next turn: with work left over, while lookups are under way, soon after, at rest.
-local full, busy, ready, idle = 0.001, 0.005, 0.01, 0.05
-local ready_for = 5
+-- Seconds until the next tick. While lookups are under way, a fraction of the time since one of them
+-- began or ended: a quick answer is fetched quickly, and waiting for a slow one costs little.
+local shortest, longest, fraction = 0.001, 0.01, 1 / 8
+-- Without any, libunbound may still wait for what it asked on the way. Then the chain ends.
+local rest, rest_for = 0.05, 30
 local pause = 60 -- seconds before another try, when the resolver or the socket could not be had
 
 -- luv keeps the coroutine that has loaded it, and runs its callbacks there. rspamd's threads come and
@@ -27,11 +34,12 @@ local function load_luv()
 end
 
 --- @param options resolver (options of nexthop.new), deadline, directories (to try for the socket),
--- now = function() -> seconds, log = function(text), tcp = require "rspamd_tcp"
+-- now = function() -> seconds, log = function(text), tcp = require "rspamd_tcp", config = rspamd_config
 function M.new(options)
   return setmetatable({
     options = options, log = options.log, now = options.now, jobs = {}, last = 0, worked = 0,
     taken = 0, -- connections so far
+    ticks = 0, -- ticks so far
   }, Worker)
 end
 
@@ -165,21 +173,55 @@ local function process(self)
   self.listener:flush()
 end
 
---- One turn of the periodic.
--- @return seconds until the next
-function Worker:turn()
-  if not self.resolver then return idle end
+-- Sees to the socket: takes connections, and reads what was sent.
+local function see_to_socket(self)
   local taken
   repeat -- later versions of libuv take one connection a turn
     taken = self.taken
     uv.run "nowait"
   until self.taken == taken
+end
+
+--- Lets the resolver and the socket work, as far as they can without waiting.
+function Worker:turn()
+  if not self.resolver then return end
+  see_to_socket(self)
   process(self)
-  if (self.resolver:pending() or 0) > 0 or self.listener.count > 0 then
-    self.worked = self.now()
-    return self.resolver:timeout() == 0 and full or busy
+end
+
+-- Seconds until the next tick; nil: there is nothing to wait for.
+local function delay(self)
+  local idle = self.now() - self.worked
+  if (self.resolver:pending() or 0) > 0 or next(self.jobs) then
+    if self.resolver:timeout() == 0 then return shortest end
+    return math.max(shortest, math.min(longest, idle * fraction))
   end
-  return self.now() - self.worked < ready_for and ready or idle
+  return idle < rest_for and rest or nil
+end
+
+--- Sees to it that there is a next tick, soon enough. A tick cannot be taken back: the one that an
+-- earlier one replaces does nothing.
+function Worker:arm()
+  local seconds = delay(self)
+  if not seconds then return end
+  local due = self.now() + seconds
+  if self.due and self.due <= due then return end
+  self.due, self.ticks = due, self.ticks + 1
+  local number, within = self.ticks, true
+  local function on_tick()
+    if self.ticks ~= number then return end
+    self.due = nil
+    if within or not self.resolver then return end -- it could not connect; the next call tries again
+    local ok, err = pcall(self.turn, self)
+    if not ok then self.log(tostring(err)) end
+    self:arm()
+  end
+  local armed = self.options.tcp.new {
+    ev_base = self.event_loop, config = self.options.config, host = self.path, port = 0,
+    timeout = seconds, stop_pattern = "\n", callback = on_tick, on_error = on_tick,
+  }
+  within = false
+  if not armed and self.ticks == number then self.due = nil end
 end
 
 --- The worker ends: the directory goes.
@@ -205,11 +247,13 @@ function Job:cancel()
 end
 
 local function start_lookups(self, job, queries, answered)
+  self.worked = self.now()
   for _, query in ipairs(queries) do
     local handle, err = self.resolver:plan(query.domain, { deadline = self.options.deadline },
       function(plan, failed)
         job.handles[query] = nil
         job.left = job.left - 1
+        self.worked = self.now()
         answered(query, plan, failed)
         if job.left == 0 and job.hold then job.hold:answer() end
       end)
@@ -243,11 +287,14 @@ function Worker:look_up(task, queries, timeout, answered, done)
     job:cancel()
     done()
   end
+  self.event_loop = self.event_loop or task:get_ev_base() -- a worker has one
   local waits = self.options.tcp.new {
     task = task, host = self.path, port = 0, timeout = timeout, stop_pattern = "\n",
-    data = { number .. "\n" }, callback = finish,
+    data = { number .. "\n" }, callback = finish, on_error = finish,
   }
-  if not waits then finish() end
+  if not waits then return finish() end
+  see_to_socket(self) -- takes the connection: the system keeps few that nobody has taken
+  self:arm()
 end
 
 return M
