@@ -89,7 +89,7 @@ struct nh_resolver {
     struct nh_resolver *next_abandoned;
 };
 
-#define NH_YOUNG 1.0 /* seconds after which a lookup no longer keeps others from starting */
+#define NH_YOUNG 0.5 /* seconds after which a lookup no longer keeps others from starting */
 #define NH_HEDGE 2.0 /* seconds after which it may be asked in a fresh context, too */
 
 /* ---- query.c ------------------------------------------------------------------- */

@@ -288,7 +288,7 @@ describe("policy.check", function()
     assert.equal("sender.nul_mx: no such key; there are: deadline, exclude, resolver",
       reason({ nul_mx = 1 }, "sender."))
     assert.matches("^deadline: seconds expected, .* got 0$", reason { deadline = 0 })
-    assert.matches("^deadline: seconds expected, .* got x$", reason { deadline = "x" })
+    assert.matches("^deadline: seconds expected, .* got a string$", reason { deadline = "x" })
     assert.matches("^exclude: entry 1: 'a b' is neither", reason { exclude = { "a b" } })
     assert.matches("^exclude: a list of domains expected", reason { exclude = "example.org" })
     assert.matches("^exclude: .* key 'example.org'", reason { exclude = { ["example.org"] = true } })

@@ -72,7 +72,7 @@ local nexthop = {}
 ---@field unbound_conf? string an unbound.conf to read; its trust anchors count
 ---@field options? table<string, string|string[]> options of libunbound, passed through
 ---@field timeout? number seconds for one DNS lookup (10)
----@field max_pending? integer lookups under way before further ones queue (1000; where the process may open fewer than some 8,200 descriptors, fewer). One that has waited for a second does not count
+---@field max_pending? integer lookups under way before further ones queue (1000; where the process may open fewer than some 8,200 descriptors, fewer). One that has waited for half a second does not count
 ---@field budget? number seconds that one process() may work (0.005)
 ---@field tls? boolean DNS over TLS to `forward`, with the name after '#' verified (false)
 ---@field tls_cert_bundle? string PEM file of CAs for that (the system's)
@@ -366,12 +366,11 @@ local policy = {}
 ---@return nexthop.Finding
 function policy.find(role, plan, err) end
 
---- Has a plan come at its deadline? Then it holds no more than what was known by then: the filter, the
---- server and the plugin take it for a `failure`.
----@param elapsed number seconds
----@param deadline number seconds
----@return boolean
-function policy.is_late(elapsed, deadline) end
+--- The error of the first host that the deadline kept from being looked up; nil when the plan is whole. The
+--- finding of a plan that is not whole is `failure`.
+---@param plan nexthop.Plan
+---@return nexthop.Error? err
+function policy.unfinished(plan) end
 
 ---@param role string
 ---@param name any

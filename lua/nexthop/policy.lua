@@ -95,6 +95,18 @@ local function dane_of(plan)
   return all and "dane" or "dane_partial"
 end
 
+--- The error of the first host that the deadline kept from being looked up. Such a plan holds no more
+-- than what was known by then, and its finding is `failure`.
+-- @param plan
+-- @return an error with `expired`; or nil when the plan is whole
+function M.unfinished(plan)
+  if not plan.expired then return nil end
+  for _, host in ipairs(plan.hosts) do
+    if host.err and host.err.expired then return host.err end
+  end
+  return nil
+end
+
 --- The finding for what resolver:plan() gave.
 -- @param role "sender" or "recipient"
 -- @param plan the plan, or nil
@@ -105,6 +117,7 @@ function M.find(role, plan, err)
     error("bad argument #1 to 'find' ('sender' or 'recipient' expected)", 2)
   end
   if not plan then return by_code[err and err.code] or "failure" end
+  if M.unfinished(plan) then return "failure" end
   local reachable = false
   for _, host in ipairs(plan.hosts) do
     if #host.ips > 0 then reachable = true end
@@ -112,12 +125,6 @@ function M.find(role, plan, err)
   if not reachable then return without_address(plan) end
   if is_unroutable(plan) then return "unroutable" end
   return role == "recipient" and dane_of(plan) or "ok"
-end
-
---- Has a plan come at its deadline (both in seconds; clocks differ by a little)? Then it holds no more
--- than what was known by then, and the finding is `failure`.
-function M.is_late(elapsed, deadline)
-  return elapsed >= deadline - math.min(0.01, deadline / 10)
 end
 
 -- ---- addresses and domains -------------------------------------------------

@@ -159,12 +159,9 @@ local function ask_worker(self, task, queries)
     end
     return conclude(self, task, queries)
   end
-  local start, limit = self.now(), shortened(self.settings.deadline)
   self.worker:look_up(task, queries, self.settings.deadline, function(query, plan, err)
-    query.finding, query.result, query.err = policy.find(query.role, plan, err), plan, err
-    if plan and policy.is_late(self.now() - start, limit) then
-      query.finding, query.err = nil, nil
-    end
+    query.finding, query.result = policy.find(query.role, plan, err), plan
+    query.err = err or policy.unfinished(plan)
   end, function() conclude(self, task, queries) end)
 end
 

@@ -157,14 +157,9 @@ for _, role in ipairs { "sender", "recipient" } do
       return answer { finding = protocol.null, plan = protocol.null, error = protocol.null,
         domain = domain, skipped = skipped }
     end
-    local start = server.clock()
     return server.resolver:plan(domain, options, function(plan, err)
-      local finding = policy.find(role, plan, err)
-      if plan and policy.is_late(server.clock() - start, options.deadline) then
-        finding = "failure"
-        err = failure("timeout", "%s: the deadline came before the answer", domain)
-      end
-      answer { finding = finding, domain = domain, plan = plain(plan), error = plain(err) }
+      answer { finding = policy.find(role, plan, err), domain = domain, plan = plain(plan),
+        error = plain(err or policy.unfinished(plan)) }
     end)
   end }
 end

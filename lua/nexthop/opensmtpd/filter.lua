@@ -135,15 +135,11 @@ local function on_request(self, request)
   request.event = event
 
   local deadline = self.settings.deadline
-  local begun = uv.hrtime()
   local handle = self.pump:plan(domain, { deadline = deadline }, function(plan, err)
     if request.answered then return end
     opensmtpd.guarded(self.filter, "decision", session, function()
-      event.result, event.err = plan, err
+      event.result, event.err = plan, err or policy.unfinished(plan)
       event.finding = policy.find(role, plan, err)
-      if plan and policy.is_late((uv.hrtime() - begun) / 1e9, deadline) then
-        event.finding, event.err = "failure", timed_out()
-      end
       decide(self, request, event)
     end)
     request:proceed() -- if it has no answer yet
