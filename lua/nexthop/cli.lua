@@ -110,15 +110,15 @@ local function renderer(args, tree)
       local answer = result or err
       answer.trace = nil -- was wanted for these lines alone
     end
-    local text = lines
+    local printed = lines
     if args.json then
-      text = json.line(key, { text = input, name = name }, result, err, verdict)
+      printed = json.line(key, { text = input, name = name }, result, err, verdict)
     elseif args.mode == "explain" then
-      text = explain.story(tree, name, result, err)
+      printed = explain.story(tree, name, result, err)
     elseif not lines then
-      text = err and tree:error(err, name) or tree[args.mode](tree, result, name)
+      printed = err and tree:error(err, name) or tree[args.mode](tree, result, name)
     end
-    return text, outcome
+    return printed, outcome
   end
 end
 

@@ -81,7 +81,7 @@ end
 return {
   --- @param options of nexthop.new
   -- @param on_error called with what went wrong and the seconds until the next try
-  -- @param on_warning called with what was left out of the configuration, when a resolver is made (may be nil)
+  -- @param on_warning called with what was left out of the configuration when a resolver is made; or nil
   new = function(options, on_error, on_warning)
     local self = setmetatable({ options = options, on_error = on_error, on_warning = on_warning }, pump)
     self.drive = function() drive(self) end

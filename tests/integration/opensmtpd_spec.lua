@@ -16,8 +16,8 @@ local commands = {
   ["child-reads"] = "cat; echo said-by child-reads",
   ["child-stays"] = "cat <&1 >&2 & echo said-by child-stays", -- until smtpd goes
   ["child-floods"] = "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo; echo said-by child-floods",
-  ["child-shuts"] = "echo said-by child-shuts; exec lua5.4 -e 'local uv = require [=[luv]=] local p = uv.new_pipe(false) "
-    .. "p:open(1) p:shutdown() uv.run()'",
+  ["child-shuts"] = "echo said-by child-shuts; exec lua5.4 -e 'local uv = require [=[luv]=] "
+    .. "local p = uv.new_pipe(false) p:open(1) p:shutdown() uv.run()'",
 }
 local function run(user, event)
   if user == "child-popen" then

@@ -50,7 +50,7 @@ describe("os.exit", function()
     assert.equal(3, told)
   end)
 
-  it("in another filter's handler is an error of the handler, and after the filter's end it is itself", function()
+  it("in another filter's handler is an error of the handler; after the filter's end it exits", function()
     local f = filter.start { args = {}, program = child.file [[
       local filter = require("nexthop.opensmtpd").new()
       filter:on("ehlo", function() os.exit(0) end)

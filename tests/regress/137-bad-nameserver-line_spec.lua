@@ -78,11 +78,13 @@ describe("the program's hints name its own options:", function()
 
   for _, case in ipairs {
     { { resolv_conf = "FILE" }, "nameserver x\n",
-      "^/%S+: nameserver 'x' is no address, and there is no other %(%-%-recursive resolves from the root%)$" },
+      "^/%S+: nameserver 'x' is no address, and there is no other %(%-%-recursive resolves from the root%)" },
     { { resolv_conf = "FILE" }, "options edns0\n",
       "^/%S+ names no nameserver %(%-%-recursive resolves from the root%)$" },
-    { { unbound_conf = "FILE" }, "server:\n", "^%-%-unbound%-conf: /%S+ holds no trust anchor: name one with %-%-anchor$" },
-    { { unbound_conf = "FILE" }, 'server: auto-trust-anchor-file: "/x"\n', ": name the file with %-%-anchor instead$" },
+    { { unbound_conf = "FILE" }, "server:\n",
+      "^%-%-unbound%-conf: /%S+ holds no trust anchor: name one with %-%-anchor$" },
+    { { unbound_conf = "FILE" }, 'server: auto-trust-anchor-file: "/x"\n',
+      ": name the file with %-%-anchor instead$" },
     { { forward = "127.0.0.1", tls = true, trust_anchor_file = false }, "",
       "^%-%-tls: %-%-resolver '127.0.0.1' has no name to check" },
   } do

@@ -49,7 +49,8 @@ it("--json --check tells the verdict of each host and of the domain", function()
   local lines = {}
   for line in r.out:gmatch "[^\n]+" do lines[#lines + 1] = cjson.decode(line) end
   assert.same({ true, false, false }, { lines[1].ok, lines[2].ok, lines[3].ok })
-  assert.same({ ok = true, host = "mx1.dane.example", text = "dane, 1 usable TLSA record" }, lines[1].check[1])
+  assert.same({ ok = true, host = "mx1.dane.example", text = "dane, 1 usable TLSA record" },
+    lines[1].check[1])
   assert.equal(2, #lines[1].check)
   assert.equal("dane", lines[1].hosts[1].tls)
   assert.is_false(lines[2].check[1].ok)

@@ -45,8 +45,9 @@ local function parser()
     p:flag("--explain", "how the decision is made, step by step"))
   p:group("Many domains",
     p:option("-f --file", "read names from a file, one a line (-: standard input)"):argname "PATH",
-    p:option("-j --jobs", "so many under way at a time (100, at most 10000)"):argname "N":convert(whole("--jobs", 1, 10000)),
-    p:option("--retry", "with --file, ask the names that failed for now so many times more at the end (1, at most 100)")
+    p:option("-j --jobs", "so many under way at a time (100, at most 10000)"):argname "N"
+      :convert(whole("--jobs", 1, 10000)),
+    p:option("--retry", "with --file, ask so many times more for what failed for now (1, at most 100)")
       :argname "N":convert(whole("--retry", 0, 100)),
     p:flag("--ordered", "results in the order of the input"),
     p:flag("--json", "one JSON object a line"))

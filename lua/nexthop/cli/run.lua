@@ -8,9 +8,9 @@ local M = {}
 
 local OUTPUT_FULL = 262144 -- bytes that wait for the reader before no more lookups are started
 local AHEAD = 10           -- with `ordered`, results held back: at most this times `jobs`
-local FAILED_FULL = 8388608 -- bytes of names that failed for now and their results, before they are asked for again
+local FAILED_FULL = 8388608 -- bytes of names that failed for now, before they are asked for again
 local FEWER = 4            -- each further time so many times fewer are under way
-local PAUSE = 6500         -- ms from a failure to the next try: libunbound remembers a failure for up to six seconds
+local PAUSE = 6500 -- ms from a failure to the next try: libunbound remembers it for up to six seconds
 
 local Run = {}
 Run.__index = Run
@@ -199,10 +199,10 @@ local function hup_is_ignored()
 end
 
 --- options: resolver; source and, made with their wake functions, stream.input and stream.output as
--- functions; lookup(name, callback) returning a handle; render(name, ...) with what the callback was
--- given, returning text and an
--- outcome of nexthop.cli.tally; printed(outcome), called for each name once; jobs; ordered; retry: how often a
--- name that failed for now is asked for again; tick, called five times a second with this object.
+-- functions; lookup(name, callback) returning a handle; render(name, ...) with what the callback was given,
+-- returning text and an outcome of nexthop.cli.tally; printed(outcome), called for each name once; jobs;
+-- ordered; retry: how often a name that failed for now is asked for again; tick, called five times a
+-- second with this object.
 -- Returns nil when all went through, else an exit status (128 + signal; 141: nobody reads the output;
 -- 74: it cannot be written, and the reason).
 function M.run(options)
