@@ -14,7 +14,7 @@ local M = {}
 
 --- Bounds of one connection: requests under way before no further ones are read, and bytes of answers
 -- that its client has not fetched; and how many connections there may be.
-M.limits = { in_flight = 256, output = 1048576, connections = 1000 }
+M.limits = { in_flight = 256, output = 1048576, connections = 4000 }
 
 local spec = {
   resolver = policy.options.resolver,
