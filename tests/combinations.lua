@@ -197,7 +197,11 @@ function combinations:add_way(way, target)
         local node = { broken = {}, fault = {} }
         if step.make == "dname" then
             node.dname, node.broken.DNAME = rest, step.wrong == "broken" or nil
-            target = label .. "." .. self.world:add(step.zone, nil, node)
+            local owner = self.world:add(step.zone, nil, node)
+            target = label .. "." .. owner
+            if step.wrong == "servfail" then
+                self.world:fail(owner, "servfail") -- else the DNAME itself tells what the alias does not
+            end
         else
             node.cname, node.broken.CNAME = target, step.wrong == "broken" or nil
             self.world.number = self.world.number + 1

@@ -119,7 +119,11 @@ end
 function compare.gather_destinations(expected, result, err)
     return compare_call(expected, result, err, function()
         for key, field in pairs(plan_fields) do
-            if result[field] ~= expected[key] then
+            -- libunbound 1.17 with name minimisation answers the CNAME question of an alias to a name
+            -- that does not exist with that denial, and its status: insecure where the denial is. It
+            -- decides nothing.
+            local loose = result.nxdomain and key == "orig_authentic" and not result[field]
+            if result[field] ~= expected[key] and not loose then
                 return { "differs", field .. " = " .. tostring(result[field]), tostring(expected[key]) }
             end
         end

@@ -164,7 +164,7 @@ function world:ask(name, type)
     made = made and (kind.denials or kind.names) -- the name itself does not exist: is that proven?
     if node and node.cname then
         return trust == "secure" and node.broken.CNAME and { failed = "bogus" }
-            or { status = status(made), kind = "alias", target = node.cname, made = made and true }
+            or { status = status(made), kind = "alias", target = node.cname }
     elseif node and node[type] then
         if trust == "secure" and node.broken[type] then
             return { failed = "bogus" }
@@ -200,44 +200,37 @@ function world:is_hard(name)
 end
 
 -- Is something behind an insecure alias that cannot be answered, for a TLSA name that leads there? Its
--- candidate counts as absent (RFC 7672 section 2.2.3), but libunbound gives the whole question up, and
--- its CNAME questions cannot tell where a DNAME made one of the aliases: such a host may be `skip`, which
--- is safe.
+-- candidate counts as absent (RFC 7672 section 2.2.3), but libunbound gives the whole question up, which it
+-- does with more than ten aliases, too, and its CNAME questions cannot tell where a DNAME made one of the
+-- aliases: such a host may be `skip`, which is safe.
 function world:fails_behind(name)
-    local insecure, by_dname
-    for _ = 1, 20 do
+    local insecure, by_dname, failed
+    for links = 1, 20 do
         local answer = self:ask(name, "TLSA")
-        if answer.failed then
-            return insecure and by_dname
-        elseif answer.kind ~= "alias" then
-            return false
+        failed = answer.failed or links > 10
+        if answer.kind ~= "alias" then
+            break
         end
         insecure = insecure or answer.status == "insecure"
         by_dname = by_dname or answer.owner
         name = answer.target
     end
-    return insecure and by_dname -- more aliases than libunbound follows
+    return failed and insecure and by_dname
 end
 
 -- Answers an ask() for reference.lua that remembers what is asked, in asked: { { name, type, owner of the
 -- DNAME } }; asked.alias: an alias was among it; asked.behind: an insecure one was, and what is behind it
--- anybody can forge, signed or not; asked.odd: a safe failure of libunbound's has to be reckoned with.
--- With name minimisation libunbound 1.17 answers the CNAME question of a name that leads to a missing one
--- out of the denial that it had for type A, and calls that bogus, once, where a wildcard made the alias
--- and no proof of that is secure.
+-- anybody can forge, signed or not; asked.odd: fails_behind() one of the TLSA names.
 function world:asking(asked)
-    local before
     local behind = {}
     return function(name, type)
         local answer = self:ask(name, type)
         asked[#asked + 1] = { name, type, answer.owner }
-        asked.odd = asked.odd or answer.kind == "nxdomain" and before and before.made
-            or type == "TLSA" and self:fails_behind(name)
+        asked.odd = asked.odd or type == "TLSA" and self:fails_behind(name)
         asked.alias = asked.alias or answer.kind == "alias"
         if answer.kind == "alias" and (behind[name] or answer.status ~= "secure") then
             behind[answer.target], asked.behind = true, true
         end
-        before = answer
         return answer
     end
 end
