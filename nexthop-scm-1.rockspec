@@ -49,7 +49,7 @@ build = {
                 "src/lookup.c",
                 "src/loop.c",
                 "src/lua_args.c",
-                "src/lua_request.c",
+                "src/lua_call.c",
                 "src/lua_resolver.c",
                 "src/lua_result.c",
                 "src/name.c",

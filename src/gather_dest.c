@@ -223,7 +223,7 @@ void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *
             add_host(d, d->domain, -1);
         else
             out_of_memory(d);
-        finish(d);
+        nh_op_finish_later(&d->op);
         return;
     }
     d->has_expanded = true;
@@ -235,6 +235,8 @@ void nh_dest_stop(struct nh_dest *d)
 {
     size_t i;
 
+    if (d->op.resolver)
+        nh_task_stop(d->op.resolver, &d->op.task);
     nh_lookup_stop(&d->mx);
     nh_lookup_stop(&d->cname);
     nh_walk_stop(&d->walk);
@@ -244,3 +246,16 @@ void nh_dest_stop(struct nh_dest *d)
     d->hosts = NULL;
     d->n_hosts = 0;
 }
+
+static void start(struct nh_op *op, struct nh_resolver *r)
+{
+    nh_dest_start((struct nh_dest *)op, r, op->done, op->arg);
+}
+
+static void stop(struct nh_op *op)
+{
+    nh_dest_stop((struct nh_dest *)op);
+}
+
+const struct nh_op_type nh_dest_type = {
+    .awaited = "its mail hosts were known", .start = start, .stop = stop};

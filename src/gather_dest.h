@@ -30,6 +30,8 @@ struct nh_dest {
 void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *), void *arg);
 void nh_dest_stop(struct nh_dest *d);
 
+extern const struct nh_op_type nh_dest_type;
+
 #pragma GCC visibility pop
 
 #endif

@@ -189,7 +189,10 @@ static void conclude(struct nh_ips *i)
             nh_lookup_error(&i->op.err, i->host,
                             nh_walk_culprit(&i->walk, &worse(&i->v4, &i->v6)->lookup));
         else
-            nh_fail(&i->op.err, NH_NOT_FOUND, "%s: %s has no address", i->host, i->expanded);
+            nh_fail(&i->op.err, NH_NOT_FOUND, "%s: %s has no %saddress", i->host, i->expanded,
+                    i->network == NH_IP4   ? "IPv4 "
+                    : i->network == NH_IP6 ? "IPv6 "
+                                           : "");
         finish(i);
         return;
     }
@@ -366,7 +369,7 @@ void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *),
             i->n_ips = 1;
         else
             nh_fail(&i->op.err, NH_NO_MEMORY, "%s: out of memory", i->host);
-        finish(i);
+        nh_op_finish_later(&i->op);
         return;
     }
     i->v4.wanted = i->network != NH_IP6;
@@ -413,6 +416,8 @@ bool nh_ips_expire(struct nh_ips *i)
 
 void nh_ips_stop(struct nh_ips *i)
 {
+    if (i->op.resolver)
+        nh_task_stop(i->op.resolver, &i->op.task);
     nh_lookup_stop(&i->v4.lookup);
     nh_lookup_stop(&i->v6.lookup);
     nh_lookup_stop(&i->cname);
@@ -423,3 +428,16 @@ void nh_ips_stop(struct nh_ips *i)
     i->ips = NULL;
     i->n_ips = 0;
 }
+
+static void start(struct nh_op *op, struct nh_resolver *r)
+{
+    nh_ips_start((struct nh_ips *)op, r, op->done, op->arg);
+}
+
+static void stop(struct nh_op *op)
+{
+    nh_ips_stop((struct nh_ips *)op);
+}
+
+const struct nh_op_type nh_ips_type = {
+    .awaited = "its addresses were known", .start = start, .stop = stop};

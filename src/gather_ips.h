@@ -59,6 +59,8 @@ static inline bool nh_family_failed(const struct nh_family *f)
 void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *), void *arg);
 void nh_ips_stop(struct nh_ips *i);
 
+extern const struct nh_op_type nh_ips_type;
+
 /* The deadline has come. Where one family has its answer and that is all there is to know, the call
  * ends now as if the other had failed: done() is called and true returned. Else all is stopped. */
 bool nh_ips_expire(struct nh_ips *i);

@@ -28,3 +28,15 @@ void nh_raw_stop(struct nh_raw *raw)
 {
     nh_lookup_stop(&raw->lookup);
 }
+
+static void start(struct nh_op *op, struct nh_resolver *r)
+{
+    nh_raw_start((struct nh_raw *)op, r, op->done, op->arg);
+}
+
+static void stop(struct nh_op *op)
+{
+    nh_raw_stop((struct nh_raw *)op);
+}
+
+const struct nh_op_type nh_raw_type = {.awaited = "the answer came", .start = start, .stop = stop};

@@ -17,6 +17,8 @@ struct nh_raw {
 void nh_raw_start(struct nh_raw *raw, struct nh_resolver *r, void (*done)(void *), void *arg);
 void nh_raw_stop(struct nh_raw *raw);
 
+extern const struct nh_op_type nh_raw_type;
+
 #pragma GCC visibility pop
 
 #endif

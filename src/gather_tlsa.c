@@ -194,7 +194,7 @@ void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void
     t->op.arg = arg;
     nh_copy(t->base, sizeof t->base, t->host);
     if (t->literal) {
-        finish(t);
+        nh_op_finish_later(&t->op);
         return;
     }
     set_base(t);
@@ -229,6 +229,8 @@ void nh_tlsas_expire(struct nh_tlsas *t, struct nh_resolver *r)
 
 void nh_tlsas_stop(struct nh_tlsas *t)
 {
+    if (t->op.resolver)
+        nh_task_stop(t->op.resolver, &t->op.task);
     nh_lookup_stop(&t->lookup);
     nh_lookup_stop(&t->early);
     nh_walk_stop(&t->walk);
@@ -236,3 +238,23 @@ void nh_tlsas_stop(struct nh_tlsas *t)
     t->records = t->unusable = NULL;
     t->n_records = t->n_unusable = 0;
 }
+
+static void start(struct nh_op *op, struct nh_resolver *r)
+{
+    nh_tlsas_start((struct nh_tlsas *)op, r, op->done, op->arg);
+}
+
+static void stop(struct nh_op *op)
+{
+    nh_tlsas_stop((struct nh_tlsas *)op);
+}
+
+/* A lookup that did not succeed may have been that of a record that requires DANE. */
+static void fail_op(struct nh_op *op)
+{
+    nh_tlsas_stop((struct nh_tlsas *)op);
+    ((struct nh_tlsas *)op)->dane_required = true;
+}
+
+const struct nh_op_type nh_tlsa_type = {
+    .awaited = "its TLSA were known", .start = start, .stop = stop, .fail = fail_op};

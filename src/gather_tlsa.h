@@ -31,6 +31,8 @@ struct nh_tlsas {
 void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void *), void *arg);
 void nh_tlsas_stop(struct nh_tlsas *t);
 
+extern const struct nh_op_type nh_tlsa_type;
+
 /* Asks for the TLSA of base, a candidate base domain, before it is known whether they are needed
  * (port and protocol are set). nh_tlsas_start() takes the answer when it comes to ask for that name.
  * Without it, nothing of the answer counts, and no failure. Only the first call asks. */

@@ -7,6 +7,7 @@
  */
 #include "loop.h"
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -173,6 +174,8 @@ static int event_add(struct ub_event *ub, struct timeval *tv)
             return -1;
         }
         ev->poll->data = ev;
+        /* libunbound opens its sockets without it: no child of the host's is to have them. */
+        (void)fcntl(ev->fd, F_SETFD, FD_CLOEXEC);
         if (watch(ev) != 0) {
             event_del(ub);
             return -1;

@@ -146,13 +146,7 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
 
 /* ---- the options of each call ------------------------------------------------------- */
 
-static bool dest_option(lua_State *L, struct nh_request *request, const char *key)
-{
-    (void)L, (void)request, (void)key;
-    return false;
-}
-
-static bool ips_option(lua_State *L, struct nh_request *request, const char *key)
+bool nh_ips_option(lua_State *L, struct nh_request *request, const char *key)
 {
     if (strcmp(key, "dialed_ips") == 0)
         opt_dialed(L, request);
@@ -163,7 +157,7 @@ static bool ips_option(lua_State *L, struct nh_request *request, const char *key
     return true;
 }
 
-static bool tlsa_option(lua_State *L, struct nh_request *request, const char *key)
+bool nh_tlsa_option(lua_State *L, struct nh_request *request, const char *key)
 {
     /* the other fields of what gather_ips returns, which may be passed as it is */
     static const char *const ignored[] = {
@@ -218,7 +212,7 @@ static void opt_digests(lua_State *L, struct nh_plan *p)
     p->n_digests = n;
 }
 
-static bool plan_option(lua_State *L, struct nh_request *request, const char *key)
+bool nh_plan_option(lua_State *L, struct nh_request *request, const char *key)
 {
     struct nh_plan *p = &request->plan;
 
@@ -248,7 +242,7 @@ static bool plan_option(lua_State *L, struct nh_request *request, const char *ke
     return true;
 }
 
-static bool raw_option(lua_State *L, struct nh_request *request, const char *key)
+bool nh_raw_option(lua_State *L, struct nh_request *request, const char *key)
 {
     if (strcmp(key, "type") != 0)
         return false;
@@ -256,32 +250,21 @@ static bool raw_option(lua_State *L, struct nh_request *request, const char *key
     return true;
 }
 
-static const struct {
-    const char *name, *input;
-    bool (*option)(lua_State *, struct nh_request *, const char *);
-} calls[] = {
-    [NH_DESTINATIONS] = {"gather_destinations", "domain", dest_option},
-    [NH_IPS] = {"gather_ips", "host", ips_option},
-    [NH_TLSA] = {"gather_tlsa", "host", tlsa_option},
-    [NH_PLAN] = {"plan", "domain", plan_option},
-    [NH_RAW] = {"_lookup", "host", raw_option},
-};
-
 static void read_options(lua_State *L, struct nh_request *request, int index)
 {
-    const char *name = calls[request->kind].name;
+    const struct nh_call *call = request->call;
 
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const char *key;
 
         if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_error(L, "bad option to '%s' (a %s is no option's name)", name,
+            luaL_error(L, "bad option to '%s' (a %s is no option's name)", call->name,
                        luaL_typename(L, -2));
         key = lua_tostring(L, -2);
         if (strcmp(key, "deadline") == 0)
             request->deadline = opt_seconds(L, key);
-        else if (!calls[request->kind].option(L, request, key))
-            luaL_error(L, "unknown option '%s' to '%s'", key, name);
+        else if (!call->set_option || !call->set_option(L, request, key))
+            luaL_error(L, "unknown option '%s' to '%s'", key, call->name);
     }
 }
 
@@ -314,64 +297,57 @@ static const char *why_no_literal(const char *s)
                             : "it has a colon, and is no IPv6 address";
 }
 
-static void read_name(struct nh_request *request, const char *s, size_t len, char *out,
-                      bool *literal)
+static bool *flag(struct nh_request *request, size_t offset)
 {
-    enum nh_literal kind;
+    return (bool *)((char *)request + offset);
+}
+
+/* The name, or the error that it is none. */
+static void read_name(struct nh_request *request, const char *s, size_t len)
+{
+    const struct nh_call *call = request->call;
+    char *out = (char *)request + call->subject, quoted[256];
     const char *reason = NULL;
+    enum nh_literal kind;
     struct nh_ip ip;
 
     kind = nh_literal_parse(s, len, &ip);
-    if (kind == NH_LITERAL) {
-        *literal = true;
+    if (kind == NH_LITERAL && call->literal) {
+        *flag(request, call->literal) = true;
         nh_ip_text(&ip, out);
         return;
     }
-    if (kind == NH_BAD_LITERAL) {
+    if (kind == NH_LITERAL) {
+        reason = "it is an address";
+    } else if (kind == NH_BAD_LITERAL) {
         reason = why_no_literal(s);
-    } else if (request->kind == NH_PLAN && len >= 2 && s[0] == '[' && s[len - 1] == ']') {
-        request->plan.bracketed = true; /* that host itself */
+    } else if (call->bracketed && len >= 2 && s[0] == '[' && s[len - 1] == ']') {
+        *flag(request, call->bracketed) = true; /* that host itself */
         reason = nh_name_parse(s + 1, len - 2, out);
     } else {
         reason = nh_name_parse(s, len, out);
     }
     if (reason) {
-        char quoted[256];
-
         quote(s, len, quoted, sizeof quoted);
-        nh_fail(&request->err, NH_INVALID_NAME, "\"%s\" is no %s name: %s", quoted,
-                calls[request->kind].input, reason);
+        nh_fail(&request->op.err, NH_INVALID_NAME, "\"%s\" is no %s name: %s", quoted, call->input,
+                reason);
         out[0] = '\0';
     }
 }
 
-static void set_defaults(struct nh_request *request, struct nh_lua_resolver *self)
+/* ---- what else differs between the calls ------------------------------------------------ */
+
+void nh_ips_defaults(struct nh_request *request, struct nh_lua_resolver *self)
 {
-    request->deadline = -1;
-    if (request->kind == NH_IPS) {
-        request->ips.max_links = NH_IPS_LINKS;
-    } else if (request->kind == NH_TLSA) {
-        request->tlsas.port = 25;
-        strcpy(request->tlsas.protocol, "tcp");
-    } else if (request->kind == NH_PLAN) {
-        request->plan.pool = &self->hosts;
-        request->plan.port = 25;
-        request->plan.max_hosts = 20;
-        request->plan.digests[0] = 2;
-        request->plan.digests[1] = 1;
-        request->plan.n_digests = 2;
-    }
+    (void)self;
+    request->ips.max_links = NH_IPS_LINKS;
 }
 
-static void set_dialed(struct nh_request *request)
+void nh_ips_check(lua_State *L, struct nh_request *request)
 {
     size_t k;
 
-    if (request->kind == NH_PLAN) {
-        request->plan.dialed = request->dialed;
-        request->plan.n_dialed = request->n_dialed;
-        return;
-    }
+    (void)L;
     for (k = 0; k < request->n_dialed; k++) {
         if (strcmp(request->dialed[k].host, request->ips.host) == 0) {
             request->ips.dialed = request->dialed[k].ips;
@@ -380,7 +356,41 @@ static void set_dialed(struct nh_request *request)
     }
 }
 
-struct nh_handle *nh_check_request(lua_State *L, enum nh_kind kind, int *callback)
+void nh_tlsa_defaults(struct nh_request *request, struct nh_lua_resolver *self)
+{
+    (void)self;
+    request->tlsas.port = 25;
+    strcpy(request->tlsas.protocol, "tcp");
+}
+
+void nh_plan_defaults(struct nh_request *request, struct nh_lua_resolver *self)
+{
+    struct nh_plan *p = &request->plan;
+
+    p->pool = &self->hosts;
+    p->port = 25;
+    p->max_hosts = 20;
+    p->digests[0] = 2;
+    p->digests[1] = 1;
+    p->n_digests = 2;
+}
+
+void nh_plan_check(lua_State *L, struct nh_request *request)
+{
+    (void)L;
+    request->plan.dialed = request->dialed;
+    request->plan.n_dialed = request->n_dialed;
+}
+
+void nh_raw_check(lua_State *L, struct nh_request *request)
+{
+    if (request->raw.type == 0)
+        luaL_error(L, "option 'type' is missing");
+}
+
+/* ---- all of them ------------------------------------------------------------------------- */
+
+struct nh_handle *nh_check_request(lua_State *L, const struct nh_call *call, int *callback)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, 1);
     struct nh_handle *handle;
@@ -388,12 +398,10 @@ struct nh_handle *nh_check_request(lua_State *L, enum nh_kind kind, int *callbac
     const char *s;
     size_t len;
     int options = 0;
-    bool literal = false;
 
     if (lua_type(L, 2) != LUA_TSTRING)
         luaL_argerror(
-            L, 2,
-            lua_pushfstring(L, "%s name expected, got %s", calls[kind].input, luaL_typename(L, 2)));
+            L, 2, lua_pushfstring(L, "%s name expected, got %s", call->input, luaL_typename(L, 2)));
     s = lua_tolstring(L, 2, &len);
     *callback = 0;
     if (lua_istable(L, 3))
@@ -408,40 +416,22 @@ struct nh_handle *nh_check_request(lua_State *L, enum nh_kind kind, int *callbac
         luaL_argerror(L, 4, "callback expected");
 
     handle = lua_newuserdata(L, sizeof *handle);
-    *handle = (struct nh_handle){.kind = kind};
+    *handle = (struct nh_handle){.call = call};
     luaL_getmetatable(L, NH_REQUEST);
     lua_setmetatable(L, -2);
     request = handle->request = nh_pool_take(&self->requests);
     if (!request)
         luaL_error(L, "out of memory");
     request->handle = handle;
-    request->kind = kind;
-    set_defaults(request, self);
+    request->call = call;
+    request->deadline = -1;
+    if (call->set_defaults)
+        call->set_defaults(request, self);
     if (options)
         read_options(L, request, options);
-    switch (kind) {
-    case NH_DESTINATIONS:
-        read_name(request, s, len, request->dest.domain, &request->dest.literal);
-        break;
-    case NH_IPS:
-        read_name(request, s, len, request->ips.host, &request->ips.literal);
-        break;
-    case NH_TLSA:
-        read_name(request, s, len, request->tlsas.host, &request->tlsas.literal);
-        break;
-    case NH_PLAN:
-        read_name(request, s, len, request->plan.domain, &request->plan.literal);
-        break;
-    case NH_RAW:
-        if (request->raw.type == 0)
-            luaL_error(L, "option 'type' is missing");
-        read_name(request, s, len, request->raw.name, &literal);
-        if (literal)
-            nh_fail(&request->err, NH_INVALID_NAME, "%s is an address, not a host name", s);
-        break;
-    }
-    if (kind == NH_IPS || kind == NH_PLAN)
-        set_dialed(request);
+    read_name(request, s, len);
+    if (call->check)
+        call->check(L, request);
     return handle;
 }
 

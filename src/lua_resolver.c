@@ -157,23 +157,6 @@ static int m_stats(lua_State *L)
 
 /* ---- the end ---------------------------------------------------------------------------------------- */
 
-/* What the call asks about. */
-static const char *subject(const struct nh_request *request)
-{
-    switch (request->kind) {
-    case NH_DESTINATIONS:
-        return request->dest.domain;
-    case NH_IPS:
-        return request->ips.host;
-    case NH_TLSA:
-        return request->tlsas.host;
-    case NH_RAW:
-        return request->raw.name;
-    default:
-        return request->plan.domain;
-    }
-}
-
 /* Stops all calls; with callbacks to come they become due with `closed`, without they are over. */
 static void stop_all(struct nh_lua_resolver *self, bool callbacks)
 {
@@ -181,11 +164,9 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
 
     while ((request = TAILQ_FIRST(&self->open)) != NULL) {
         if (callbacks && !request->blocking) {
-            nh_stop_op(request);
-            nh_fail(&request->err, NH_CLOSED, "%s: the resolver was closed before the answer came",
-                    subject(request));
-            if (request->kind == NH_TLSA)
-                request->tlsas.dane_required = true;
+            nh_fail(&request->op.err, NH_CLOSED,
+                    "%s: the resolver was closed before the answer came", nh_subject(request));
+            nh_fail_op(request);
             nh_finished(request);
         } else {
             nh_stop_request(request);

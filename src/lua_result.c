@@ -117,8 +117,9 @@ static void set_dest(lua_State *L, const struct nh_dest *d)
     set_ttl(L, d->op.has_ttl, d->op.ttl);
 }
 
-static void set_hosts(lua_State *L, const struct nh_dest *d)
+void nh_set_dest_hosts(lua_State *L, const struct nh_request *request)
 {
+    const struct nh_dest *d = &request->dest;
     size_t k;
 
     lua_createtable(L, (int)d->n_hosts, 0);
@@ -130,6 +131,12 @@ static void set_hosts(lua_State *L, const struct nh_dest *d)
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, "hosts");
+    set_boolean(L, "permanent", false);
+}
+
+void nh_set_dest(lua_State *L, const struct nh_request *request)
+{
+    set_dest(L, &request->dest);
 }
 
 /* ---- gather_ips ----------------------------------------------------------------------------- */
@@ -183,6 +190,11 @@ static void set_ips(lua_State *L, const struct nh_ips *i)
     set_ttl(L, i->op.has_ttl, i->op.ttl);
 }
 
+void nh_set_ips(lua_State *L, const struct nh_request *request)
+{
+    set_ips(L, &request->ips);
+}
+
 /* ---- gather_tlsa ---------------------------------------------------------------------------- */
 
 static void set_records(lua_State *L, const char *key, const struct nh_tlsa *records, size_t n)
@@ -213,6 +225,12 @@ static void set_tlsa(lua_State *L, const struct nh_tlsas *t)
     set_records(L, "records", t->records, t->n_records);
     set_records(L, "unusable", t->unusable, t->n_unusable);
     set_string(L, "tlsa_base_domain", t->base);
+}
+
+void nh_set_tlsa(lua_State *L, const struct nh_request *request)
+{
+    set_tlsa(L, &request->tlsas);
+    set_ttl(L, request->op.has_ttl, request->op.ttl);
 }
 
 /* ---- plan ------------------------------------------------------------------------------------ */
@@ -294,8 +312,9 @@ static int append_trace(lua_State *L, int n, const struct nh_trace *trace, size_
     return n;
 }
 
-static void set_plan(lua_State *L, const struct nh_plan *p)
+void nh_set_plan(lua_State *L, const struct nh_request *request)
 {
+    const struct nh_plan *p = &request->plan;
     bool has_ttl = p->dest.op.has_ttl, whole = true;
     uint32_t ttl = p->dest.op.ttl;
     size_t k;
@@ -335,8 +354,9 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
     }
 }
 
-static void set_plan_hosts(lua_State *L, const struct nh_plan *p)
+void nh_set_plan_hosts(lua_State *L, const struct nh_request *request)
 {
+    const struct nh_plan *p = &request->plan;
     size_t k;
 
     lua_createtable(L, (int)p->n_hosts, 0);
@@ -352,8 +372,9 @@ static void set_plan_hosts(lua_State *L, const struct nh_plan *p)
 /* { rcode, secure, chain = { the name asked for, ..., the name that the aliases lead to }, dname = the
  * owner of the DNAME that makes the first of them an alias, records = { rdata, ... } (of MX: the
  * hosts), iterations, optout } */
-static void set_raw(lua_State *L, const struct nh_raw *raw)
+void nh_set_raw(lua_State *L, const struct nh_request *request)
 {
+    const struct nh_raw *raw = &request->raw;
     const struct nh_answer *a = &raw->lookup.answer;
     size_t k;
 
@@ -386,61 +407,23 @@ static void set_raw(lua_State *L, const struct nh_raw *raw)
 
 int nh_push_result(lua_State *L, struct nh_request *request)
 {
-    const struct nh_op *op = request->kind == NH_DESTINATIONS ? &request->dest.op
-                             : request->kind == NH_IPS        ? &request->ips.op
-                             : request->kind == NH_TLSA       ? &request->tlsas.op
-                             : request->kind == NH_RAW        ? &request->raw.op
-                                                              : &request->plan.op;
-    const struct nh_err *err = request->err.code != NH_OK ? &request->err : &op->err;
+    const struct nh_call *call = request->call;
+    const struct nh_err *err = &request->op.err;
     bool ok = err->code == NH_OK;
 
     if (!ok)
         lua_pushnil(L);
     lua_createtable(L, 0, ok ? 9 : 12);
-    /* an error carries what was known when it came; a name that was none has nothing */
-    if (err->code != NH_INVALID_NAME || op->resolver) {
-        switch (request->kind) {
-        case NH_DESTINATIONS:
-            set_dest(L, &request->dest);
-            break;
-        case NH_IPS:
-            set_ips(L, &request->ips);
-            break;
-        case NH_TLSA:
-            set_tlsa(L, &request->tlsas);
-            set_ttl(L, op->has_ttl, op->ttl);
-            break;
-        case NH_PLAN:
-            set_plan(L, &request->plan);
-            break;
-        case NH_RAW:
-            if (ok)
-                set_raw(L, &request->raw);
-            break;
-        }
-    }
+    /* An error carries what was known when it came. Of a name that was none, nothing is known. */
+    if (call->set_partial && (err->code != NH_INVALID_NAME || request->op.resolver))
+        call->set_partial(L, request);
     if (!ok) {
         set_error_fields(L, err);
         return 2;
     }
-    switch (request->kind) {
-    case NH_DESTINATIONS:
-        set_hosts(L, &request->dest);
-        set_boolean(L, "permanent", false);
-        set_metatable(L, PREFIX "destinations");
-        break;
-    case NH_IPS:
-        set_metatable(L, PREFIX "ips");
-        break;
-    case NH_TLSA:
-        set_metatable(L, PREFIX "tlsa");
-        break;
-    case NH_PLAN:
-        set_plan_hosts(L, &request->plan);
-        set_metatable(L, PREFIX "plan");
-        break;
-    case NH_RAW:
-        break;
-    }
+    if (call->set_rest)
+        call->set_rest(L, request);
+    if (call->metatable)
+        set_metatable(L, call->metatable);
     return 1;
 }

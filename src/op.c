@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+void nh_op_finish_later(struct nh_op *op)
+{
+    nh_resolver_later(op->resolver, &op->task, op->done, op->arg);
+}
+
 void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l)
 {
     const char *type = nh_type_name(l->type);

@@ -29,15 +29,33 @@ struct nh_trace {
 
 void nh_trace_free(struct nh_trace *trace);
 
+/* The first member of each call. */
 struct nh_op {
     struct nh_resolver *resolver;
-    void (*done)(void *arg);
+    void (*done)(void *arg); /* called once, from nh_resolver_run() or nh_resolver_drain() */
     void *arg;
+    struct nh_task task;
     struct nh_trace *trace; /* NULL: not wanted */
     struct nh_err err;      /* code NH_OK: the result is whole */
     bool has_ttl;           /* false: rests on no answer */
     uint32_t ttl;           /* seconds */
 };
+
+/* What those who run calls need to know of one: a row for each, in the file of the call. */
+struct nh_op_type {
+    const char *awaited; /* for the message of a deadline: "its addresses were known" */
+    /* Begins the call. Its input is set; op->done and op->arg are the caller's. */
+    void (*start)(struct nh_op *op, struct nh_resolver *r);
+    /* Stops what is under way and frees the result. */
+    void (*stop)(struct nh_op *op);
+    /* Ends a call that is under way with op->err, which is set. NULL: as stop. */
+    void (*fail)(struct nh_op *op);
+    /* The deadline has come and something may be known. NULL: it fails. */
+    void (*expire)(struct nh_op *op);
+};
+
+/* The call is over: done() will be called. For what is known at the start. */
+void nh_op_finish_later(struct nh_op *op);
 
 /* The error of a lookup that did not succeed, told for subject (the caller's domain or host). */
 void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l);

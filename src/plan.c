@@ -295,10 +295,10 @@ static void start_hosts(struct nh_plan *p)
     }
     if (!make_hosts(p, n)) {
         nh_fail(&p->op.err, NH_NO_MEMORY, "%s: out of memory", p->domain);
-        finish(p);
+        nh_op_finish_later(&p->op);
         return;
     }
-    p->open = n + 1; /* one for this function: a literal's host is done at once */
+    p->open = n;
     for (k = 0; k < n; k++) {
         assert(p->hosts[k]);
         if (p->bracketed)
@@ -306,8 +306,6 @@ static void start_hosts(struct nh_plan *p)
         else
             start_host(p, p->hosts[k], p->dest.hosts[k].name, p->dest.hosts[k].pref);
     }
-    if (--p->open == 0)
-        finish(p);
 }
 
 static void on_dest(void *arg)
@@ -355,8 +353,9 @@ static void expire_host(struct nh_plan_host *h)
     skip_host(h, &h->tlsa.op.err);
 }
 
-void nh_plan_expire(struct nh_plan *p)
+static void expire(struct nh_op *op)
 {
+    struct nh_plan *p = (struct nh_plan *)op;
     size_t k;
 
     p->expired = true;
@@ -375,6 +374,8 @@ void nh_plan_stop(struct nh_plan *p)
 {
     size_t k;
 
+    if (p->op.resolver)
+        nh_task_stop(p->op.resolver, &p->op.task);
     nh_dest_stop(&p->dest);
     for (k = 0; k < p->n_hosts; k++) {
         nh_ips_stop(&p->hosts[k]->ips);
@@ -388,3 +389,15 @@ void nh_plan_stop(struct nh_plan *p)
     p->hosts = NULL;
     p->n_hosts = 0;
 }
+
+static void start(struct nh_op *op, struct nh_resolver *r)
+{
+    nh_plan_start((struct nh_plan *)op, r, op->done, op->arg);
+}
+
+static void stop(struct nh_op *op)
+{
+    nh_plan_stop((struct nh_plan *)op);
+}
+
+const struct nh_op_type nh_plan_type = {.start = start, .stop = stop, .expire = expire};

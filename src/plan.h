@@ -60,9 +60,7 @@ struct nh_dialed {
 void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *), void *arg);
 void nh_plan_stop(struct nh_plan *p);
 
-/* The deadline has come: hosts that are not done become `skip`; without destinations the plan
- * fails. */
-void nh_plan_expire(struct nh_plan *p);
+extern const struct nh_op_type nh_plan_type;
 
 #pragma GCC visibility pop
 

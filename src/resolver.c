@@ -53,6 +53,7 @@ static struct nh_resolver *new_resolver(void)
     TAILQ_INIT(&r->queued_first);
     TAILQ_INIT(&r->ready);
     TAILQ_INIT(&r->overdue);
+    TAILQ_INIT(&r->tasks);
     TAILQ_INIT(&r->awaiting);
     TAILQ_INIT(&r->young);
     TAILQ_INIT(&r->aged);
@@ -164,6 +165,33 @@ static bool dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop *))
     return true;
 }
 
+/* ---- tasks ------------------------------------------------------------------------ */
+
+void nh_resolver_later(struct nh_resolver *r, struct nh_task *task, void (*run)(void *arg),
+                       void *arg)
+{
+    task->run = run;
+    task->arg = arg;
+    task->is_queued = true;
+    TAILQ_INSERT_TAIL(&r->tasks, task, link);
+}
+
+void nh_task_stop(struct nh_resolver *r, struct nh_task *task)
+{
+    if (task->is_queued)
+        TAILQ_REMOVE(&r->tasks, task, link);
+    task->is_queued = false;
+}
+
+/* Does the first task, which may free it. */
+static void do_task(struct nh_resolver *r)
+{
+    struct nh_task *task = TAILQ_FIRST(&r->tasks);
+
+    nh_task_stop(r, task);
+    task->run(task->arg);
+}
+
 /* ---- the time ---------------------------------------------------------------------- */
 
 static void on_tick(void *arg)
@@ -230,7 +258,9 @@ void nh_resolver_drain(struct nh_resolver *r)
     nh_sigpipe_enter(&r->sigpipe);
     nh_lookup_send_queued(r); /* a lookup that was stopped has left its place */
     for (;;) {
-        if ((l = TAILQ_FIRST(&r->ready)) != NULL)
+        if (!TAILQ_EMPTY(&r->tasks))
+            do_task(r);
+        else if ((l = TAILQ_FIRST(&r->ready)) != NULL)
             nh_lookup_finish(l);
         else if (!dispatch(r, nh_loop_dispatch_soon))
             break;
@@ -267,13 +297,15 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     nh_sigpipe_enter(&r->sigpipe);
     notice_lateness(r);
     nh_lookup_send_queued(r);
-    if (seconds > 0 && !nh_loop_ready(r->loop) && TAILQ_EMPTY(&r->ready))
+    if (seconds > 0 && !nh_loop_ready(r->loop) && TAILQ_EMPTY(&r->ready) && TAILQ_EMPTY(&r->tasks))
         wait(r, seconds);
     else if (!nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
     for (;;) {
         if (left > 0 && dispatch(r, nh_loop_dispatch)) {
             left--;
+        } else if (!TAILQ_EMPTY(&r->tasks)) {
+            do_task(r);
         } else if ((l = TAILQ_FIRST(&r->ready)) != NULL) {
             nh_lookup_finish(l);
             left = 0;
@@ -305,7 +337,8 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
 
 double nh_resolver_timeout(struct nh_resolver *r)
 {
-    return TAILQ_EMPTY(&r->ready) && TAILQ_EMPTY(&r->overdue) && !nh_lookup_can_send(r)
+    return TAILQ_EMPTY(&r->ready) && TAILQ_EMPTY(&r->tasks) && TAILQ_EMPTY(&r->overdue) &&
+                   !nh_lookup_can_send(r)
                ? nh_loop_timeout(r->loop)
                : 0;
 }

@@ -5,6 +5,8 @@
 #include "context.h"
 #include "err.h"
 
+#include <sys/queue.h>
+
 #pragma GCC visibility push(hidden)
 
 struct nh_resolver;
@@ -35,6 +37,19 @@ void nh_resolver_drain(struct nh_resolver *r);
 /* Seconds until there is something to do: 0 now, negative never. */
 double nh_resolver_timeout(struct nh_resolver *r);
 int nh_resolver_fd(const struct nh_resolver *r);
+
+/* Something to do when the resolver runs next. Zero before the first use. */
+struct nh_task {
+    TAILQ_ENTRY(nh_task) link;
+    void (*run)(void *arg);
+    void *arg;
+    bool is_queued;
+};
+
+/* run(arg) is called once from nh_resolver_run() or nh_resolver_drain(), never from in here. */
+void nh_resolver_later(struct nh_resolver *r, struct nh_task *task, void (*run)(void *arg),
+                       void *arg);
+void nh_task_stop(struct nh_resolver *r, struct nh_task *task);
 
 /* A timer on the resolver's loop, see loop.h. */
 struct nh_timer *nh_resolver_timer(struct nh_resolver *r, double seconds, void (*fn)(void *),

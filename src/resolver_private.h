@@ -27,6 +27,7 @@ struct nh_context {
 TAILQ_HEAD(nh_queries, nh_query);
 TAILQ_HEAD(nh_contexts, nh_context);
 TAILQ_HEAD(nh_lookups, nh_lookup);
+TAILQ_HEAD(nh_tasks, nh_task);
 
 /* A query of libunbound's. It goes on when its lookup has been given up; then it is `released`. */
 struct nh_query {
@@ -56,7 +57,8 @@ struct nh_resolver {
     struct nh_lookups queued, queued_first; /* wait for a place; the second list goes first */
     struct nh_lookups ready;                /* have their answer, done() is not yet called */
     struct nh_lookups overdue;              /* their time is up */
-    struct nh_lookups awaiting;             /* bogus; they wait for the probe of the forwarders */
+    struct nh_tasks tasks;
+    struct nh_lookups awaiting; /* bogus; they wait for the probe of the forwarders */
     /* Queries of the main context, in the order in which they were sent. */
     struct nh_queries young; /* less than NH_YOUNG seconds ago */
     struct nh_queries aged;  /* longer ago */

@@ -1,5 +1,5 @@
 /*
- * lua_request.c - calls on a resolver: their life, their delivery, and waiting for one.
+ * lua_call.c - calls on a resolver: the table of them, their life, their delivery, and waiting for one.
  *
  * A call is an nh_handle userdata and an nh_request behind it. While it has a callback to run it
  * is anchored in the resolver's user value table. Callbacks run from nh_deliver() alone, never below libunbound or
@@ -9,6 +9,7 @@
 
 #include "loop.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 /* ---- the userdata ------------------------------------------------------------------- */
@@ -43,25 +44,16 @@ int nh_push_unusable(lua_State *L, enum nh_code code)
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
-void nh_stop_op(struct nh_request *request)
+const char *nh_subject(const struct nh_request *request)
 {
-    switch (request->kind) {
-    case NH_DESTINATIONS:
-        nh_dest_stop(&request->dest);
-        break;
-    case NH_IPS:
-        nh_ips_stop(&request->ips);
-        break;
-    case NH_TLSA:
-        nh_tlsas_stop(&request->tlsas);
-        break;
-    case NH_PLAN:
-        nh_plan_stop(&request->plan);
-        break;
-    case NH_RAW:
-        nh_raw_stop(&request->raw);
-        break;
-    }
+    return (const char *)request + request->call->subject;
+}
+
+void nh_fail_op(struct nh_request *request)
+{
+    const struct nh_op_type *type = request->call->type;
+
+    (type->fail ? type->fail : type->stop)(&request->op);
 }
 
 /* Takes the request out of its resolver and frees it; the handle stays. */
@@ -79,13 +71,14 @@ void nh_stop_request(struct nh_request *request)
         if (!request->blocking)
             self->pending--;
         if (request->state == NH_REQUEST_FINISHED) {
-            nh_stop_op(request); /* no lookup is under way; the resolver may be closed even */
+            request->call->type->stop(
+                &request->op); /* no lookup is under way; the resolver may be closed even */
         } else if (nh_forked(self)) {
             nh_resolver_abandon(self->resolver);
-            nh_stop_op(request);
+            request->call->type->stop(&request->op);
         } else {
             nh_timer_stop(request->timer);
-            nh_stop_op(request);
+            request->call->type->stop(&request->op);
         }
     }
     for (k = 0; k < request->n_dialed; k++)
@@ -126,31 +119,14 @@ static void on_deadline(void *arg)
 
 static void expire(struct nh_request *request)
 {
-    switch (request->kind) {
-    case NH_DESTINATIONS:
-        nh_fail_expired(&request->err, "%s: the deadline came before its mail hosts were known",
-                        request->dest.domain);
-        nh_dest_stop(&request->dest);
-        break;
-    case NH_IPS:
-        nh_fail_expired(&request->err, "%s: the deadline came before its addresses were known",
-                        request->ips.host);
-        nh_ips_stop(&request->ips);
-        break;
-    case NH_TLSA:
-        nh_fail_expired(&request->err, "%s: the deadline came before its TLSA were known",
-                        request->tlsas.host);
-        nh_tlsas_stop(&request->tlsas);
-        request->tlsas.dane_required = true;
-        break;
-    case NH_PLAN:
-        nh_plan_expire(&request->plan);
-        break;
-    case NH_RAW:
-        nh_fail_expired(&request->err, "%s: the deadline came before the answer",
-                        request->raw.name);
-        nh_raw_stop(&request->raw);
-        break;
+    const struct nh_op_type *type = request->call->type;
+
+    if (type->expire) {
+        type->expire(&request->op);
+    } else {
+        nh_fail_expired(&request->op.err, "%s: the deadline came before %s", nh_subject(request),
+                        type->awaited);
+        nh_fail_op(request);
     }
     nh_finished(request);
 }
@@ -176,27 +152,6 @@ void nh_run(struct nh_lua_resolver *self, double until, double wait)
     expire_all(self);
 }
 
-static void start_op(struct nh_request *request, struct nh_resolver *r)
-{
-    switch (request->kind) {
-    case NH_DESTINATIONS:
-        nh_dest_start(&request->dest, r, nh_finished, request);
-        break;
-    case NH_IPS:
-        nh_ips_start(&request->ips, r, nh_finished, request);
-        break;
-    case NH_TLSA:
-        nh_tlsas_start(&request->tlsas, r, nh_finished, request);
-        break;
-    case NH_PLAN:
-        nh_plan_start(&request->plan, r, nh_finished, request);
-        break;
-    case NH_RAW:
-        nh_raw_start(&request->raw, r, nh_finished, request);
-        break;
-    }
-}
-
 static void start(struct nh_lua_resolver *self, struct nh_request *request)
 {
     request->owner = self;
@@ -205,20 +160,19 @@ static void start(struct nh_lua_resolver *self, struct nh_request *request)
     self->calls++;
     if (!request->blocking)
         self->pending++;
-    if (request->err.code != NH_OK) { /* an invalid name */
+    if (request->op.err.code == NH_OK && request->deadline >= 0) {
+        request->timer = nh_resolver_timer(self->resolver, request->deadline, on_deadline, request);
+        if (!request->timer)
+            nh_fail(&request->op.err, NH_NO_MEMORY, "%s: out of memory", nh_subject(request));
+    }
+    if (request->op.err.code != NH_OK) { /* an invalid name, too */
         nh_finished(request);
         return;
     }
-    start_op(request, self->resolver);
+    request->op.done = nh_finished;
+    request->op.arg = request;
+    request->call->type->start(&request->op, self->resolver);
     nh_resolver_drain(self->resolver);
-    if (request->state == NH_REQUEST_OPEN && request->deadline >= 0) {
-        request->timer = nh_resolver_timer(self->resolver, request->deadline, on_deadline, request);
-        if (!request->timer) {
-            nh_stop_op(request);
-            nh_fail(&request->err, NH_NO_MEMORY, "out of memory");
-            nh_finished(request);
-        }
-    }
 }
 
 /* ---- delivery ---------------------------------------------------------------------------------- */
@@ -382,15 +336,16 @@ static int block(lua_State *L, struct nh_handle *handle)
     return n;
 }
 
-static int call(lua_State *L, enum nh_kind kind)
+static int call(lua_State *L)
 {
+    const struct nh_call *row = lua_touserdata(L, lua_upvalueindex(1));
     struct nh_lua_resolver *self = nh_check_resolver(L);
     struct nh_handle *handle;
     enum nh_code code;
     int callback;
 
     lua_settop(L, 4);
-    handle = nh_check_request(L, kind, &callback);
+    handle = nh_check_request(L, row, &callback);
     code = nh_usable(self);
     if (code != NH_OK)
         return nh_push_unusable(L, code);
@@ -399,32 +354,6 @@ static int call(lua_State *L, enum nh_kind kind)
         anchor(L, handle->request, callback);
     start(self, handle->request);
     return callback ? 1 : block(L, handle);
-}
-
-static int m_gather_destinations(lua_State *L)
-{
-    return call(L, NH_DESTINATIONS);
-}
-
-static int m_gather_ips(lua_State *L)
-{
-    return call(L, NH_IPS);
-}
-
-static int m_gather_tlsa(lua_State *L)
-{
-    return call(L, NH_TLSA);
-}
-
-static int m_plan(lua_State *L)
-{
-    return call(L, NH_PLAN);
-}
-
-/* _lookup(name, { type = number }): private, for `nexthop --check`; see set_raw() in lua_result.c. */
-static int m_lookup(lua_State *L)
-{
-    return call(L, NH_RAW);
 }
 
 /* request:cancel(): its callback will not run. True if it was still to come. */
@@ -454,32 +383,45 @@ static int request_gc(lua_State *L)
 static int request_tostring(lua_State *L)
 {
     struct nh_handle *handle = luaL_checkudata(L, 1, NH_REQUEST);
-    static const char *const kinds[] = {"gather_destinations", "gather_ips", "gather_tlsa", "plan",
-                                        "_lookup"};
-
-    lua_pushfstring(L, NH_REQUEST " (%s, %s)", kinds[handle->kind],
+    lua_pushfstring(L, NH_REQUEST " (%s, %s)", handle->call->name,
                     handle->request ? "pending" : "over");
     return 1;
 }
 
+/* ---- the table ------------------------------------------------------------------------------------ */
+
+#define AT(member) offsetof(struct nh_request, member)
+
+static const struct nh_call calls[] = {
+    {"gather_destinations", "domain", &nh_dest_type, AT(dest.domain), AT(dest.literal), 0, NULL,
+     NULL, NULL, nh_set_dest, nh_set_dest_hosts, "nexthop.destinations"},
+    {"gather_ips", "host", &nh_ips_type, AT(ips.host), AT(ips.literal), 0, nh_ips_defaults,
+     nh_ips_option, nh_ips_check, nh_set_ips, NULL, "nexthop.ips"},
+    {"gather_tlsa", "host", &nh_tlsa_type, AT(tlsas.host), AT(tlsas.literal), 0, nh_tlsa_defaults,
+     nh_tlsa_option, NULL, nh_set_tlsa, NULL, "nexthop.tlsa"},
+    {"plan", "domain", &nh_plan_type, AT(plan.domain), AT(plan.literal), AT(plan.bracketed),
+     nh_plan_defaults, nh_plan_option, nh_plan_check, nh_set_plan, nh_set_plan_hosts,
+     "nexthop.plan"},
+    /* private, for `nexthop --check` */
+    {"_lookup", "host", &nh_raw_type, AT(raw.name), 0, 0, NULL, nh_raw_option, nh_raw_check, NULL,
+     nh_set_raw, NULL},
+};
+
 void nh_open_request(lua_State *L)
 {
-    static const luaL_Reg calls[] = {
-        {"gather_destinations", m_gather_destinations},
-        {"gather_ips", m_gather_ips},
-        {"gather_tlsa", m_gather_tlsa},
-        {"plan", m_plan},
-        {"_lookup", m_lookup},
-        {NULL, NULL},
-    };
     static const luaL_Reg methods[] = {
         {"cancel", request_cancel},
         {"__gc", request_gc},
         {"__tostring", request_tostring},
         {NULL, NULL},
     };
+    size_t k;
 
-    nh_setfuncs(L, calls); /* into the resolver's methods, at the top of the stack */
+    for (k = 0; k < sizeof calls / sizeof calls[0]; k++) { /* into the resolver's methods */
+        lua_pushlightuserdata(L, (void *)&calls[k]);
+        lua_pushcclosure(L, call, 1);
+        lua_setfield(L, -2, calls[k].name);
+    }
     luaL_newmetatable(L, NH_REQUEST);
     nh_setfuncs(L, methods);
     lua_pushvalue(L, -1);
