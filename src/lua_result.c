@@ -242,17 +242,13 @@ static const char *const tls_names[] = {
     [NH_TLS_DANE] = "dane",
 };
 
-static void push_plan_host(lua_State *L, const struct nh_plan *p, const struct nh_plan_host *h)
+static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
 {
     const struct nh_ips *i = &h->ips;
     size_t k;
 
     lua_createtable(L, 0, 20);
-    /* an implicit MX: the host is what the domain's aliases end at */
-    set_string(L, "host",
-               p->dest.have_mx || p->bracketed ? i->host
-               : p->dest.n_hosts               ? p->dest.hosts[0].name
-                                               : i->host);
+    set_string(L, "host", h->name);
     set_integer(L, "pref", h->pref);
     set_ips(L, i);
     if (h->asked_tlsa) {
@@ -315,8 +311,6 @@ static int append_trace(lua_State *L, int n, const struct nh_trace *trace, size_
 void nh_set_plan(lua_State *L, const struct nh_request *request)
 {
     const struct nh_plan *p = &request->plan;
-    bool has_ttl = p->dest.op.has_ttl, whole = true;
-    uint32_t ttl = p->dest.op.ttl;
     size_t k;
     int n;
 
@@ -333,18 +327,7 @@ void nh_set_plan(lua_State *L, const struct nh_request *request)
         set_boolean(L, "expired", true);
     if (p->truncated)
         set_integer(L, "truncated", (lua_Integer)p->truncated);
-    for (k = 0; k < p->n_hosts; k++) {
-        const struct nh_plan_host *h = p->hosts[k];
-
-        if (h->has_ttl && (!has_ttl || h->ttl < ttl)) {
-            has_ttl = true;
-            ttl = h->ttl;
-        }
-        /* what a failure hides may be there at the next try */
-        whole = whole && (!h->err || h->err->permanent || h->err->code == NH_NOT_FOUND ||
-                          h->err->code == NH_NO_DANE);
-    }
-    set_ttl(L, has_ttl || !whole, whole ? ttl : 0);
+    set_ttl(L, p->op.has_ttl, p->op.ttl);
     if (p->op.trace) {
         lua_newtable(L);
         n = append_trace(L, 0, &p->trace, 0);
@@ -361,7 +344,7 @@ void nh_set_plan_hosts(lua_State *L, const struct nh_request *request)
 
     lua_createtable(L, (int)p->n_hosts, 0);
     for (k = 0; k < p->n_hosts; k++) {
-        push_plan_host(L, p, p->hosts[k]);
+        push_plan_host(L, p->hosts[k]);
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, "hosts");

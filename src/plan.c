@@ -9,13 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void finish(struct nh_plan *p)
-{
-    p->op.done(p->op.arg);
-}
-
-/* ---- one host: the end ------------------------------------------------------------- */
-
 static void keep_ttl(bool *has, uint32_t *ttl, const struct nh_op *op)
 {
     if (op->has_ttl && (!*has || op->ttl < *ttl)) {
@@ -23,6 +16,43 @@ static void keep_ttl(bool *has, uint32_t *ttl, const struct nh_op *op)
         *ttl = op->ttl;
     }
 }
+
+/* What a failure hides may be there at the next try: then the plan is not to be kept. */
+static bool is_to_be_kept(const struct nh_plan_host *h)
+{
+    return !h->err || h->err->permanent || h->err->code == NH_NOT_FOUND ||
+           h->err->code == NH_NO_DANE;
+}
+
+/* The smallest TTL of all that the plan rests on; 0 when a host has failed for now. */
+static void set_ttl(struct nh_plan *p)
+{
+    size_t k;
+
+    keep_ttl(&p->op.has_ttl, &p->op.ttl, &p->dest.op);
+    for (k = 0; k < p->n_hosts; k++) {
+        const struct nh_plan_host *h = p->hosts[k];
+
+        if (h->has_ttl && (!p->op.has_ttl || h->ttl < p->op.ttl)) {
+            p->op.has_ttl = true;
+            p->op.ttl = h->ttl;
+        }
+    }
+    for (k = 0; k < p->n_hosts; k++) {
+        if (!is_to_be_kept(p->hosts[k])) {
+            p->op.has_ttl = true;
+            p->op.ttl = 0;
+        }
+    }
+}
+
+static void finish(struct nh_plan *p)
+{
+    set_ttl(p);
+    p->op.done(p->op.arg);
+}
+
+/* ---- one host: the end ------------------------------------------------------------- */
 
 static void close_host(struct nh_plan_host *h, enum nh_tls tls)
 {
@@ -254,6 +284,7 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
     const char *first = p->dest.have_mx ? name : p->domain;
 
     h->plan = p;
+    h->name = name;
     h->pref = pref;
     nh_copy(h->ips.host, sizeof h->ips.host, first);
     h->ips.literal = p->literal;
@@ -368,6 +399,7 @@ static void expire(struct nh_op *op)
     for (k = 0; k < p->n_hosts; k++)
         if (!p->hosts[k]->done)
             expire_host(p->hosts[k]);
+    set_ttl(p);
 }
 
 void nh_plan_stop(struct nh_plan *p)

@@ -13,6 +13,8 @@ enum nh_tls { NH_TLS_SKIP, NH_TLS_MAY, NH_TLS_ENCRYPT, NH_TLS_DANE };
 
 struct nh_plan_host {
     struct nh_plan *plan;
+    const char
+        *name; /* what the result calls it; of an implicit MX the end of the domain's aliases */
     int pref;
     bool done, asked_tlsa;
     enum nh_tls tls;
