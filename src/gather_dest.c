@@ -2,8 +2,16 @@
  * gather_dest.c - gather_destinations: domain -> mail hosts. mox GatherDestinations; RFC 5321 5.1,
  * RFC 7505 (null MX).
  *
- * MX is asked for at once and the packet holds the chain of aliases. Only when that does not tell
- * the status of the first name, or has failed, is the chain asked for on its own.
+ * MX is asked for, and the packet holds the chain of aliases. More is asked when that does not tell the
+ * status of the first name:
+ *
+ *   on_mx         secure, or no alias: done
+ *                 insecure behind an alias: the first alias is asked for -> on_cname: done
+ *                 secure, and the end does not exist: the end is asked for -> on_missing: done
+ *                 no answer came: done, an error
+ *                 failed, a loop or a long chain: hop by hop -> walk() -> on_walked
+ *   on_walked     the end is known: MX of it -> on_mx_at_end: done. Else the error
+ *   take_records  MX records -> hosts by preference; none -> the name itself; only "." -> no mail
  */
 #include "gather_dest.h"
 
@@ -172,6 +180,29 @@ static void walk(struct nh_dest *d)
 
 /* ---- the usual way ------------------------------------------------------------------ */
 
+/* The name at the end of a secure chain does not exist, says the answer to the first name. libunbound
+ * compares that with the proof only when the name itself is asked for. */
+static void on_missing(void *arg, struct nh_lookup *l)
+{
+    struct nh_dest *d = arg;
+
+    nh_note(&d->op, l, SECTION_MX);
+    d->expanded_authentic = d->expanded_authentic && l->code == NH_OK && l->secure;
+    if (l->code != NH_OK)
+        nh_lookup_error(&d->op.err, d->domain, l);
+    else if (l->answer.n_links)
+        nh_fail(&d->op.err, NH_SERVFAIL, "%s: the aliases changed while they were followed",
+                d->domain);
+    else
+        take_records(d, &l->answer);
+    finish(d);
+}
+
+static bool is_missing_behind_alias(const struct nh_answer *a)
+{
+    return a->rcode == 3 && a->n_links && a->n_records == 0;
+}
+
 /* Not all was secure: was the first alias? */
 static void on_cname(void *arg, struct nh_lookup *l)
 {
@@ -205,9 +236,14 @@ static void on_mx(void *arg, struct nh_lookup *l)
         nh_alias_start(&d->op, &d->cname, a, on_cname, d);
     } else {
         d->orig_authentic = d->expanded_authentic = l->secure;
-        if (take_chain(d, a))
+        if (!take_chain(d, a)) {
+            finish(d);
+        } else if (is_missing_behind_alias(a)) {
+            nh_lookup_start(d->op.resolver, &d->cname, d->expanded, NH_TYPE_MX, 0, on_missing, d);
+        } else {
             take_records(d, a);
-        finish(d);
+            finish(d);
+        }
     }
 }
 

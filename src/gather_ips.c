@@ -2,8 +2,14 @@
  * gather_ips.c - gather_ips: host -> addresses, and what DNSSEC says of them. mox GatherIPs;
  * RFC 7672 2.2.2.
  *
- * A and AAAA side by side. Where they do not tell the whole story, more is asked: the first
- * alias on its own, the addresses at the end of the chain on their own, or the chain hop by hop.
+ * A and AAAA are asked for side by side. Where they do not tell the whole story, more is asked:
+ *
+ *   on_families  both are back. One failed behind an alias: it is asked again at the end -> on_again
+ *                All failed, or the chains are odd: hop by hop -> walk() -> on_walked -> on_own
+ *   judge        all secure, or no alias: done. Else the first alias is asked for -> on_cname
+ *   on_cname     an insecure alias, or only one: done. Else the end's own addresses -> on_own
+ *   on_own       the status of the addresses alone, and that of the chain: done
+ *   conclude     the addresses in the order of mox, or the error
  */
 #include "gather_ips.h"
 

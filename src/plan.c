@@ -1,6 +1,14 @@
 /*
  * plan.c - plan: domain -> mail hosts -> addresses and TLSA of each, side by side, and what TLS
  * each host is owed. RFC 7672, RFC 7671, RFC 7505; where mox departs from them, this follows them.
+ *
+ *   start     an address or a name in brackets is the only host; else gather_destinations -> on_dest
+ *   on_dest   failed, or does not exist: done. Else each host begins: start_host()
+ *   per host  gather_ips, and TLSA early where the MX records are secure -> on_ips
+ *   on_ips    failed: skip. No secure addresses and no secure alias: may. Else gather_tlsa -> on_tlsa
+ *   on_tlsa   failed: skip. No records: may. None usable: encrypt. Else dane, with names
+ *   close     the last host that is done ends the plan
+ *   expire    the deadline: hosts that are not done end with what is known, or are skip
  */
 #include "plan.h"
 
