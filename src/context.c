@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unbound-event.h>
 #include <unbound.h>
 #include <unistd.h>
@@ -31,6 +32,37 @@ static char *copy(const char *s, bool *ok)
 
     *ok = *ok && (text || !s);
     return text;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    unsigned k;
+
+    for (k = 0; k < 64; k += 8)
+        hash = (hash ^ (value >> k & 0xff)) * UINT64_C(1099511628211);
+    return hash;
+}
+
+/* A number that is another one when a file that libunbound reads was written, replaced or removed. */
+static uint64_t state_of_files(const struct nh_config *config)
+{
+    uint64_t state = UINT64_C(14695981039346656037);
+    struct stat st;
+    size_t k;
+
+    for (k = 0; k < config->n_steps; k++) {
+        const struct nh_step *step = &config->steps[k];
+
+        if (step->kind != NH_STEP_CONFIG && step->kind != NH_STEP_ANCHOR_FILE &&
+            step->kind != NH_STEP_FILE)
+            continue;
+        if (stat(step->a, &st) != 0)
+            memset(&st, 0, sizeof st);
+        state = mix(mix(mix(state, st.st_dev), st.st_ino), (uint64_t)st.st_size);
+        state = mix(mix(state, (uint64_t)st.st_mtim.tv_sec), (uint64_t)st.st_mtim.tv_nsec);
+        state = mix(mix(state, (uint64_t)st.st_ctim.tv_sec), (uint64_t)st.st_ctim.tv_nsec);
+    }
+    return state;
 }
 
 struct nh_config *nh_config_copy(const struct nh_config *config)
@@ -59,6 +91,7 @@ struct nh_config *nh_config_copy(const struct nh_config *config)
         nh_config_free(c);
         return NULL;
     }
+    c->files = state_of_files(c);
     return c;
 }
 
@@ -239,6 +272,8 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
         return ub_ctx_add_ta_file(ctx, step->a);
     case NH_STEP_TLS:
         return set_tls(ctx);
+    case NH_STEP_FILE:
+        return 0;
     }
     return UB_SYNTAX;
 }
@@ -344,6 +379,15 @@ static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struc
     return ok;
 }
 
+/* What was checked before is what has been read. */
+static bool files_are_the_same(const struct nh_config *config, struct nh_err *err)
+{
+    if (state_of_files(config) == config->files)
+        return true;
+    nh_fail(err, NH_CONFIG, "a file of the configuration has changed since it was checked");
+    return false;
+}
+
 struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
                                uint32_t without, struct nh_err *err)
 {
@@ -355,7 +399,8 @@ struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_confi
         nh_fail(err, NH_NO_MEMORY, "libunbound: no context could be created");
     } else {
         ub_ctx_debugout(ctx, NULL);
-        if (!configure(ctx, config, without, err) || !initialise(ctx, config, err)) {
+        if (!configure(ctx, config, without, err) || !initialise(ctx, config, err) ||
+            !files_are_the_same(config, err)) {
             ub_ctx_delete(ctx);
             ctx = NULL;
         }

@@ -20,7 +20,8 @@ enum nh_step_kind {
     NH_STEP_STUB,        /* a: zone, b: address */
     NH_STEP_ANCHOR,      /* a: a DS or DNSKEY record */
     NH_STEP_ANCHOR_FILE, /* a: path; read and checked before by the caller */
-    NH_STEP_TLS          /* DNS over TLS to the forwarders */
+    NH_STEP_TLS,         /* DNS over TLS to the forwarders */
+    NH_STEP_FILE         /* a: path of a file (or directory) that the unbound.conf leads to */
 };
 
 /* One step of configuration, done in the order given. label: how errors name it. */
@@ -36,10 +37,12 @@ struct nh_config {
     unsigned max_pending;
     const char *forwarders;  /* for the message about one that strips DNSSEC; NULL: none */
     const char *anchor_zone; /* whose DNSKEY that probe asks for; NULL: no anchor */
+    uint64_t files;          /* set by nh_config_copy(): the state of all files that are read */
 };
 
 /* A context that is ready to resolve, silent, on the event base. NULL and *err on failure
- * (NH_CONFIG naming the culprit, NH_NO_MEMORY). without: the steps NH_STEP_FORWARD to leave out, a
+ * (NH_CONFIG naming the culprit, NH_NO_MEMORY), also when a file has changed since the configuration was
+ * copied: an anchor file that is empty by now turns validation off. without: the steps NH_STEP_FORWARD to leave out, a
  * bit each, the first one's the lowest. */
 struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
                                uint32_t without, struct nh_err *err);

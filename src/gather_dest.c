@@ -210,7 +210,7 @@ static void on_cname(void *arg, struct nh_lookup *l)
 
     nh_note(&d->op, l, SECTION_ALIAS);
     /* not by a denial: then the alias has changed or was none */
-    d->orig_authentic = l->code == NH_OK && l->secure && l->answer.n_records;
+    d->orig_authentic = nh_alias_is_there(l) && l->secure;
     if (l->code != NH_OK) {
         nh_copy(d->expanded, sizeof d->expanded, d->domain);
         nh_lookup_error(&d->op.err, d->domain, l);

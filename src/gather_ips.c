@@ -288,13 +288,13 @@ static void on_cname(void *arg, struct nh_lookup *l)
     bool again4, again6;
 
     nh_note(&i->op, l, SECTION);
-    i->host_authentic = l->code == NH_OK && l->secure && l->answer.n_records;
+    i->host_authentic = nh_alias_is_there(l) && l->secure;
     if (l->code != NH_OK) {
         nh_lookup_error(&i->op.err, i->host, l);
         finish(i);
         return;
     }
-    if (l->answer.n_records == 0) {
+    if (!nh_alias_is_there(l)) {
         /* A denial is no status of an alias: a host must not lose DANE by it. */
         nh_fail(&i->op.err, NH_SERVFAIL, "%s: its alias changed while it was followed", i->host);
         finish(i);

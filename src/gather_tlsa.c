@@ -166,6 +166,12 @@ void nh_tlsas_ask_early(struct nh_tlsas *t, struct nh_resolver *r, const char *b
         nh_lookup_ask_early(r, &t->early, t->early_name, NH_TYPE_TLSA);
 }
 
+void nh_tlsas_stop_early(struct nh_tlsas *t)
+{
+    if (t->asked != &t->early)
+        nh_lookup_stop(&t->early);
+}
+
 static void next_base(struct nh_tlsas *t)
 {
     if (t->last) {
@@ -218,6 +224,7 @@ void nh_tlsas_expire(struct nh_tlsas *t, struct nh_resolver *r)
             l->code == NH_OK && !odd(&l->answer);
     /* Where there is none, another base domain may have to be asked. */
     if (known && (t->last || (l->secure && l->answer.n_records))) {
+        t->asked = &t->early;
         nh_note(&t->op, l, SECTION);
         take(t, l);
         return;

@@ -25,7 +25,7 @@ struct nh_tlsas {
     bool last;                   /* no other base domain to try */
     struct nh_lookup early;      /* asked for before it was known to be needed */
     char early_name[NH_HOST_MAX + 32];
-    struct nh_lookup *asked; /* one of the two: what on_tlsa() waits for */
+    struct nh_lookup *asked; /* one of the two, whose answer is taken; NULL: none yet */
 };
 
 void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void *), void *arg);
@@ -37,6 +37,10 @@ extern const struct nh_op_type nh_tlsa_type;
  * (port and protocol are set). nh_tlsas_start() takes the answer when it comes to ask for that name.
  * Without it, nothing of the answer counts, and no failure. Only the first call asks. */
 void nh_tlsas_ask_early(struct nh_tlsas *t, struct nh_resolver *r, const char *base);
+
+/* The result is there: a lookup that was asked for early and is no part of it ends, as it may be under
+ * way. */
+void nh_tlsas_stop_early(struct nh_tlsas *t);
 
 /* In place of nh_tlsas_start(), when the deadline has come: takes what was asked for early if it is
  * there and all that is needed, else fails with NH_TIMEOUT. Never calls done(). */

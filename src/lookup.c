@@ -144,7 +144,8 @@ static void start(struct nh_lookup *l, double seconds)
         TAILQ_INSERT_TAIL(l->follows ? &r->queued_first : &r->queued, l, link);
     }
     count_start(l);
-    if (l->state == NH_SENT || l->state == NH_QUEUED)
+    /* One that has failed already may be asked again (recheck.c). */
+    if (l->state != NH_READY || l->code != NH_OK)
         start_timer(l, seconds > 0 ? seconds : r->timeout);
 }
 

@@ -282,7 +282,7 @@ static const char *item_string(lua_State *L, int index, int n)
 static void read_step(lua_State *L, struct nh_step *step)
 {
     static const char *const kinds[] = {"option", "default",     "unbound_conf", "forward", "stub",
-                                        "anchor", "anchor_file", "tls",          NULL};
+                                        "anchor", "anchor_file", "tls",          "file",    NULL};
     int item = lua_gettop(L);
 
     lua_rawgeti(L, item, 1);

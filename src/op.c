@@ -101,3 +101,9 @@ void nh_alias_start(struct nh_op *op, struct nh_lookup *l, const struct nh_answe
     nh_lookup_start(op->resolver, l, a->dname ? a->dname : a->chain[0],
                     a->dname ? NH_TYPE_DNAME : NH_TYPE_CNAME, 0, done, arg);
 }
+
+bool nh_alias_is_there(const struct nh_lookup *l)
+{
+    return l->code == NH_OK && l->answer.n_records > 0 &&
+           (l->type != NH_TYPE_DNAME || l->answer.n_links == 0);
+}

@@ -66,6 +66,10 @@ double nh_grace(const struct nh_op *op, enum nh_code code);
 void nh_alias_start(struct nh_op *op, struct nh_lookup *l, const struct nh_answer *a,
                     void (*done)(void *arg, struct nh_lookup *), void *arg);
 
+/* Is there an alias, of which this answer to CNAME or DNAME tells the status? Not where the name that was
+ * asked for a DNAME is an alias itself: what is at its end says nothing of the names below it. */
+bool nh_alias_is_there(const struct nh_lookup *l);
+
 #pragma GCC visibility pop
 
 #endif

@@ -71,8 +71,7 @@ static void close_host(struct nh_plan_host *h, enum nh_tls tls)
     keep_ttl(&h->has_ttl, &h->ttl, &h->ips.op);
     if (h->asked_tlsa)
         keep_ttl(&h->has_ttl, &h->ttl, &h->tlsa.op);
-    else
-        nh_lookup_stop(&h->tlsa.early);
+    nh_tlsas_stop_early(&h->tlsa);
     if (--p->open == 0 && !p->expired)
         finish(p);
 }

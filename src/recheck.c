@@ -451,6 +451,8 @@ bool nh_recheck(struct nh_lookup *l)
 
     if (l->internal || l->early)
         return false;
+    if (!l->timer && !l->overdue)
+        return false; /* its time is up: nothing would end it */
     switch ((enum tries)l->tries) {
     case FIRST:
         if (l->code == NH_SERVFAIL)

@@ -101,7 +101,7 @@ static void on_dname(void *arg, struct nh_lookup *l)
     struct nh_walk *w = arg;
 
     nh_note(w->op, l, w->section);
-    if (l->code == NH_OK && l->answer.n_records == 0)
+    if (l->code == NH_OK && !nh_alias_is_there(l))
         l->code = NH_SERVFAIL; /* it was there a moment ago: a denial is no status of an alias */
     if (l->code != NH_OK)
         failed(w, l);
@@ -109,12 +109,14 @@ static void on_dname(void *arg, struct nh_lookup *l)
         follow(w, l->secure);
 }
 
+/* Nothing but a secure DNAME makes up for a bogus answer: one of an insecure zone above, where an anchor is
+ * below it, could be anybody's. */
 static void on_dname_above(void *arg, struct nh_lookup *l)
 {
     struct nh_walk *w = arg;
     const char *above;
 
-    if (l->code == NH_OK && l->answer.n_records == 0) {
+    if (l->code == NH_OK && !nh_alias_is_there(l)) {
         above = nh_name_above(l->name);
         if (above)
             nh_lookup_start(w->op->resolver, l, above, NH_TYPE_DNAME, w->seconds, on_dname_above,
@@ -124,8 +126,9 @@ static void on_dname_above(void *arg, struct nh_lookup *l)
         return;
     }
     free(w->made);
-    w->made = l->code == NH_OK ? nh_name_renamed(w->lookup.name, l->name, l->answer.records[0].name)
-                               : NULL;
+    w->made = l->code == NH_OK && l->secure
+                  ? nh_name_renamed(w->lookup.name, l->name, l->answer.records[0].name)
+                  : NULL;
     if (!w->made) {
         failed(w, &w->lookup);
         return;

@@ -185,6 +185,7 @@ local function add_servers(config, options)
     if found.tls then check_tls("unbound_conf: " .. options.unbound_conf) end
     step("unbound_conf", options.unbound_conf, nil,
       ("unbound_conf '%s'"):format(options.unbound_conf))
+    for _, path in ipairs(found.files) do step("file", path) end
     -- at the threshold it drops its cache, trust anchors and all
     step("default", "unwanted-reply-threshold:", "0")
   end

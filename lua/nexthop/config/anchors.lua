@@ -116,23 +116,26 @@ local function bind_records(text, wanted)
 end
 
 --- libunbound takes an empty or a broken file and then validates nothing: read it ourselves. Returns the
--- owner of the first anchor; of a BIND configuration, which libunbound does not read as one, those that
--- can be used, too.
+-- owner of the first anchor, and the anchors as records where they mean the same outside of the file: those
+-- of a BIND configuration, which libunbound does not read as one, that can be used, and those of a file of
+-- plain records that all can be used. Given so, they stay what they are when the file is written anew.
 function M.check_file(path, what, wanted)
   local text, reason = common.read_file(path)
   if not text then common.fail("%s: cannot read it: %s", what, reason) end
   local owner, why, usable = nil, nil, {}
   local of_bind = wanted and bind_records(text, wanted)
+  local plain = not of_bind and not (text:find "^%s*[$@]" or text:find "\n%s*[$@]")
   for _, record in ipairs(of_bind or wanted ~= M.trusted_keys and M.records(text) or {}) do
     local name, bad = M.owner(record)
     owner, why = owner or name, why or bad
     usable[#usable + 1] = name and record
+    plain = plain and name ~= nil
   end
   if not owner then
     common.fail("%s: %s holds no usable trust anchor%s", what, path,
       why and " (its first record " .. why .. ")" or "")
   end
-  return owner, of_bind and usable
+  return owner, (of_bind or plain) and usable or nil
 end
 
 return M

@@ -82,14 +82,18 @@ end
 for key in pairs(M.crashes) do conf_keys[key] = true end
 
 -- The files that a path or a pattern means; without any, libunbound is to say what it thinks of that.
-local function files_of(path)
-  return path:find "[*?%[{~]" and core.glob(path) or { path }
+-- The directory of a pattern tells when there are others.
+local function files_of(path, found)
+  if not path:find "[*?%[{~]" then return { path } end
+  found.files[#found.files + 1] = path:match "^(.*)/" or "."
+  return core.glob(path)
 end
 
 -- What matters of an unbound.conf before libunbound reads it.
 local function scan(path, found)
   if found.seen[path] then return found end
   found.seen[path] = true
+  found.files[#found.files + 1] = path
   local text, reason = common.read_file(path)
   if not text then common.fail("unbound_conf: cannot read it: %s", reason) end
   local whole = each_setting(text, conf_keys, function(key, value)
@@ -103,7 +107,8 @@ local function scan(path, found)
       found.anchor = found.anchor or owner
     elseif key == "trust-anchor-file" or key == "trusted-keys-file" then
       local of_bind = key == "trusted-keys-file"
-      for _, file in ipairs(of_bind and files_of(value) or { value }) do
+      for _, file in ipairs(of_bind and files_of(value, found) or { value }) do
+        found.files[#found.files + 1] = file
         local owner = anchors.check_file(file, ("unbound_conf: %s: %s"):format(path, key),
           of_bind and anchors.trusted_keys)
         found.anchor = found.anchor or owner
@@ -118,7 +123,7 @@ local function scan(path, found)
       M.crashes[key](value, what)
       if key == "module-config" then found.no_validator = M.no_validator(value, what) end
     else -- include
-      for _, file in ipairs(files_of(value)) do scan(file, found) end
+      for _, file in ipairs(files_of(value, found)) do scan(file, found) end
     end
   end)
   if not whole then
@@ -131,11 +136,11 @@ end
 --- Looks through a file and what it includes.
 -- @param path
 -- @param anchor_is_named is it said elsewhere what the trust anchor is, or that there is none?
--- @return { forwarders = list, is_local, anchor, tls, no_validator }: addresses of forwarders, is one of
--- them or of the stubs on this machine, the owner of the first trust anchor, is DNS over TLS asked for,
--- why nothing would be validated
+-- @return { forwarders = list, is_local, anchor, tls, no_validator, files = list }: addresses of forwarders,
+-- is one of them or of the stubs on this machine, the owner of the first trust anchor, is DNS over TLS asked
+-- for, why nothing would be validated, all files that libunbound will read
 function M.scan(path, anchor_is_named)
-  return scan(path, { forwarders = {}, seen = {}, anchor_is_named = anchor_is_named })
+  return scan(path, { forwarders = {}, seen = {}, files = {}, anchor_is_named = anchor_is_named })
 end
 
 return M
