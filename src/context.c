@@ -119,7 +119,7 @@ static const struct nh_step defaults[] = {
     {NH_STEP_DEFAULT, "infra-cache-min-rtt:", "50", NULL},
     {NH_STEP_DEFAULT, "infra-cache-max-rtt:", "120000", NULL},
     {NH_STEP_DEFAULT, "infra-host-ttl:", "10", NULL},
-    {NH_STEP_DEFAULT, "outbound-msg-retry:", "10", NULL},
+    {NH_STEP_DEFAULT, "outbound-msg-retry:", "5", NULL},
     {NH_STEP_DEFAULT, "max-sent-count:", "32", NULL},
     {NH_STEP_DEFAULT, "trust-anchor-signaling:", "no", NULL},
     /* else addresses change places every second: an answer is to be the same each time */

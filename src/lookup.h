@@ -45,6 +45,7 @@ struct nh_lookup {
     bool overdue;     /* its time is up */
     bool has_dnssec;  /* internal ones: there were DNSKEY with RRSIG in the answer */
     double queued_at; /* seconds */
+    double waited;    /* seconds that libunbound took for the last result */
     double lateness;  /* of the resolver, when the timer was started */
     void (*done)(void *arg, struct nh_lookup *);
     void *arg;

@@ -293,6 +293,7 @@ static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char
     struct nh_query *q = arg;
     struct nh_lookup *l = q->lookup;
     struct nh_context *c = q->context;
+    double sent = q->sent;
     enum nh_code code;
 
     (void)limited;
@@ -304,6 +305,7 @@ static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char
     code = read_result(l, rcode, packet, len, sec);
     l->context = c;
     l->at_once = l->sending;
+    l->waited = l->at_once || code == NH_OK ? 0 : nh_now() - sent;
     free(l->why);
     l->why = why && code != NH_OK ? strdup(why) : NULL;
     if (code == NH_OK) {

@@ -8,7 +8,8 @@
  *
  *   bogus     -> once more in the main context -> in a fresh context -> can the keys be fetched?
  *             -> is it a forwarder that strips DNSSEC (rule 13)? -> without that forwarder
- *   SERVFAIL  -> in a fresh context, if libunbound asked nobody, or servers were away lately
+ *   SERVFAIL  -> in a fresh context, if libunbound asked nobody, has waited in vain for long, or servers
+ *                were away lately
  *   silence   -> in a fresh context beside the main one, if all are silent
  *
  * A fresh context validates from the trust anchor like any other, so its answer counts as much. It
@@ -27,6 +28,7 @@
 #define FRESH_FOR 5.0        /* seconds after which a context is no longer fresh */
 #define BURST 8.0            /* contexts that may be opened one after the other */
 #define REFILL 5.0           /* seconds for one more */
+#define SLOW 1.0             /* seconds after which a SERVFAIL is likely to be libunbound's own */
 #define KEYS_TIMEOUT 3.0     /* seconds for DNSKEY and DS */
 #define PROBE_TIMEOUT 5.0    /* seconds for the question to a forwarder */
 #define PROBE_EVERY 60.0     /* seconds that the finding about the forwarders holds */
@@ -456,7 +458,7 @@ bool nh_recheck(struct nh_lookup *l)
     switch ((enum tries)l->tries) {
     case FIRST:
         if (l->code == NH_SERVFAIL)
-            return (l->at_once || nh_now() < r->trouble) && ask_fresh(l);
+            return (l->at_once || l->waited > SLOW || nh_now() < r->trouble) && ask_fresh(l);
         ask_again(l, r->main, AGAIN);
         return true;
     case AGAIN:

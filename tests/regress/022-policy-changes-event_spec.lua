@@ -48,8 +48,8 @@ describe("a policy that changes its event", function()
   end)
 
   it("changes no other's error", function()
-    lab:rule { name = "mx.nodane.filter.example", type = "AAAA", action = "silent" }
-    -- libunbound is to wait for that family for longer than we do
+    lab:rule { name = "mx.nodane.filter.example", action = "silent" }
+    -- libunbound is to wait for longer than we do
     local f = filter.start { config = ([[
       resolver.options = { ["infra-cache-min-rtt"] = "5000", ["infra-cache-max-rtt"] = "5000" }
       return { resolver = resolver, deadline = %g, policy = function(e)
@@ -62,7 +62,7 @@ describe("a policy that changes its event", function()
     end
     f:wait(function() return f.count == 2 end)
     assert.equal(0, f:finish())
-    local _, unchanged = f.log:gsub('message="the deadline came before the answer"', "")
+    local _, unchanged = f.log:gsub('message="mx.nodane.filter.example: the deadline came before ', "")
     assert.equal(2, unchanged)
   end)
 end)

@@ -46,9 +46,11 @@ describe("nexthop --file asks again for what failed for now", function()
   end)
   after_each(program.clean)
 
-  -- The forwarder answers SERVFAIL so often (libunbound asks twice for each lookup).
+  local asks = 5 -- times that libunbound asks a forwarder, for one lookup, which answers SERVFAIL
+
+  -- The forwarder fails so many lookups.
   local function fail(name, lookups)
-    lab:rule { name = name, type = "MX", action = "servfail", times = lookups and 2 * lookups }
+    lab:rule { name = name, type = "MX", action = "servfail", times = lookups and asks * lookups }
   end
 
   it("once, and prints each name once with its last result", function()
@@ -59,7 +61,7 @@ describe("nexthop --file asks again for what failed for now", function()
       "5.no.flock nxdomain" }, sorted(r.list))
     assert.equal(75, r.status)
     assert.matches("^5 domains: 0 dane, 0 encrypt, 2 may, 1 skip, 0 no_mail, 2 errors", r.err)
-    assert.equal(4, lab:count("2.may.flock", "MX"))
+    assert.equal(2 * asks, lab:count("2.may.flock", "MX"))
     -- an answer is none to be asked for again
     assert.equal(1, lab:count("4.none.flock", "MX"))
     assert.equal(1, lab:count("5.no.flock", "MX"))
@@ -76,7 +78,7 @@ describe("nexthop --file asks again for what failed for now", function()
     r = run({ "--retry", "0" }, "1.may.flock\n2.may.flock\n")
     assert.same({ "1.may.flock servfail", "2.may.flock may" }, sorted(r.list))
     assert.equal(75, r.status)
-    assert.equal(2, lab:count("1.may.flock", "MX"))
+    assert.equal(asks, lab:count("1.may.flock", "MX"))
   end)
 
   it("--ordered keeps its order, and a failed name does not stop it for good", function()
