@@ -60,12 +60,13 @@ static void no_answer(void *arg, int rcode, void *packet, int len, int sec, char
 static void configure(struct ub_ctx *c)
 {
     static const char *const options[][2] = {
-        {"infra-cache-max-rtt:", "2000"},
-        {"infra-host-ttl:", "60"},
-        {"outbound-msg-retry:", "2"},
-        {"max-sent-count:", "12"},
+        {"infra-cache-min-rtt:", "50"},
+        {"infra-cache-max-rtt:", "120000"},
+        {"infra-host-ttl:", "10"},
+        {"outbound-msg-retry:", "5"},
+        {"max-sent-count:", "32"},
         {"trust-anchor-signaling:", "no"},
-        {"outgoing-range:", "2000"},
+        {"outgoing-range:", "4000"},
         {"outgoing-num-tcp:", "1000"},
         {"do-not-query-localhost:", "no"},
         /* not the module's: what keeps 2,000 domains in the cache; the others set it too */
