@@ -148,6 +148,14 @@ struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, u
     return entry;
 }
 
+bool nh_cache_has(struct nh_cache *cache, const char *name, uint16_t type)
+{
+    const struct nh_cache_entry *entry = find(cache, hash_of(cache, name, type), name, type);
+    int64_t now = entry ? (int64_t)time(NULL) : 0;
+
+    return entry && now >= entry->since && now < entry->until;
+}
+
 /* Twice the buckets once half as many answers are there: most of what is looked for is not there,
  * and then reads no answer. False when there are none at all. */
 static bool grow(struct nh_cache *cache)

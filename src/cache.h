@@ -38,6 +38,9 @@ void nh_cache_free(struct nh_cache *cache);
 struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t type,
                                      uint32_t *ttl);
 
+/* Would nh_cache_find() find one? */
+bool nh_cache_has(struct nh_cache *cache, const char *name, uint16_t type);
+
 /* Keeps a parsed answer for as long as its TTL says, in place of an older one. What was asked for
  * longest ago makes room. When memory is out it is not kept. */
 void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *kept);

@@ -308,7 +308,7 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
      * the addresses, which saves a round trip. RFC 7672 2.2.2 warns of relying on such an answer, or
      * of failing over it, before the addresses are known to be secure; nothing here does. */
     if (p->dest.have_mx && p->dest.expanded_authentic &&
-        !nh_resolver_knows_insecure(p->op.resolver, first))
+        !nh_resolver_knows_host(p->op.resolver, first))
         nh_tlsas_ask_early(&h->tlsa, p->op.resolver, first);
     nh_ips_start(&h->ips, p->op.resolver, on_ips, h);
 }

@@ -359,19 +359,9 @@ double nh_resolver_lookup_timeout(const struct nh_resolver *r)
     return r->timeout;
 }
 
-static bool is_insecure(struct nh_resolver *r, const char *name, uint16_t type)
+bool nh_resolver_knows_host(struct nh_resolver *r, const char *host)
 {
-    uint32_t ttl;
-    struct nh_cache_entry *entry = nh_cache_find(r->cache, name, type, &ttl);
-    bool insecure = entry && !entry->secure;
-
-    nh_cache_entry_drop(entry);
-    return insecure;
-}
-
-bool nh_resolver_knows_insecure(struct nh_resolver *r, const char *host)
-{
-    return is_insecure(r, host, NH_TYPE_A) || is_insecure(r, host, NH_TYPE_AAAA);
+    return nh_cache_has(r->cache, host, NH_TYPE_A);
 }
 
 /* xorshift64*: spreads load, keeps no secret. */

@@ -57,8 +57,8 @@ struct nh_timer *nh_resolver_timer(struct nh_resolver *r, double seconds, void (
 
 double nh_resolver_lookup_timeout(const struct nh_resolver *r);
 
-/* Is the host known to have addresses whose status is insecure? (from the cache) */
-bool nh_resolver_knows_insecure(struct nh_resolver *r, const char *host);
+/* Are the addresses of the host in the cache, and so their status? */
+bool nh_resolver_knows_host(struct nh_resolver *r, const char *host);
 
 /* A random number for the shuffle of equal preferences. */
 uint32_t nh_resolver_random(struct nh_resolver *r);
