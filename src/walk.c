@@ -49,6 +49,7 @@ static void ended(struct nh_walk *w, enum nh_code code)
 }
 
 static void on_hop(void *arg, struct nh_lookup *l);
+static void ask_above(struct nh_walk *w, const char *name);
 
 static void failed(struct nh_walk *w, const struct nh_lookup *l)
 {
@@ -114,15 +115,9 @@ static void on_dname(void *arg, struct nh_lookup *l)
 static void on_dname_above(void *arg, struct nh_lookup *l)
 {
     struct nh_walk *w = arg;
-    const char *above;
 
     if (l->code == NH_OK && !nh_alias_is_there(l)) {
-        above = nh_name_above(l->name);
-        if (above)
-            nh_lookup_start(w->op->resolver, l, above, NH_TYPE_DNAME, w->seconds, on_dname_above,
-                            w);
-        else
-            failed(w, &w->lookup);
+        ask_above(w, l->name);
         return;
     }
     free(w->made);
@@ -140,11 +135,11 @@ static void on_dname_above(void *arg, struct nh_lookup *l)
 
 /* libunbound takes a CNAME that a DNAME makes, asked for by that type, for bogus: nobody has signed it.
  * The DNAME is what is signed. */
-static void on_bogus_hop(struct nh_walk *w)
+static void ask_above(struct nh_walk *w, const char *name)
 {
-    const char *above = nh_name_above(w->lookup.name);
+    const char *above = nh_name_above(name);
 
-    if (above)
+    if (above && ++w->n_above <= NH_DNAMES_ABOVE)
         nh_lookup_start(w->op->resolver, &w->dname, above, NH_TYPE_DNAME, w->seconds,
                         on_dname_above, w);
     else
@@ -158,7 +153,7 @@ static void on_hop(void *arg, struct nh_lookup *l)
     nh_note(w->op, l, w->section);
     w->target = l->code == NH_OK && l->answer.n_links ? l->answer.chain[1] : NULL;
     if (l->code == NH_BOGUS) {
-        on_bogus_hop(w);
+        ask_above(w, l->name);
     } else if (l->code != NH_OK) {
         failed(w, l);
     } else if (l->answer.n_links == 0) {
@@ -179,6 +174,7 @@ void nh_walk_start(struct nh_walk *w, const char *name)
 {
     w->first = name;
     w->n_links = 0;
+    w->n_above = 0;
     w->all_secure = true;
     w->failed = NULL;
     nh_lookup_start(w->op->resolver, &w->lookup, name, NH_TYPE_CNAME, w->seconds, on_hop, w);

@@ -12,6 +12,10 @@
 #define NH_IPS_LINKS 11
 #define NH_TLSA_LINKS 10
 
+/* DNAMEs that one walk asks for above bogus names. A name has up to 126 others above it; its server may be
+ * slow on purpose. */
+#define NH_DNAMES_ABOVE 24
+
 /* Walks a chain of aliases hop by hop, with CNAME questions: where one answer can't tell. */
 struct nh_walk {
     struct nh_op *op;
@@ -27,6 +31,7 @@ struct nh_walk {
     struct nh_lookup dname;         /* for the status of an alias that a DNAME makes */
     const char *target;             /* that the alias leads to */
     char *made;                     /* the same, where a DNAME was asked for it */
+    unsigned n_above;               /* DNAMEs asked for above bogus names */
     const struct nh_lookup *failed; /* which of the two lookups has failed */
     enum nh_code code;  /* NH_OK, _CNAME_LOOP, _CNAME_LIMIT, _INVALID_NAME, or the lookup's */
     const char *reason; /* of NH_INVALID_NAME */

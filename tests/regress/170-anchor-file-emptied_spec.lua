@@ -49,7 +49,8 @@ describe("a file of the configuration that is changed while the resolver runs", 
   end
 
   it("takes no trust away: the unbound.conf is empty", function()
-    write(path, ('server:\n  do-not-query-localhost: no\n  trust-anchor-file: "%s"\n'):format(lab.anchor_file))
+    write(path, ("server:\n  do-not-query-localhost: no\n  trust-anchor-file: \"%s\"\n")
+      :format(lab.anchor_file))
     local options = lab:options()
     options.trust_anchor_file, options.unbound_conf = nil, path
     resolver = assert(nexthop.new(options))

@@ -14,7 +14,8 @@ a CNAME c.there.example.
 mx.a A 192.0.2.45
 _25._tcp.mx.a TLSA 3 1 1 %s
 ]]):format(("ab"):rep(32)) },
-      { name = "there.example", signed = false, text = "c DNAME here.there.example.\nmx.here A 192.0.2.46\n" },
+      { name = "there.example", signed = false,
+        text = "c DNAME here.there.example.\nmx.here A 192.0.2.46\n" },
     }
   end)
   after_each(support.close)
