@@ -38,7 +38,7 @@ describe("An unbound.conf with an auto-trust-anchor-file", function()
 
     it("is refused by the program in words of its own", function()
         local r = program.run({ "--unbound-conf", path, "dane.example" }, { bare = true })
-        assert.same({ 64, "nexthop: --unbound-conf: " .. refused .. ", and name the file as --anchor "
+        assert.same({ 64, "nexthop: --unbound-conf: " .. refused .. ", and name the file with --anchor "
             .. "instead\n" },
             { r.status, r.err })
         r = program.run({ "--unbound-conf", path, "--anchor", lab.anchor_file, "dane.example" },
