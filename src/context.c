@@ -414,6 +414,10 @@ void nh_context_close(struct ub_ctx *ctx)
     pthread_mutex_lock(&context_mutex);
     ub_ctx_delete(ctx);
     pthread_mutex_unlock(&context_mutex);
+}
+
+void nh_context_return_memory(void)
+{
 #ifdef __GLIBC__
     malloc_trim(0); /* of its 65 MB for TCP it has touched few pages; the next would touch others */
 #endif

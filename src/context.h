@@ -51,8 +51,10 @@ struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_confi
 struct nh_config *nh_config_copy(const struct nh_config *config);
 void nh_config_free(struct nh_config *config);
 
-/* Also gives what the process has freed back to the system, where that is glibc's to do. */
 void nh_context_close(struct ub_ctx *ctx);
+
+/* Gives what the process has freed back to the system, where that is glibc's to do. */
+void nh_context_return_memory(void);
 
 /* The sockets that it may have open at once. */
 unsigned nh_context_sockets(struct ub_ctx *ctx);

@@ -408,10 +408,13 @@ bool nh_ips_expire(struct nh_ips *i)
         i->waiting = 0;
         i->first = good;
         /* Of an alias that is not secure the status would have to be asked for. */
-        if (good->whole || good->lookup.answer.n_links == 0) {
+        if (good->whole || good->lookup.answer.n_links == 0 || !i->flags_matter) {
             if (set_end(i, end_of(good), good->lookup.answer.n_links)) {
                 i->chain_secure = good->whole;
-                judge(i);
+                if (i->flags_matter)
+                    judge(i);
+                else
+                    conclude(i);
             }
             return true;
         }

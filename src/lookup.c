@@ -83,10 +83,12 @@ void nh_lookup_end_overdue(struct nh_resolver *r)
     while ((l = TAILQ_FIRST(&r->overdue)) != NULL) {
         leave_overdue(l);
         late = r->lateness - l->lateness;
-        if (late > 0)
+        if (late > 0 && !l->extended) {
+            l->extended = true; /* once: a host that is always late must not keep it for ever */
             start_timer(l, late);
-        else
+        } else {
             end(l, NH_TIMEOUT);
+        }
     }
 }
 

@@ -43,6 +43,7 @@ struct nh_lookup {
     bool at_once;     /* libunbound answered without asking anybody */
     bool follows;     /* from an answer: it is queued in front of others */
     bool overdue;     /* its time is up */
+    bool extended;    /* its time was made longer, as the host was late */
     bool has_dnssec;  /* internal ones: there were DNSKEY with RRSIG in the answer */
     double queued_at; /* seconds */
     double waited;    /* seconds that libunbound took for the last result */

@@ -197,7 +197,8 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *c)
         return;
     q = new_query(r, c);
     if (!q) {
-        nh_lookup_ready(l, NH_NO_MEMORY);
+        if (!l->query && !l->second)
+            nh_lookup_ready(l, NH_NO_MEMORY);
         return;
     }
     attach(q, l);
@@ -214,6 +215,8 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *c)
     if (rc != 0) {
         detach(q);
         end_query(q);
+        if (l->query || l->second)
+            return; /* the other context may still have an answer */
         l->why = strdup(ub_strerror(rc));
         nh_lookup_ready(l, rc == UB_NOMEM ? NH_NO_MEMORY : NH_SERVFAIL);
     }

@@ -145,17 +145,17 @@ void nh_recheck_relieve(struct nh_resolver *r)
 
 void nh_recheck_tidy(struct nh_resolver *r)
 {
-    struct nh_context *c, *next;
+    struct nh_context *c;
 
     if (r->fresh && r->fresh->n_lookups == 0 && nh_now() - r->fresh->since >= FRESH_FOR) {
         nh_context_free(r, r->fresh);
         r->fresh = NULL;
     }
-    for (c = TAILQ_FIRST(&r->draining); c; c = next) {
-        next = TAILQ_NEXT(c, link);
+    TAILQ_FOREACH (c, &r->draining, link) {
         if (c->n_lookups == 0) {
             TAILQ_REMOVE(&r->draining, c, link);
             nh_context_free(r, c);
+            break; /* one at a time: it takes some milliseconds */
         }
     }
 }
@@ -195,7 +195,7 @@ void nh_recheck_silent(struct nh_lookup *l)
     struct nh_resolver *r = l->resolver;
     struct nh_context *c;
 
-    if (l->second || l->tries != FIRST || r->last_success >= l->query->sent)
+    if (l->internal || l->second || l->tries != FIRST || r->last_success >= l->query->sent)
         return;
     c = fresh_context(r);
     if (c)

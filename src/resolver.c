@@ -140,6 +140,7 @@ void nh_resolver_free(struct nh_resolver *r)
     free_contexts(r);
     nh_loop_free(r->loop);
     nh_sigpipe_leave(&r->sigpipe);
+    nh_context_return_memory();
     nh_cache_free(r->cache);
     nh_queries_free(&r->young);
     nh_queries_free(&r->aged);
@@ -207,7 +208,9 @@ static void set_tick(struct nh_resolver *r)
     bool queued = !TAILQ_EMPTY(&r->queued) || !TAILQ_EMPTY(&r->queued_first);
     double at, now;
 
-    if (queued && q) {
+    if (queued && nh_query_is_full(r)) {
+        at = nh_now() + NH_YOUNG; /* a further context may be opened by then */
+    } else if (queued && q) {
         at = q->sent + NH_YOUNG;
     } else {
         if (!TAILQ_EMPTY(&r->aged))
