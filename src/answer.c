@@ -107,7 +107,7 @@ static char *put_byte(char *p, uint8_t c)
  * name that it ends, so there is no loop. Returns the offset behind the name, 0 when it is
  * malformed or longer than RFC 1035 3.1 allows, which also bounds its text.
  */
-static size_t read_name(const struct view *v, size_t pos, char out[NH_NAME_MAX])
+static size_t packet_read_name(const struct view *v, size_t pos, char out[NH_NAME_MAX])
 {
     size_t end = 0, part = pos, jumps = 0, wire = 0;
     char *p = out;
@@ -148,7 +148,7 @@ static bool is_name(const struct view *v, size_t pos, const char *name)
 {
     char other[NH_NAME_MAX];
 
-    return read_name(v, pos, other) && strcmp(other, name) == 0;
+    return packet_read_name(v, pos, other) && strcmp(other, name) == 0;
 }
 
 /* ---- the packet ----------------------------------------------------------- */
@@ -172,7 +172,7 @@ static bool next_rr(const struct view *v, size_t *pos, struct rr *rr)
 static bool read_target(const struct view *v, const struct rr *rr, size_t skip,
                         char out[NH_NAME_MAX])
 {
-    return rr->len > skip && read_name(v, rr->data + skip, out) == rr->data + rr->len;
+    return rr->len > skip && packet_read_name(v, rr->data + skip, out) == rr->data + rr->len;
 }
 
 /* Records of these types are told by the name that they hold, and where it begins. */
@@ -260,7 +260,7 @@ static int find_link(const struct view *v, const char *name, char target[NH_NAME
             *link = rr;
             return read_target(v, &rr, 0, target) ? 1 : -1;
         }
-        if (rr.type == NH_TYPE_DNAME && tail == 0 && read_name(v, rr.owner, text) &&
+        if (rr.type == NH_TYPE_DNAME && tail == 0 && packet_read_name(v, rr.owner, text) &&
             is_below(name, text)) {
             *link = rr;
             tail = strlen(text);
@@ -290,8 +290,8 @@ static size_t dname_above(const struct view *v, const char *name, uint32_t *ttl)
     size_t pos = v->answers;
 
     for (unsigned i = 0; i < v->n_answers && next_rr(v, &pos, &rr); i++) {
-        if (rr.class == CLASS_IN && rr.type == NH_TYPE_DNAME && read_name(v, rr.owner, owner) &&
-            is_below(name, owner)) {
+        if (rr.class == CLASS_IN && rr.type == NH_TYPE_DNAME &&
+            packet_read_name(v, rr.owner, owner) && is_below(name, owner)) {
             *ttl = rr.ttl < *ttl ? rr.ttl : *ttl;
             return strlen(owner);
         }
@@ -300,7 +300,7 @@ static size_t dname_above(const struct view *v, const char *name, uint32_t *ttl)
 }
 
 /* Adds a name to the chain. Returns false when the chain is too long. */
-static bool add_name(struct chain *c, const char *name)
+static bool packet_add_name(struct chain *c, const char *name)
 {
     size_t size = strlen(name) + 1;
 
@@ -326,7 +326,7 @@ static bool start_chain(struct chain *c, const char *qname)
     c->n_names = c->used = c->dname = 0;
     c->ttl = UINT32_MAX;
     c->loop = false;
-    if (len == 0 || len >= NH_NAME_MAX || !add_name(c, qname))
+    if (len == 0 || len >= NH_NAME_MAX || !packet_add_name(c, qname))
         return false;
     if (len > 1 && qname[len - 1] == '.')
         c->text[--c->used - 1] = '\0';
@@ -354,10 +354,10 @@ static bool follow_chain(const struct view *v, struct chain *c, uint16_t qtype)
         for (size_t i = 0; i < c->n_names; i++)
             c->loop = c->loop || strcmp(c->text + c->names[i], target) == 0;
         if (qtype == NH_TYPE_CNAME)
-            return add_name(c, target);
+            return packet_add_name(c, target);
         if (c->loop)
             return true;
-        if (!add_name(c, target))
+        if (!packet_add_name(c, target))
             return false;
     }
     return found == 0;

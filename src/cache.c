@@ -1,9 +1,9 @@
 /*
- * cache.c - answers, read and entry until their TTL is over.
+ * cache.c - answers, kept until their TTL is over.
  *
- * libunbound has them too, but to hand one out it runs its modules over it and writes a packet
- * anew, which is then read once more: that is most of what a lookup costs. Kept here is what it
- * answered, secure or not, for the TTL that it gave and never longer; failures are not entry.
+ * libunbound keeps answers, too. To hand one out it runs its modules over it and writes a packet anew,
+ * which we then read once more: that is most of what a lookup costs. This cache holds what libunbound
+ * answered, secure or not, for the TTL that it gave and never longer; failures are not kept.
  * The clock is the wall clock, as libunbound's: a machine that slept has older answers.
  */
 #include "cache.h"

@@ -1,4 +1,4 @@
-/* cache.h - answers, read and kept until their TTL is over. */
+/* cache.h - answers, kept until their TTL is over. */
 #ifndef NEXTHOP_CACHE_H
 #define NEXTHOP_CACHE_H
 
@@ -26,10 +26,10 @@ struct nh_cache_entry {
 struct nh_cache_entry *nh_cache_entry_new(const char *name, uint16_t type, bool secure);
 
 /* Gives a reference back; the last one frees it. NULL may be given. */
-void nh_cache_entry_drop(struct nh_cache_entry *kept);
+void nh_cache_entry_drop(struct nh_cache_entry *entry);
 
-/* limit: bytes; with 0 nothing is ever kept. seed: of chance, so that nobody can make names that
- * are hard to find. NULL: no memory. */
+/* limit: bytes; with 0 nothing is ever kept. seed: a random number, so that nobody can make
+ * names that are hard to find. NULL: no memory. */
 struct nh_cache *nh_cache_new(size_t limit, uint32_t seed);
 void nh_cache_free(struct nh_cache *cache);
 
@@ -43,7 +43,7 @@ bool nh_cache_has(struct nh_cache *cache, const char *name, uint16_t type);
 
 /* Keeps a parsed answer for as long as its TTL says, in place of an older one. What was asked for
  * longest ago makes room. When memory is out it is not kept. */
-void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *kept);
+void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry);
 
 #pragma GCC visibility pop
 

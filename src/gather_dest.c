@@ -6,12 +6,12 @@
  * status of the first name:
  *
  *   on_mx         secure, or no alias: done
- *                 insecure behind an alias: the first alias is asked for -> on_cname: done
+ *                 insecure behind an alias: the first alias is asked for -> dest_on_cname
  *                 secure, and the end does not exist: the end is asked for -> on_missing: done
  *                 no answer came: done, an error
- *                 failed, a loop or a long chain: hop by hop -> walk() -> on_walked
- *   on_walked     the end is known: MX of it -> on_mx_at_end: done. Else the error
- *   take_records  MX records -> hosts by preference; none -> the name itself; only "." -> no mail
+ *                 failed, a loop or a long chain: hop by hop -> dest_walk()
+ *   dest_walk     the end is known: MX of it -> on_mx_at_end: done. Else the error
+ *   dest_take_records  MX records -> hosts by preference; none -> the name itself; only "." -> no mail
  */
 #include "gather_dest.h"
 
@@ -22,19 +22,19 @@
 static const char SECTION_MX[] = "RFC 7672 2.2.1";
 static const char SECTION_ALIAS[] = "RFC 5321 5.1";
 
-static void finish(struct nh_dest *d)
+static void dest_finish(struct nh_dest_call *d)
 {
     nh_lookup_forget(&d->mx); /* it may be long until the result is fetched */
     nh_lookup_forget(&d->cname);
     d->op.done(d->op.arg);
 }
 
-static void out_of_memory(struct nh_dest *d)
+static void out_of_memory(struct nh_dest_call *d)
 {
     nh_fail(&d->op.err, NH_NO_MEMORY, "%s: out of memory", d->domain);
 }
 
-static void add_host(struct nh_dest *d, const char *name, int pref)
+static void add_host(struct nh_dest_call *d, const char *name, int pref)
 {
     d->hosts[d->n_hosts].name = strdup(name);
     d->hosts[d->n_hosts].pref = pref;
@@ -50,7 +50,7 @@ static int by_pref(const void *a, const void *b)
 }
 
 /* Equal preferences in an order of chance, anew at each call (RFC 5321 5.1). */
-static void sort_hosts(struct nh_dest *d)
+static void sort_hosts(struct nh_dest_call *d)
 {
     struct nh_host swap;
     size_t i, j;
@@ -65,7 +65,7 @@ static void sort_hosts(struct nh_dest *d)
 }
 
 /* The MX records at the end of the chain become the hosts. */
-static void take_records(struct nh_dest *d, const struct nh_answer *a)
+static void dest_take_records(struct nh_dest_call *d, const struct nh_answer *a)
 {
     const char *reason = NULL, *refused = "";
     char host[NH_HOST_MAX];
@@ -105,7 +105,7 @@ static void take_records(struct nh_dest *d, const struct nh_answer *a)
 }
 
 /* Sets expanded to the end of the answer's chain. Every name on the way must be a host name. */
-static bool take_chain(struct nh_dest *d, const struct nh_answer *a)
+static bool take_chain(struct nh_dest_call *d, const struct nh_answer *a)
 {
     char host[NH_HOST_MAX];
     const char *reason;
@@ -128,9 +128,9 @@ static bool take_chain(struct nh_dest *d, const struct nh_answer *a)
 
 static void on_mx_at_end(void *arg, struct nh_lookup *l)
 {
-    struct nh_dest *d = arg;
+    struct nh_dest_call *d = arg;
 
-    nh_note(&d->op, l, SECTION_MX);
+    nh_op_record(&d->op, l, SECTION_MX);
     d->expanded_authentic = d->walk.all_secure && l->code == NH_OK && l->secure;
     if (d->walk.n_links == 0) /* the first name's own answer is this one */
         d->orig_authentic = d->expanded_authentic;
@@ -140,13 +140,13 @@ static void on_mx_at_end(void *arg, struct nh_lookup *l)
         nh_fail(&d->op.err, NH_SERVFAIL, "%s: the aliases changed while they were followed",
                 d->domain);
     else
-        take_records(d, &l->answer);
-    finish(d);
+        dest_take_records(d, &l->answer);
+    dest_finish(d);
 }
 
-static void on_walked(void *arg)
+static void dest_on_walked(void *arg)
 {
-    struct nh_dest *d = arg;
+    struct nh_dest_call *d = arg;
     struct nh_walk *w = &d->walk;
 
     nh_copy(d->expanded, sizeof d->expanded, nh_walk_end(w));
@@ -156,21 +156,21 @@ static void on_walked(void *arg)
         /* no alias, or not to be known: what failed is the MX lookup */
         d->orig_authentic = d->expanded_authentic = false;
         nh_lookup_error(&d->op.err, d->domain, nh_walk_culprit(w, &d->mx));
-        finish(d);
+        dest_finish(d);
     } else if (w->code != NH_OK) {
         nh_walk_error(w, &d->op.err, d->domain);
-        finish(d);
+        dest_finish(d);
     } else {
         nh_lookup_start(d->op.resolver, &d->mx, d->expanded, NH_TYPE_MX, 0, on_mx_at_end, d);
     }
 }
 
-static void walk(struct nh_dest *d)
+static void dest_walk(struct nh_dest_call *d)
 {
     struct nh_walk *w = &d->walk;
 
     w->op = &d->op;
-    w->done = on_walked;
+    w->done = dest_on_walked;
     w->arg = d;
     w->section = SECTION_ALIAS;
     w->max_links = NH_DEST_LINKS;
@@ -184,9 +184,9 @@ static void walk(struct nh_dest *d)
  * compares that with the proof only when the name itself is asked for. */
 static void on_missing(void *arg, struct nh_lookup *l)
 {
-    struct nh_dest *d = arg;
+    struct nh_dest_call *d = arg;
 
-    nh_note(&d->op, l, SECTION_MX);
+    nh_op_record(&d->op, l, SECTION_MX);
     d->expanded_authentic = d->expanded_authentic && l->code == NH_OK && l->secure;
     if (l->code != NH_OK)
         nh_lookup_error(&d->op.err, d->domain, l);
@@ -194,8 +194,8 @@ static void on_missing(void *arg, struct nh_lookup *l)
         nh_fail(&d->op.err, NH_SERVFAIL, "%s: the aliases changed while they were followed",
                 d->domain);
     else
-        take_records(d, &l->answer);
-    finish(d);
+        dest_take_records(d, &l->answer);
+    dest_finish(d);
 }
 
 static bool is_missing_behind_alias(const struct nh_answer *a)
@@ -204,51 +204,51 @@ static bool is_missing_behind_alias(const struct nh_answer *a)
 }
 
 /* Not all was secure: was the first alias? */
-static void on_cname(void *arg, struct nh_lookup *l)
+static void dest_on_cname(void *arg, struct nh_lookup *l)
 {
-    struct nh_dest *d = arg;
+    struct nh_dest_call *d = arg;
 
-    nh_note(&d->op, l, SECTION_ALIAS);
+    nh_op_record(&d->op, l, SECTION_ALIAS);
     /* not by a denial: then the alias has changed or was none */
     d->orig_authentic = nh_alias_is_there(l) && l->secure;
     if (l->code != NH_OK) {
         nh_copy(d->expanded, sizeof d->expanded, d->domain);
         nh_lookup_error(&d->op.err, d->domain, l);
     } else if (take_chain(d, &d->mx.answer)) {
-        take_records(d, &d->mx.answer);
+        dest_take_records(d, &d->mx.answer);
     }
-    finish(d);
+    dest_finish(d);
 }
 
 static void on_mx(void *arg, struct nh_lookup *l)
 {
-    struct nh_dest *d = arg;
+    struct nh_dest_call *d = arg;
     const struct nh_answer *a = &l->answer;
 
-    nh_note(&d->op, l, SECTION_MX);
+    nh_op_record(&d->op, l, SECTION_MX);
     if (l->code == NH_NO_MEMORY || l->code == NH_TIMEOUT) {
         /* When no answer came, asking for an alias would only take as long again. */
         nh_lookup_error(&d->op.err, d->domain, l);
-        finish(d);
+        dest_finish(d);
     } else if (l->code != NH_OK || a->loop || a->n_links > NH_DEST_LINKS) {
-        walk(d);
+        dest_walk(d);
     } else if (!l->secure && a->n_links) {
-        nh_alias_start(&d->op, &d->cname, a, on_cname, d);
+        nh_alias_start(&d->op, &d->cname, a, dest_on_cname, d);
     } else {
         d->orig_authentic = d->expanded_authentic = l->secure;
         if (!take_chain(d, a)) {
-            finish(d);
+            dest_finish(d);
         } else if (is_missing_behind_alias(a)) {
             nh_lookup_start(d->op.resolver, &d->cname, d->expanded, NH_TYPE_MX, 0, on_missing, d);
         } else {
-            take_records(d, a);
-            finish(d);
+            dest_take_records(d, a);
+            dest_finish(d);
         }
     }
 }
 
 /* mox GatherDestinations. */
-void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *), void *arg)
+void nh_dest_start(struct nh_dest_call *d, struct nh_resolver *r, void (*done)(void *), void *arg)
 {
     d->op.resolver = r;
     d->op.done = done;
@@ -267,7 +267,7 @@ void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *
     nh_lookup_start(r, &d->mx, d->domain, NH_TYPE_MX, 0, on_mx, d);
 }
 
-void nh_dest_stop(struct nh_dest *d)
+void nh_dest_stop(struct nh_dest_call *d)
 {
     size_t i;
 
@@ -283,15 +283,15 @@ void nh_dest_stop(struct nh_dest *d)
     d->n_hosts = 0;
 }
 
-static void start(struct nh_op *op, struct nh_resolver *r)
+static void dest_start(struct nh_op *op, struct nh_resolver *r)
 {
-    nh_dest_start((struct nh_dest *)op, r, op->done, op->arg);
+    nh_dest_start((struct nh_dest_call *)op, r, op->done, op->arg);
 }
 
-static void stop(struct nh_op *op)
+static void dest_stop(struct nh_op *op)
 {
-    nh_dest_stop((struct nh_dest *)op);
+    nh_dest_stop((struct nh_dest_call *)op);
 }
 
 const struct nh_op_type nh_dest_type = {
-    .awaited = "its mail hosts were known", .start = start, .stop = stop};
+    .awaited = "its mail hosts were known", .start = dest_start, .stop = dest_stop};

@@ -12,7 +12,7 @@ struct nh_host {
     int pref; /* -1: no MX */
 };
 
-struct nh_dest {
+struct nh_dest_call {
     struct nh_op op;
     char domain[NH_HOST_MAX]; /* a host name or the text of an address */
     bool literal;
@@ -27,8 +27,8 @@ struct nh_dest {
 };
 
 /* domain (and literal) are set by the caller. */
-void nh_dest_start(struct nh_dest *d, struct nh_resolver *r, void (*done)(void *), void *arg);
-void nh_dest_stop(struct nh_dest *d);
+void nh_dest_start(struct nh_dest_call *d, struct nh_resolver *r, void (*done)(void *), void *arg);
+void nh_dest_stop(struct nh_dest_call *d);
 
 extern const struct nh_op_type nh_dest_type;
 

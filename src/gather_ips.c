@@ -5,9 +5,9 @@
  * A and AAAA are asked for side by side. Where they do not tell the whole story, more is asked:
  *
  *   on_families  both are back. One failed behind an alias: it is asked again at the end -> on_again
- *                All failed, or the chains are odd: hop by hop -> walk() -> on_walked -> on_own
- *   judge        all secure, or no alias: done. Else the first alias is asked for -> on_cname
- *   on_cname     an insecure alias, or only one: done. Else the end's own addresses -> on_own
+ *                All failed, or the chains are odd: hop by hop -> ips_walk() -> on_own
+ *   judge        all secure, or no alias: done. Else the first alias is asked for -> ips_on_cname
+ *   ips_on_cname an insecure alias, or only one: done. Else the end's own addresses -> on_own
  *   on_own       the status of the addresses alone, and that of the chain: done
  *   conclude     the addresses in the order of mox, or the error
  */
@@ -19,19 +19,19 @@
 
 static const char SECTION[] = "RFC 7672 2.2.2";
 
-static void finish(struct nh_ips *i)
+static void ips_finish(struct nh_ips_call *i)
 {
     i->op.done(i->op.arg);
 }
 
-static const char *end_name(const struct nh_ips *i)
+static const char *end_name(const struct nh_ips_call *i)
 {
     return i->final ? i->final : i->host;
 }
 
 /* Remembers where the chain ends; the text belongs to what may be asked again. False: no memory,
  * and the call is over. */
-static bool set_end(struct nh_ips *i, const char *name, unsigned n_links)
+static bool set_end(struct nh_ips_call *i, const char *name, unsigned n_links)
 {
     i->n_links = n_links;
     if (n_links == 0)
@@ -40,16 +40,16 @@ static bool set_end(struct nh_ips *i, const char *name, unsigned n_links)
     i->final = strdup(name);
     if (!i->final) {
         nh_fail(&i->op.err, NH_NO_MEMORY, "%s: out of memory", i->host);
-        finish(i);
+        ips_finish(i);
     }
     return i->final != NULL;
 }
 
 /* ---- the two families ---------------------------------------------------------------- */
 
-static void on_families(struct nh_ips *i);
+static void on_families(struct nh_ips_call *i);
 
-static bool odd(const struct nh_ips *i, const struct nh_family *f)
+static bool ips_odd(const struct nh_ips_call *i, const struct nh_family *f)
 {
     return f->answered && (f->lookup.answer.loop || f->lookup.answer.n_links > i->max_links);
 }
@@ -61,27 +61,27 @@ static const char *end_of(const struct nh_family *f)
 
 static void on_family(void *arg, struct nh_lookup *l)
 {
-    struct nh_ips *i = arg;
+    struct nh_ips_call *i = arg;
     struct nh_family *f = l == &i->v4.lookup ? &i->v4 : &i->v6;
 
-    nh_note(&i->op, l, SECTION);
+    nh_op_record(&i->op, l, SECTION);
     f->answered = l->code == NH_OK;
-    f->whole = f->own = f->answered && l->secure;
+    f->chain_secure = f->leaf_secure = f->answered && l->secure;
     f->n = f->answered ? l->answer.n_records : 0;
     if (--i->waiting == 0)
         i->next(i);
-    else if (i->on_secure && i->next == on_families && f->n && f->whole && !odd(i, f))
+    else if (i->on_secure && i->next == on_families && f->n && f->chain_secure && !ips_odd(i, f))
         i->on_secure(i->op.arg, end_of(f));
 }
 
-static void ask(struct nh_ips *i, struct nh_family *f, const char *name, double seconds)
+static void ips_ask(struct nh_ips_call *i, struct nh_family *f, const char *name, double seconds)
 {
     i->waiting++;
     nh_lookup_start(i->op.resolver, &f->lookup, name, f == &i->v4 ? NH_TYPE_A : NH_TYPE_AAAA,
                     seconds, on_family, i);
 }
 
-static bool failed(const struct nh_family *f)
+static bool ips_failed(const struct nh_family *f)
 {
     return f->wanted && !f->answered;
 }
@@ -93,24 +93,24 @@ static bool timed_out(const struct nh_family *f)
 }
 
 /* The families the flags rest on: those with addresses; without any, all denials. */
-static bool counts(const struct nh_ips *i, const struct nh_family *f)
+static bool counts(const struct nh_ips_call *i, const struct nh_family *f)
 {
     return f->answered && (f->n > 0 || i->v4.n + i->v6.n == 0);
 }
 
-static bool all_whole(const struct nh_ips *i)
+static bool all_chains_secure(const struct nh_ips_call *i)
 {
-    return (!counts(i, &i->v4) || i->v4.whole) && (!counts(i, &i->v6) || i->v6.whole);
+    return (!counts(i, &i->v4) || i->v4.chain_secure) && (!counts(i, &i->v6) || i->v6.chain_secure);
 }
 
-static bool all_own(const struct nh_ips *i)
+static bool all_leaves_secure(const struct nh_ips_call *i)
 {
-    return (!counts(i, &i->v4) || i->v4.own) && (!counts(i, &i->v6) || i->v6.own);
+    return (!counts(i, &i->v4) || i->v4.leaf_secure) && (!counts(i, &i->v6) || i->v6.leaf_secure);
 }
 
 /* ---- addresses and their order ------------------------------------------------------------ */
 
-static size_t take(struct nh_ip *ips, const struct nh_family *f, uint8_t family)
+static size_t ips_take(struct nh_ip *ips, const struct nh_family *f, uint8_t family)
 {
     size_t k, len = family == 4 ? 4 : 16;
 
@@ -135,7 +135,7 @@ static unsigned rank(const struct nh_ip *ip, const struct nh_ip *last, bool pref
     return prefer_last && same_ip(ip, last) ? 1 : 2;
 }
 
-static bool order(struct nh_ips *i)
+static bool order(struct nh_ips_call *i)
 {
     const struct nh_ip *last;
     struct nh_ip *sorted;
@@ -164,15 +164,15 @@ static bool order(struct nh_ips *i)
 /* Bogus before SERVFAIL before a time-out: the first says most. */
 static const struct nh_family *worse(const struct nh_family *a, const struct nh_family *b)
 {
-    if (!failed(a))
+    if (!ips_failed(a))
         return b;
-    if (!failed(b) || a->lookup.code == NH_BOGUS)
+    if (!ips_failed(b) || a->lookup.code == NH_BOGUS)
         return a;
     return b->lookup.code == NH_BOGUS || a->lookup.code == NH_TIMEOUT ? b : a;
 }
 
 /* Flags are set; the addresses and the errors remain. */
-static void conclude(struct nh_ips *i)
+static void conclude(struct nh_ips_call *i)
 {
     const char *reason = NULL;
 
@@ -184,14 +184,14 @@ static void conclude(struct nh_ips *i)
     if (reason) {
         nh_fail(&i->op.err, NH_INVALID_NAME, "%s: is an alias of %s, which is no host name: %s",
                 i->host, end_name(i), reason);
-        finish(i);
+        ips_finish(i);
         return;
     }
     i->has_expanded = true;
     i->n_ips = (size_t)i->v4.n + i->v6.n;
     i->dualstack = i->v4.n && i->v6.n;
     if (i->n_ips == 0) {
-        if (failed(&i->v4) || failed(&i->v6)) /* a failed lookup proves nothing */
+        if (ips_failed(&i->v4) || ips_failed(&i->v6)) /* a failed lookup proves nothing */
             nh_lookup_error(&i->op.err, i->host,
                             nh_walk_culprit(&i->walk, &worse(&i->v4, &i->v6)->lookup));
         else
@@ -199,13 +199,13 @@ static void conclude(struct nh_ips *i)
                     i->network == NH_IP4   ? "IPv4 "
                     : i->network == NH_IP6 ? "IPv6 "
                                            : "");
-        finish(i);
+        ips_finish(i);
         return;
     }
     i->ips = malloc(i->n_ips * sizeof *i->ips);
     if (i->ips) {
-        size_t n6 = take(i->ips, &i->v6, 6);
-        take(i->ips + n6, &i->v4, 4);
+        size_t n6 = ips_take(i->ips, &i->v6, 6);
+        ips_take(i->ips + n6, &i->v4, 4);
         nh_lookup_forget(&i->v6.lookup); /* it may be long until the result is fetched */
         nh_lookup_forget(&i->v4.lookup);
     }
@@ -213,28 +213,28 @@ static void conclude(struct nh_ips *i)
         i->n_ips = 0;
         nh_fail(&i->op.err, NH_NO_MEMORY, "%s: out of memory", i->host);
     }
-    finish(i);
+    ips_finish(i);
 }
 
 /* ---- hop by hop -------------------------------------------------------------------------------- */
 
 /* The families' own status is known; chain_secure says whether the way to them is. */
-static void on_own(struct nh_ips *i)
+static void on_own(struct nh_ips_call *i)
 {
-    bool own = (i->v4.answered || i->v6.answered) && all_own(i);
+    bool leaves = (i->v4.answered || i->v6.answered) && all_leaves_secure(i);
 
-    i->v4.whole = i->v4.own && i->chain_secure;
-    i->v6.whole = i->v6.own && i->chain_secure;
-    i->authentic = i->host_authentic && own;
+    i->v4.chain_secure = i->v4.leaf_secure && i->aliases_secure;
+    i->v6.chain_secure = i->v6.leaf_secure && i->aliases_secure;
+    i->authentic = i->host_authentic && leaves;
     if (i->n_links == 0)
-        i->host_authentic = own;
-    i->expanded_authentic = i->chain_secure && own;
+        i->host_authentic = leaves;
+    i->expanded_authentic = i->aliases_secure && leaves;
     conclude(i);
 }
 
-static void on_walked(void *arg)
+static void ips_on_walked(void *arg)
 {
-    struct nh_ips *i = arg;
+    struct nh_ips_call *i = arg;
     struct nh_walk *w = &i->walk;
 
     if (!set_end(i, nh_walk_end(w), w->n_links))
@@ -246,7 +246,7 @@ static void on_walked(void *arg)
     /* Without an alias the host's own status is that of its addresses. The status of the denial of
      * a CNAME is another question's. */
     i->host_authentic = i->authentic = w->first_secure;
-    i->expanded_authentic = i->chain_secure = w->all_secure;
+    i->expanded_authentic = i->aliases_secure = w->all_secure;
     if (w->n_links == 0 && w->code == NH_OK)
         i->host_authentic = true; /* until on_own() knows */
     if (w->code != NH_OK) {
@@ -255,26 +255,27 @@ static void on_walked(void *arg)
         nh_lookup_stop(&i->v4.lookup);
         nh_lookup_stop(&i->v6.lookup);
         i->v4.n = i->v6.n = 0;
-        finish(i);
+        ips_finish(i);
         return;
     }
     i->next = on_own;
     if (i->v4.wanted)
-        ask(i, &i->v4, end_name(i), w->seconds);
+        ips_ask(i, &i->v4, end_name(i), w->seconds);
     if (i->v6.wanted)
-        ask(i, &i->v6, end_name(i), w->seconds);
+        ips_ask(i, &i->v6, end_name(i), w->seconds);
 }
 
-static void walk(struct nh_ips *i)
+static void ips_walk(struct nh_ips_call *i)
 {
     struct nh_walk *w = &i->walk;
-    bool late = (failed(&i->v4) && timed_out(&i->v4)) || (failed(&i->v6) && timed_out(&i->v6));
+    bool late = (ips_failed(&i->v4) && timed_out(&i->v4)) ||
+                (ips_failed(&i->v6) && timed_out(&i->v6));
 
     w->op = &i->op;
-    w->done = on_walked;
+    w->done = ips_on_walked;
     w->arg = i;
     w->section = SECTION;
-    w->seconds = nh_grace(&i->op, late ? NH_TIMEOUT : NH_OK);
+    w->seconds = nh_followup_timeout(&i->op, late ? NH_TIMEOUT : NH_OK);
     w->max_links = i->max_links;
     nh_walk_start(w, i->host);
 }
@@ -282,22 +283,22 @@ static void walk(struct nh_ips *i)
 /* ---- the usual way -------------------------------------------------------------------------------- */
 
 /* The first alias on its own; a secure one into an insecure zone matters to RFC 7672 2.2.2. */
-static void on_cname(void *arg, struct nh_lookup *l)
+static void ips_on_cname(void *arg, struct nh_lookup *l)
 {
-    struct nh_ips *i = arg;
+    struct nh_ips_call *i = arg;
     bool again4, again6;
 
-    nh_note(&i->op, l, SECTION);
+    nh_op_record(&i->op, l, SECTION);
     i->host_authentic = nh_alias_is_there(l) && l->secure;
     if (l->code != NH_OK) {
         nh_lookup_error(&i->op.err, i->host, l);
-        finish(i);
+        ips_finish(i);
         return;
     }
     if (!nh_alias_is_there(l)) {
         /* A denial is no status of an alias: a host must not lose DANE by it. */
         nh_fail(&i->op.err, NH_SERVFAIL, "%s: its alias changed while it was followed", i->host);
-        finish(i);
+        ips_finish(i);
         return;
     }
     if (!i->host_authentic || i->n_links < 2) {
@@ -305,37 +306,37 @@ static void on_cname(void *arg, struct nh_lookup *l)
         return;
     }
     i->next = on_own;
-    again4 = counts(i, &i->v4) && !i->v4.whole;
-    again6 = counts(i, &i->v6) && !i->v6.whole;
+    again4 = counts(i, &i->v4) && !i->v4.chain_secure;
+    again6 = counts(i, &i->v6) && !i->v6.chain_secure;
     if (again4)
-        ask(i, &i->v4, end_name(i), 0);
+        ips_ask(i, &i->v4, end_name(i), 0);
     if (again6)
-        ask(i, &i->v6, end_name(i), 0);
+        ips_ask(i, &i->v6, end_name(i), 0);
 }
 
-static void judge(struct nh_ips *i)
+static void judge(struct nh_ips_call *i)
 {
-    if (all_whole(i)) {
+    if (all_chains_secure(i)) {
         i->authentic = i->expanded_authentic = i->host_authentic = true;
         conclude(i);
     } else if (i->n_links == 0) {
         conclude(i); /* insecure, or one family is: all flags false */
     } else {
         /* Not the answer of a family that was asked again: that one begins at the chain's end. */
-        nh_alias_start(&i->op, &i->cname, &i->first->lookup.answer, on_cname, i);
+        nh_alias_start(&i->op, &i->cname, &i->first->lookup.answer, ips_on_cname, i);
     }
 }
 
 /* One family was asked again, at the end of the other's chain. */
-static void on_again(struct nh_ips *i)
+static void on_again(struct nh_ips_call *i)
 {
-    if (i->chain_secure || !i->again->own)
+    if (i->aliases_secure || !i->again->leaf_secure)
         judge(i);
     else
-        walk(i); /* secure addresses behind a chain of which nothing is known */
+        ips_walk(i); /* secure addresses behind a chain of which nothing is known */
 }
 
-static void on_families(struct nh_ips *i)
+static void on_families(struct nh_ips_call *i)
 {
     struct nh_family *good = i->v4.answered ? &i->v4 : &i->v6;
     struct nh_family *other = good == &i->v4 ? &i->v6 : &i->v4;
@@ -345,26 +346,26 @@ static void on_families(struct nh_ips *i)
         conclude(i); /* no answer came: it can tell nothing of an alias */
         return;
     }
-    if (!good->answered || odd(i, &i->v4) || odd(i, &i->v6) ||
+    if (!good->answered || ips_odd(i, &i->v4) || ips_odd(i, &i->v6) ||
         (other->answered && strcmp(end_of(good), end_of(other)) != 0)) {
-        walk(i);
+        ips_walk(i);
         return;
     }
     if (!set_end(i, end_of(good), good->lookup.answer.n_links))
         return;
-    i->chain_secure = i->v4.whole || i->v6.whole; /* either one proves it */
-    if (failed(other) && !timed_out(other) && i->n_links) {
+    i->aliases_secure = i->v4.chain_secure || i->v6.chain_secure; /* either one proves it */
+    if (ips_failed(other) && !timed_out(other) && i->n_links) {
         /* the chain, not the address, may be what libunbound gave up on */
         i->next = on_again;
         i->again = other;
-        ask(i, other, end_name(i), nh_grace(&i->op, other->lookup.code));
+        ips_ask(i, other, end_name(i), nh_followup_timeout(&i->op, other->lookup.code));
         return;
     }
     judge(i);
 }
 
 /* mox GatherIPs. */
-void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *), void *arg)
+void nh_ips_start(struct nh_ips_call *i, struct nh_resolver *r, void (*done)(void *), void *arg)
 {
     i->op.resolver = r;
     i->op.done = done;
@@ -382,9 +383,9 @@ void nh_ips_start(struct nh_ips *i, struct nh_resolver *r, void (*done)(void *),
     i->v6.wanted = i->network != NH_IP4;
     i->next = on_families;
     if (i->v6.wanted)
-        ask(i, &i->v6, i->host, 0);
+        ips_ask(i, &i->v6, i->host, 0);
     if (i->v4.wanted)
-        ask(i, &i->v4, i->host, 0);
+        ips_ask(i, &i->v4, i->host, 0);
 }
 
 /* A family that is still out has failed. */
@@ -398,19 +399,20 @@ static void expire_family(struct nh_family *f)
     f->n = 0;
 }
 
-bool nh_ips_expire(struct nh_ips *i)
+bool nh_ips_expire(struct nh_ips_call *i)
 {
     struct nh_family *good = i->v4.answered ? &i->v4 : &i->v6;
 
-    if (i->next == on_families && i->waiting == 1 && good->answered && good->n && !odd(i, good)) {
+    if (i->next == on_families && i->waiting == 1 && good->answered && good->n &&
+        !ips_odd(i, good)) {
         expire_family(&i->v4);
         expire_family(&i->v6);
         i->waiting = 0;
         i->first = good;
         /* Of an alias that is not secure the status would have to be asked for. */
-        if (good->whole || good->lookup.answer.n_links == 0 || !i->flags_matter) {
+        if (good->chain_secure || good->lookup.answer.n_links == 0 || !i->flags_matter) {
             if (set_end(i, end_of(good), good->lookup.answer.n_links)) {
-                i->chain_secure = good->whole;
+                i->aliases_secure = good->chain_secure;
                 if (i->flags_matter)
                     judge(i);
                 else
@@ -423,7 +425,7 @@ bool nh_ips_expire(struct nh_ips *i)
     return false;
 }
 
-void nh_ips_stop(struct nh_ips *i)
+void nh_ips_stop(struct nh_ips_call *i)
 {
     if (i->op.resolver)
         nh_task_stop(i->op.resolver, &i->op.task);
@@ -438,15 +440,15 @@ void nh_ips_stop(struct nh_ips *i)
     i->n_ips = 0;
 }
 
-static void start(struct nh_op *op, struct nh_resolver *r)
+static void ips_start(struct nh_op *op, struct nh_resolver *r)
 {
-    nh_ips_start((struct nh_ips *)op, r, op->done, op->arg);
+    nh_ips_start((struct nh_ips_call *)op, r, op->done, op->arg);
 }
 
-static void stop(struct nh_op *op)
+static void ips_stop(struct nh_op *op)
 {
-    nh_ips_stop((struct nh_ips *)op);
+    nh_ips_stop((struct nh_ips_call *)op);
 }
 
 const struct nh_op_type nh_ips_type = {
-    .awaited = "its addresses were known", .start = start, .stop = stop};
+    .awaited = "its addresses were known", .start = ips_start, .stop = ips_stop};

@@ -10,7 +10,7 @@ static void on_answered(void *arg, struct nh_lookup *l)
 {
     struct nh_raw *raw = arg;
 
-    nh_note(&raw->op, l, "");
+    nh_op_record(&raw->op, l, "");
     if (l->code != NH_OK)
         nh_lookup_error(&raw->op.err, raw->name, l);
     raw->op.done(raw->op.arg);
@@ -29,14 +29,15 @@ void nh_raw_stop(struct nh_raw *raw)
     nh_lookup_stop(&raw->lookup);
 }
 
-static void start(struct nh_op *op, struct nh_resolver *r)
+static void raw_start(struct nh_op *op, struct nh_resolver *r)
 {
     nh_raw_start((struct nh_raw *)op, r, op->done, op->arg);
 }
 
-static void stop(struct nh_op *op)
+static void raw_stop(struct nh_op *op)
 {
     nh_raw_stop((struct nh_raw *)op);
 }
 
-const struct nh_op_type nh_raw_type = {.awaited = "the answer came", .start = start, .stop = stop};
+const struct nh_op_type nh_raw_type = {
+    .awaited = "the answer came", .start = raw_start, .stop = raw_stop};

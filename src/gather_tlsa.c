@@ -13,20 +13,20 @@
 
 static const char SECTION[] = "RFC 7672 2.2.3";
 
-static void next_base(struct nh_tlsas *t);
+static void next_base(struct nh_tlsa_call *t);
 
-static void finish(struct nh_tlsas *t)
+static void tlsa_finish(struct nh_tlsa_call *t)
 {
     t->op.done(t->op.arg);
 }
 
-static void fail(struct nh_tlsas *t)
+static void fail(struct nh_tlsa_call *t)
 {
     t->dane_required = true;
-    finish(t);
+    tlsa_finish(t);
 }
 
-static void take_records(struct nh_tlsas *t, const struct nh_answer *a)
+static void tlsa_take_records(struct nh_tlsa_call *t, const struct nh_answer *a)
 {
     struct nh_tlsa tlsa;
     size_t k;
@@ -46,14 +46,14 @@ static void take_records(struct nh_tlsas *t, const struct nh_answer *a)
         else
             t->records[t->n_records++] = tlsa;
     }
-    finish(t);
+    tlsa_finish(t);
 }
 
 /* An answer at the end of the (followed) chain. Insecure is as good as absent. */
-static void take(struct nh_tlsas *t, const struct nh_lookup *l)
+static void tlsa_take(struct nh_tlsa_call *t, const struct nh_lookup *l)
 {
     if (l->secure && l->answer.n_records)
-        take_records(t, &l->answer);
+        tlsa_take_records(t, &l->answer);
     else
         next_base(t);
 }
@@ -62,11 +62,11 @@ static void take(struct nh_tlsas *t, const struct nh_lookup *l)
 
 static void on_end(void *arg, struct nh_lookup *l)
 {
-    struct nh_tlsas *t = arg;
+    struct nh_tlsa_call *t = arg;
 
-    nh_note(&t->op, l, SECTION);
+    nh_op_record(&t->op, l, SECTION);
     if (l->code == NH_OK && l->answer.n_links == 0) {
-        take(t, l);
+        tlsa_take(t, l);
         return;
     }
     if (l->code != NH_OK)
@@ -77,9 +77,9 @@ static void on_end(void *arg, struct nh_lookup *l)
     fail(t);
 }
 
-static void on_walked(void *arg)
+static void tlsa_on_walked(void *arg)
 {
-    struct nh_tlsas *t = arg;
+    struct nh_tlsa_call *t = arg;
     struct nh_walk *w = &t->walk;
 
     if (w->n_links == 0 && t->asked->code != NH_OK) {
@@ -98,13 +98,13 @@ static void on_walked(void *arg)
     }
 }
 
-static void walk(struct nh_tlsas *t)
+static void tlsa_walk(struct nh_tlsa_call *t)
 {
     struct nh_walk *w = &t->walk;
 
     nh_walk_stop(w);
     w->op = &t->op;
-    w->done = on_walked;
+    w->done = tlsa_on_walked;
     w->arg = t;
     w->section = SECTION;
     w->max_links = NH_TLSA_LINKS;
@@ -114,78 +114,78 @@ static void walk(struct nh_tlsas *t)
 
 /* ---- the usual way ------------------------------------------------------------------ */
 
-static bool odd(const struct nh_answer *a)
+static bool tlsa_odd(const struct nh_answer *a)
 {
     return a->loop || a->n_links > NH_TLSA_LINKS;
 }
 
-static void on_tlsa(void *arg, struct nh_lookup *l)
+static void tlsa_on_tlsa(void *arg, struct nh_lookup *l)
 {
-    struct nh_tlsas *t = arg;
+    struct nh_tlsa_call *t = arg;
 
-    nh_note(&t->op, l, SECTION);
+    nh_op_record(&t->op, l, SECTION);
     if (l->code == NH_NO_MEMORY || l->code == NH_TIMEOUT) {
         /* When no answer came, asking for an alias would only take as long again. */
         nh_lookup_error(&t->op.err, t->host, l);
         fail(t);
-    } else if (l->code != NH_OK || odd(&l->answer)) {
-        walk(t);
+    } else if (l->code != NH_OK || tlsa_odd(&l->answer)) {
+        tlsa_walk(t);
     } else {
-        take(t, l);
+        tlsa_take(t, l);
     }
 }
 
 /* False: longer than any DNS name, so that nothing can be there. */
-static bool set_name(const struct nh_tlsas *t, char name[NH_HOST_MAX + 32], const char *base)
+static bool set_name(const struct nh_tlsa_call *t, char name[NH_HOST_MAX + 32], const char *base)
 {
     int n = snprintf(name, NH_HOST_MAX + 32, "_%u._%s.%s", t->port, t->protocol, base);
 
     return n <= NH_HOST_MAX - 1;
 }
 
-static bool asked_early(const struct nh_tlsas *t)
+static bool asked_early(const struct nh_tlsa_call *t)
 {
     return t->early.state != NH_IDLE && strcmp(t->early_name, t->name) == 0;
 }
 
-static void ask(struct nh_tlsas *t)
+static void tlsa_ask(struct nh_tlsa_call *t)
 {
     if (!set_name(t, t->name, t->base)) {
         next_base(t);
-    } else if (asked_early(t) && nh_lookup_adopt(&t->early, on_tlsa, t)) {
+    } else if (asked_early(t) && nh_lookup_adopt(&t->early, tlsa_on_tlsa, t)) {
         t->asked = &t->early;
     } else {
         t->asked = &t->lookup;
-        nh_lookup_start(t->op.resolver, &t->lookup, t->name, NH_TYPE_TLSA, 0, on_tlsa, t);
+        nh_lookup_start(t->op.resolver, &t->lookup, t->name, NH_TYPE_TLSA, 0, tlsa_on_tlsa, t);
     }
 }
 
-void nh_tlsas_ask_early(struct nh_tlsas *t, struct nh_resolver *r, const char *base)
+void nh_tlsa_call_ask_early(struct nh_tlsa_call *t, struct nh_resolver *r, const char *base)
 {
     if (t->early.state == NH_IDLE && set_name(t, t->early_name, base))
         nh_lookup_ask_early(r, &t->early, t->early_name, NH_TYPE_TLSA);
 }
 
-void nh_tlsas_stop_early(struct nh_tlsas *t)
+void nh_tlsa_call_stop_early(struct nh_tlsa_call *t)
 {
     if (t->asked != &t->early)
         nh_lookup_stop(&t->early);
 }
 
-static void next_base(struct nh_tlsas *t)
+static void next_base(struct nh_tlsa_call *t)
 {
     if (t->last) {
         nh_copy(t->base, sizeof t->base, t->host);
-        finish(t);
+        tlsa_finish(t);
         return;
     }
     t->last = true;
     nh_copy(t->base, sizeof t->base, t->host);
-    ask(t);
+    tlsa_ask(t);
 }
 
 /* The first base domain. */
-static void set_base(struct nh_tlsas *t)
+static void set_base(struct nh_tlsa_call *t)
 {
     t->last = !t->expanded_authentic || !t->expanded_host[0] ||
               strcmp(t->host, t->expanded_host) == 0;
@@ -193,7 +193,8 @@ static void set_base(struct nh_tlsas *t)
 }
 
 /* mox GatherTLSA. */
-void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void *), void *arg)
+void nh_tlsa_call_start(struct nh_tlsa_call *t, struct nh_resolver *r, void (*done)(void *),
+                        void *arg)
 {
     t->op.resolver = r;
     t->op.done = done;
@@ -204,7 +205,7 @@ void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void
         return;
     }
     set_base(t);
-    ask(t);
+    tlsa_ask(t);
 }
 
 static void expired(void *arg)
@@ -212,7 +213,7 @@ static void expired(void *arg)
     (void)arg;
 }
 
-void nh_tlsas_expire(struct nh_tlsas *t, struct nh_resolver *r)
+void nh_tlsa_call_expire(struct nh_tlsa_call *t, struct nh_resolver *r)
 {
     const struct nh_lookup *l = &t->early;
     bool known;
@@ -221,12 +222,12 @@ void nh_tlsas_expire(struct nh_tlsas *t, struct nh_resolver *r)
     t->op.done = expired;
     set_base(t);
     known = set_name(t, t->name, t->base) && asked_early(t) && l->state == NH_DONE &&
-            l->code == NH_OK && !odd(&l->answer);
+            l->code == NH_OK && !tlsa_odd(&l->answer);
     /* Where there is none, another base domain may have to be asked. */
     if (known && (t->last || (l->secure && l->answer.n_records))) {
         t->asked = &t->early;
-        nh_note(&t->op, l, SECTION);
-        take(t, l);
+        nh_op_record(&t->op, l, SECTION);
+        tlsa_take(t, l);
         return;
     }
     nh_fail_expired(&t->op.err, "%s: the deadline came before its TLSA were known", t->host);
@@ -234,7 +235,7 @@ void nh_tlsas_expire(struct nh_tlsas *t, struct nh_resolver *r)
     t->dane_required = true; /* as of any lookup that failed */
 }
 
-void nh_tlsas_stop(struct nh_tlsas *t)
+void nh_tlsa_call_stop(struct nh_tlsa_call *t)
 {
     if (t->op.resolver)
         nh_task_stop(t->op.resolver, &t->op.task);
@@ -246,22 +247,22 @@ void nh_tlsas_stop(struct nh_tlsas *t)
     t->n_records = t->n_unusable = 0;
 }
 
-static void start(struct nh_op *op, struct nh_resolver *r)
+static void tlsa_start(struct nh_op *op, struct nh_resolver *r)
 {
-    nh_tlsas_start((struct nh_tlsas *)op, r, op->done, op->arg);
+    nh_tlsa_call_start((struct nh_tlsa_call *)op, r, op->done, op->arg);
 }
 
-static void stop(struct nh_op *op)
+static void tlsa_stop(struct nh_op *op)
 {
-    nh_tlsas_stop((struct nh_tlsas *)op);
+    nh_tlsa_call_stop((struct nh_tlsa_call *)op);
 }
 
 /* A lookup that did not succeed may have been that of a record that requires DANE. */
 static void fail_op(struct nh_op *op)
 {
-    nh_tlsas_stop((struct nh_tlsas *)op);
-    ((struct nh_tlsas *)op)->dane_required = true;
+    nh_tlsa_call_stop((struct nh_tlsa_call *)op);
+    ((struct nh_tlsa_call *)op)->dane_required = true;
 }
 
 const struct nh_op_type nh_tlsa_type = {
-    .awaited = "its TLSA were known", .start = start, .stop = stop, .fail = fail_op};
+    .awaited = "its TLSA were known", .start = tlsa_start, .stop = tlsa_stop, .fail = fail_op};

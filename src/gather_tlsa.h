@@ -8,7 +8,7 @@
 
 #pragma GCC visibility push(hidden)
 
-struct nh_tlsas {
+struct nh_tlsa_call {
     struct nh_op op;
     char host[NH_HOST_MAX], expanded_host[NH_HOST_MAX]; /* expanded_host may be "" */
     bool literal, expanded_authentic;
@@ -28,23 +28,24 @@ struct nh_tlsas {
     struct nh_lookup *asked; /* one of the two, whose answer is taken; NULL: none yet */
 };
 
-void nh_tlsas_start(struct nh_tlsas *t, struct nh_resolver *r, void (*done)(void *), void *arg);
-void nh_tlsas_stop(struct nh_tlsas *t);
+void nh_tlsa_call_start(struct nh_tlsa_call *t, struct nh_resolver *r, void (*done)(void *),
+                        void *arg);
+void nh_tlsa_call_stop(struct nh_tlsa_call *t);
 
 extern const struct nh_op_type nh_tlsa_type;
 
 /* Asks for the TLSA of base, a candidate base domain, before it is known whether they are needed
- * (port and protocol are set). nh_tlsas_start() takes the answer when it comes to ask for that name.
+ * (port and protocol are set). nh_tlsa_call_start() takes the answer when it comes to ask for that name.
  * Without it, nothing of the answer counts, and no failure. Only the first call asks. */
-void nh_tlsas_ask_early(struct nh_tlsas *t, struct nh_resolver *r, const char *base);
+void nh_tlsa_call_ask_early(struct nh_tlsa_call *t, struct nh_resolver *r, const char *base);
 
 /* The result is there: a lookup that was asked for early and is no part of it ends, as it may be under
  * way. */
-void nh_tlsas_stop_early(struct nh_tlsas *t);
+void nh_tlsa_call_stop_early(struct nh_tlsa_call *t);
 
-/* In place of nh_tlsas_start(), when the deadline has come: takes what was asked for early if it is
+/* In place of nh_tlsa_call_start(), when the deadline has come: takes what was asked for early if it is
  * there and all that is needed, else fails with NH_TIMEOUT. Never calls done(). */
-void nh_tlsas_expire(struct nh_tlsas *t, struct nh_resolver *r);
+void nh_tlsa_call_expire(struct nh_tlsa_call *t, struct nh_resolver *r);
 
 #pragma GCC visibility pop
 

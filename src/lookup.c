@@ -32,7 +32,7 @@ static void leave_queue(struct nh_lookup *l)
 }
 
 /* Ends a lookup that has no answer. */
-static void end(struct nh_lookup *l, enum nh_code code)
+static void lookup_end(struct nh_lookup *l, enum nh_code code)
 {
     if (l->state == NH_QUEUED) {
         leave_queue(l);
@@ -66,12 +66,12 @@ static void leave_overdue(struct nh_lookup *l)
     l->overdue = false;
 }
 
-static void start_timer(struct nh_lookup *l, double seconds)
+static void lookup_start_timer(struct nh_lookup *l, double seconds)
 {
     l->lateness = l->resolver->lateness;
     l->timer = nh_timer_start(l->resolver->loop, seconds, on_timeout, l);
     if (!l->timer)
-        end(l, NH_NO_MEMORY);
+        lookup_end(l, NH_NO_MEMORY);
 }
 
 /* The time in which the host did not let us work is not the servers'. */
@@ -85,9 +85,9 @@ void nh_lookup_end_overdue(struct nh_resolver *r)
         late = r->lateness - l->lateness;
         if (late > 0 && !l->extended) {
             l->extended = true; /* once: a host that is always late must not keep it for ever */
-            start_timer(l, late);
+            lookup_start_timer(l, late);
         } else {
-            end(l, NH_TIMEOUT);
+            lookup_end(l, NH_TIMEOUT);
         }
     }
 }
@@ -117,10 +117,11 @@ static void count_start(const struct nh_lookup *l)
         return;
     s->lookups++;
     if (l->cached)
-        s->kept++;
+        s->cache_hits++;
 }
 
-static void begin(struct nh_resolver *r, struct nh_lookup *l, const char *name, uint16_t type)
+static void lookup_begin(struct nh_resolver *r, struct nh_lookup *l, const char *name,
+                         uint16_t type)
 {
     nh_lookup_stop(l);
     memset(l, 0, sizeof *l);
@@ -129,7 +130,7 @@ static void begin(struct nh_resolver *r, struct nh_lookup *l, const char *name, 
     l->type = type;
 }
 
-static void start(struct nh_lookup *l, double seconds)
+static void lookup_start(struct nh_lookup *l, double seconds)
 {
     struct nh_resolver *r = l->resolver;
 
@@ -148,24 +149,24 @@ static void start(struct nh_lookup *l, double seconds)
     count_start(l);
     /* One that has failed already may be asked again (recheck.c). */
     if (l->state != NH_READY || l->code != NH_OK)
-        start_timer(l, seconds > 0 ? seconds : r->timeout);
+        lookup_start_timer(l, seconds > 0 ? seconds : r->timeout);
 }
 
 void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *name, uint16_t type,
                      double seconds, void (*done)(void *arg, struct nh_lookup *), void *arg)
 {
-    begin(r, l, name, type);
+    lookup_begin(r, l, name, type);
     l->done = done;
     l->arg = arg;
-    start(l, seconds);
+    lookup_start(l, seconds);
 }
 
 void nh_lookup_ask_early(struct nh_resolver *r, struct nh_lookup *l, const char *name,
                          uint16_t type)
 {
-    begin(r, l, name, type);
+    lookup_begin(r, l, name, type);
     l->early = true;
-    start(l, 0);
+    lookup_start(l, 0);
 }
 
 bool nh_lookup_adopt(struct nh_lookup *l, void (*done)(void *arg, struct nh_lookup *), void *arg)
@@ -185,13 +186,13 @@ void nh_lookup_start_internal(struct nh_resolver *r, struct nh_context *context,
                               struct nh_lookup *l, const char *name, uint16_t type, double seconds,
                               void (*done)(void *arg, struct nh_lookup *), void *arg)
 {
-    begin(r, l, name, type);
+    lookup_begin(r, l, name, type);
     l->internal = true;
     l->done = done;
     l->arg = arg;
     nh_query_send(l, context);
     if (l->state == NH_SENT)
-        start_timer(l, seconds);
+        lookup_start_timer(l, seconds);
 }
 
 void nh_lookup_forget(struct nh_lookup *l)
@@ -203,7 +204,7 @@ void nh_lookup_forget(struct nh_lookup *l)
 
 void nh_lookup_expire(struct nh_lookup *l)
 {
-    end(l, NH_TIMEOUT);
+    lookup_end(l, NH_TIMEOUT);
     if (l->state != NH_READY)
         return;
     TAILQ_REMOVE(&l->resolver->ready, l, link);
@@ -250,7 +251,7 @@ void nh_lookup_stop(struct nh_lookup *l)
 
 /* ---- finishing ------------------------------------------------------------------------ */
 
-static void count(struct nh_lookup *l)
+static void lookup_count(struct nh_lookup *l)
 {
     struct nh_stats *s = &l->resolver->stats;
 
@@ -290,7 +291,7 @@ void nh_lookup_finish(struct nh_lookup *l)
     if (l->early)
         return;
     if (!l->internal)
-        count(l);
+        lookup_count(l);
     r->following = l->code == NH_OK;
     l->done(l->arg, l); /* may free l */
     r->following = following;

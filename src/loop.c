@@ -15,7 +15,7 @@
 #include <unbound-event.h>
 #include <uv.h>
 
-#define FRESH 10000000u /* nanoseconds for which a look at the sockets holds */
+#define LOOK_HOLDS 10000000u /* nanoseconds for which a look at the sockets holds */
 
 /* One libunbound event: a descriptor, a time-out, or both. */
 struct event {
@@ -40,18 +40,19 @@ struct nh_timer {
     struct nh_loop *loop;
     void (*fn)(void *);
     void *arg;
-    SLIST_ENTRY(nh_timer) link; /* in the loop's list of spare ones */
+    SLIST_ENTRY(nh_timer) link; /* in the loop's list of free_list ones */
 };
 
 struct nh_loop {
     struct ub_event_base base; /* first: libunbound sees only this */
     uv_loop_t uv;
     bool stale;
-    uint64_t collected;  /* nanoseconds: when the sockets were last looked at */
-    struct events ready; /* something has come */
-    struct events late;  /* the time is up; after them, as what came may be what it waits for */
-    struct events soon;  /* time-outs of no time: libunbound begins each query to a server so */
-    SLIST_HEAD(, nh_timer) spare;
+    uint64_t collected;      /* nanoseconds: when the sockets were last looked at */
+    struct events io_ready;  /* something has come */
+    struct events timed_out; /* the time is up; after them, as what came may be what it waits for */
+    struct events
+        zero_delay; /* time-outs of no time: libunbound begins each query to a server so */
+    SLIST_HEAD(, nh_timer) free_list;
 };
 
 double nh_now(void)
@@ -66,7 +67,7 @@ static void free_handle(uv_handle_t *handle)
     free(handle);
 }
 
-static void mark(struct event *ev, int bits, struct events *queue)
+static void event_mark(struct event *ev, int bits, struct events *queue)
 {
     ev->ready = (short)(ev->ready | bits);
     if (!ev->queue) {
@@ -75,7 +76,7 @@ static void mark(struct event *ev, int bits, struct events *queue)
     }
 }
 
-static void unmark(struct event *ev)
+static void event_unmark(struct event *ev)
 {
     if (ev->queue) {
         TAILQ_REMOVE(ev->queue, ev, link);
@@ -86,7 +87,7 @@ static void unmark(struct event *ev)
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
-static int watch(struct event *ev)
+static int event_watch(struct event *ev)
 {
     int events = 0;
 
@@ -108,7 +109,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
     if (status < 0) {
         bits = ev->bits & (UB_EV_READ | UB_EV_WRITE);
-        (void)watch(ev);
+        (void)event_watch(ev);
     } else {
         if (events & UV_READABLE)
             bits |= UB_EV_READ;
@@ -117,14 +118,14 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         bits &= ev->bits;
     }
     if (bits)
-        mark(ev, bits, &ev->loop->ready);
+        event_mark(ev, bits, &ev->loop->io_ready);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct event *ev = timer->data;
 
-    mark(ev, UB_EV_TIMEOUT, &ev->loop->late);
+    event_mark(ev, UB_EV_TIMEOUT, &ev->loop->timed_out);
 }
 
 /* Stops the event: the poll handle is closed at once since libunbound closes the descriptor
@@ -133,7 +134,7 @@ static int event_del(struct ub_event *ub)
 {
     struct event *ev = (struct event *)ub;
 
-    unmark(ev);
+    event_unmark(ev);
     if (ev->poll) {
         ev->poll->data = NULL;
         uv_close((uv_handle_t *)ev->poll, free_handle);
@@ -145,7 +146,7 @@ static int event_del(struct ub_event *ub)
     return 0;
 }
 
-static int start_timer(struct event *ev)
+static int event_start_timer(struct event *ev)
 {
     if (!ev->timer) {
         ev->timer = malloc(sizeof *ev->timer);
@@ -176,17 +177,17 @@ static int event_add(struct ub_event *ub, struct timeval *tv)
         ev->poll->data = ev;
         /* libunbound opens its sockets without it: no child of the host's is to have them. */
         (void)fcntl(ev->fd, F_SETFD, FD_CLOEXEC);
-        if (watch(ev) != 0) {
+        if (event_watch(ev) != 0) {
             event_del(ub);
             return -1;
         }
     }
     if (tv && tv->tv_sec == 0 && tv->tv_usec == 0) {
-        mark(ev, UB_EV_TIMEOUT, &ev->loop->soon);
+        event_mark(ev, UB_EV_TIMEOUT, &ev->loop->zero_delay);
     } else if (tv) {
         /* rounded up, so that libunbound's own clock agrees that it is time */
         ev->timeout = (uint64_t)tv->tv_sec * 1000 + (uint64_t)(tv->tv_usec + 999) / 1000;
-        if (start_timer(ev) != 0) {
+        if (event_start_timer(ev) != 0) {
             event_del(ub);
             return -1;
         }
@@ -289,10 +290,11 @@ static struct ub_event_base_vmt base_vmt = {base_free, NULL, base_exit, event_ne
 
 bool nh_loop_ready(const struct nh_loop *loop)
 {
-    return !TAILQ_EMPTY(&loop->ready) || !TAILQ_EMPTY(&loop->soon) || !TAILQ_EMPTY(&loop->late);
+    return !TAILQ_EMPTY(&loop->io_ready) || !TAILQ_EMPTY(&loop->zero_delay) ||
+           !TAILQ_EMPTY(&loop->timed_out);
 }
 
-static bool dispatch(struct events *queue)
+static bool dispatch_first(struct events *queue)
 {
     struct event *ev = TAILQ_FIRST(queue);
     short bits;
@@ -300,12 +302,12 @@ static bool dispatch(struct events *queue)
     if (!ev)
         return false;
     bits = ev->ready;
-    unmark(ev);
+    event_unmark(ev);
     /* All of ours before the callback: it may free the event. */
     if (!(ev->bits & UB_EV_PERSIST))
         event_del(&ev->ub);
     else if (ev->timeout)
-        (void)start_timer(ev);
+        (void)event_start_timer(ev);
     ev->cb(ev->fd, bits, ev->arg);
     return true;
 }
@@ -314,34 +316,34 @@ static bool dispatch(struct events *queue)
  * first, also those that came since the sockets were last looked at. */
 bool nh_loop_settled(struct nh_loop *loop)
 {
-    if (!TAILQ_EMPTY(&loop->ready))
+    if (!TAILQ_EMPTY(&loop->io_ready))
         return false;
-    if (uv_hrtime() - loop->collected < FRESH)
+    if (uv_hrtime() - loop->collected < LOOK_HOLDS)
         return true;
     nh_loop_collect(loop, false);
-    return TAILQ_EMPTY(&loop->ready);
+    return TAILQ_EMPTY(&loop->io_ready);
 }
 
 bool nh_loop_dispatch(struct nh_loop *loop)
 {
-    if (dispatch(&loop->soon) || dispatch(&loop->ready))
+    if (dispatch_first(&loop->zero_delay) || dispatch_first(&loop->io_ready))
         return true;
-    if (TAILQ_EMPTY(&loop->late))
+    if (TAILQ_EMPTY(&loop->timed_out))
         return false;
-    return dispatch(nh_loop_settled(loop) ? &loop->late : &loop->ready);
+    return dispatch_first(nh_loop_settled(loop) ? &loop->timed_out : &loop->io_ready);
 }
 
-bool nh_loop_dispatch_soon(struct nh_loop *loop)
+bool nh_loop_dispatch_zero_delay(struct nh_loop *loop)
 {
-    return dispatch(&loop->soon);
+    return dispatch_first(&loop->zero_delay);
 }
 
 /* ---- timers of ours --------------------------------------------------------- */
 
-static void retire(struct nh_timer *timer)
+static void timer_retire(struct nh_timer *timer)
 {
     timer->fn = NULL;
-    SLIST_INSERT_HEAD(&timer->loop->spare, timer, link);
+    SLIST_INSERT_HEAD(&timer->loop->free_list, timer, link);
 }
 
 static void on_nh_timer(uv_timer_t *uv)
@@ -350,16 +352,16 @@ static void on_nh_timer(uv_timer_t *uv)
     void (*fn)(void *) = timer->fn;
     void *arg = timer->arg;
 
-    retire(timer);
+    timer_retire(timer);
     fn(arg);
 }
 
 struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *), void *arg)
 {
-    struct nh_timer *timer = SLIST_FIRST(&loop->spare);
+    struct nh_timer *timer = SLIST_FIRST(&loop->free_list);
 
     if (timer) {
-        SLIST_REMOVE_HEAD(&loop->spare, link);
+        SLIST_REMOVE_HEAD(&loop->free_list, link);
     } else {
         timer = calloc(1, sizeof *timer);
         if (!timer)
@@ -381,7 +383,7 @@ void nh_timer_stop(struct nh_timer *timer)
 {
     if (timer && timer->fn) {
         uv_timer_stop(&timer->uv);
-        retire(timer);
+        timer_retire(timer);
     }
 }
 
@@ -399,10 +401,10 @@ struct nh_loop *nh_loop_new(void)
     }
     loop->base.magic = UB_EVENT_MAGIC;
     loop->base.vmt = &base_vmt;
-    TAILQ_INIT(&loop->ready);
-    TAILQ_INIT(&loop->late);
-    TAILQ_INIT(&loop->soon);
-    SLIST_INIT(&loop->spare);
+    TAILQ_INIT(&loop->io_ready);
+    TAILQ_INIT(&loop->timed_out);
+    TAILQ_INIT(&loop->zero_delay);
+    SLIST_INIT(&loop->free_list);
     return loop;
 }
 

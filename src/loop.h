@@ -39,7 +39,7 @@ bool nh_loop_stale(const struct nh_loop *loop);
 bool nh_loop_dispatch(struct nh_loop *loop);
 
 /* The same of what libunbound asked to be called for without delay: a query waits to be sent. */
-bool nh_loop_dispatch_soon(struct nh_loop *loop);
+bool nh_loop_dispatch_zero_delay(struct nh_loop *loop);
 
 bool nh_loop_ready(const struct nh_loop *loop);
 

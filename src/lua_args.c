@@ -164,7 +164,7 @@ bool nh_tlsa_option(lua_State *L, struct nh_request *request, const char *key)
         "authentic", "host_authentic", "ip4_authentic", "ip6_authentic",
         "ips",       "dualstack",      "failed",        "ttl",
     };
-    struct nh_tlsas *t = &request->tlsas;
+    struct nh_tlsa_call *t = &request->tlsas;
     size_t k, len;
 
     if (strcmp(key, "expanded_authentic") == 0) {

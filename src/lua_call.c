@@ -91,7 +91,7 @@ void nh_stop_request(struct nh_request *request)
 }
 
 /* The answer is there: line up for delivery, or let the blocking call see it. */
-void nh_finished(void *arg)
+void nh_request_finished(void *arg)
 {
     struct nh_request *request = arg;
     struct nh_lua_resolver *self = request->owner;
@@ -117,7 +117,7 @@ static void on_deadline(void *arg)
     request->owner->expired = true;
 }
 
-static void expire(struct nh_request *request)
+static void call_expire(struct nh_request *request)
 {
     const struct nh_op_type *type = request->call->type;
 
@@ -128,7 +128,7 @@ static void expire(struct nh_request *request)
                         type->awaited);
         nh_fail_op(request);
     }
-    nh_finished(request);
+    nh_request_finished(request);
 }
 
 /* Ends what has passed its deadline. */
@@ -142,7 +142,7 @@ static void expire_all(struct nh_lua_resolver *self)
     for (request = TAILQ_FIRST(&self->open); request; request = next) {
         next = TAILQ_NEXT(request, link);
         if (request->expired)
-            expire(request);
+            call_expire(request);
     }
 }
 
@@ -152,7 +152,7 @@ void nh_run(struct nh_lua_resolver *self, double until, double wait)
     expire_all(self);
 }
 
-static void start(struct nh_lua_resolver *self, struct nh_request *request)
+static void call_start(struct nh_lua_resolver *self, struct nh_request *request)
 {
     request->owner = self;
     request->state = NH_REQUEST_OPEN;
@@ -166,10 +166,10 @@ static void start(struct nh_lua_resolver *self, struct nh_request *request)
             nh_fail(&request->op.err, NH_NO_MEMORY, "%s: out of memory", nh_subject(request));
     }
     if (request->op.err.code != NH_OK) { /* an invalid name, too */
-        nh_finished(request);
+        nh_request_finished(request);
         return;
     }
-    request->op.done = nh_finished;
+    request->op.done = nh_request_finished;
     request->op.arg = request;
     request->call->type->start(&request->op, self->resolver);
     nh_resolver_drain(self->resolver);
@@ -307,7 +307,7 @@ bool nh_interrupted(lua_State *L, int self_index)
 
 /* Waits for a call's own answer. The callbacks of others run meanwhile, but not inside one of
  * them: they would pile up on the C stack. */
-static int block(lua_State *L, struct nh_handle *handle)
+static int call_block(lua_State *L, struct nh_handle *handle)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, 1);
     int n;
@@ -336,7 +336,7 @@ static int block(lua_State *L, struct nh_handle *handle)
     return n;
 }
 
-static int call(lua_State *L)
+static int call_call(lua_State *L)
 {
     const struct nh_call *row = lua_touserdata(L, lua_upvalueindex(1));
     struct nh_lua_resolver *self = nh_check_resolver(L);
@@ -352,8 +352,8 @@ static int call(lua_State *L)
     handle->request->blocking = callback == 0;
     if (callback)
         anchor(L, handle->request, callback);
-    start(self, handle->request);
-    return callback ? 1 : block(L, handle);
+    call_start(self, handle->request);
+    return callback ? 1 : call_block(L, handle);
 }
 
 /* request:cancel(): its callback will not run. True if it was still to come. */
@@ -419,7 +419,7 @@ void nh_open_request(lua_State *L)
 
     for (k = 0; k < sizeof calls / sizeof calls[0]; k++) { /* into the resolver's methods */
         lua_pushlightuserdata(L, (void *)&calls[k]);
-        lua_pushcclosure(L, call, 1);
+        lua_pushcclosure(L, call_call, 1);
         lua_setfield(L, -2, calls[k].name);
     }
     luaL_newmetatable(L, NH_REQUEST);

@@ -58,9 +58,9 @@ struct nh_request {
     struct nh_trace trace; /* only marks that one is wanted */
     union {
         struct nh_op op; /* the first member of each; op.err is in place of a result */
-        struct nh_dest dest;
-        struct nh_ips ips;
-        struct nh_tlsas tlsas;
+        struct nh_dest_call dest;
+        struct nh_ips_call ips;
+        struct nh_tlsa_call tlsas;
         struct nh_plan plan;
         struct nh_raw raw;
     };
@@ -137,7 +137,7 @@ void nh_stop_request(struct nh_request *request);
 /* Runs the resolver, see nh_resolver_run(), and ends calls whose deadline has come. */
 void nh_run(struct nh_lua_resolver *self, double until, double wait);
 /* The answer is there: lines the call up for delivery, or lets the blocking call see it. */
-void nh_finished(void *arg);
+void nh_request_finished(void *arg);
 /* Runs the first callback that is due; keeps its error for nh_raise_error(). */
 void nh_deliver_one(lua_State *L, int self_index);
 /* Runs callbacks that are due, until `until` (0: all that are due now). Returns how many. */

@@ -141,7 +141,7 @@ static int m_stats(lua_State *L)
     set_count(L, "delivered", self->delivered);
     set_count(L, "pending", self->pending);
     set_count(L, "lookups", s->lookups);
-    set_count(L, "kept", s->kept);
+    set_count(L, "kept", s->cache_hits);
     set_count(L, "running", s->running);
     set_count(L, "queued", s->queued);
     set_count(L, "secure", s->secure);
@@ -167,7 +167,7 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
             nh_fail(&request->op.err, NH_CLOSED,
                     "%s: the resolver was closed before the answer came", nh_subject(request));
             nh_fail_op(request);
-            nh_finished(request);
+            nh_request_finished(request);
         } else {
             nh_stop_request(request);
         }

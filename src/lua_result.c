@@ -105,7 +105,7 @@ int nh_push_error(lua_State *L, const struct nh_err *err)
 
 /* Each of these sets its fields in the table at the top of the stack. */
 
-static void set_dest(lua_State *L, const struct nh_dest *d)
+static void set_dest(lua_State *L, const struct nh_dest_call *d)
 {
     set_boolean(L, "have_mx", d->have_mx);
     set_boolean(L, "orig_next_hop_authentic", d->orig_authentic);
@@ -119,7 +119,7 @@ static void set_dest(lua_State *L, const struct nh_dest *d)
 
 void nh_set_dest_hosts(lua_State *L, const struct nh_request *request)
 {
-    const struct nh_dest *d = &request->dest;
+    const struct nh_dest_call *d = &request->dest;
     size_t k;
 
     lua_createtable(L, (int)d->n_hosts, 0);
@@ -144,11 +144,11 @@ void nh_set_dest(lua_State *L, const struct nh_request *request)
 static void set_family(lua_State *L, const struct nh_family *f, const char *key)
 {
     if (f->answered && f->n)
-        set_boolean(L, key, f->whole);
+        set_boolean(L, key, f->chain_secure);
 }
 
 /* Puts the error of a family that could not be looked up into the table below it. */
-static void set_failed(lua_State *L, const struct nh_ips *i, const struct nh_family *f,
+static void set_failed(lua_State *L, const struct nh_ips_call *i, const struct nh_family *f,
                        const char *key)
 {
     struct nh_err err;
@@ -161,7 +161,7 @@ static void set_failed(lua_State *L, const struct nh_ips *i, const struct nh_fam
     lua_setfield(L, -2, key);
 }
 
-static void set_ips(lua_State *L, const struct nh_ips *i)
+static void set_ips(lua_State *L, const struct nh_ips_call *i)
 {
     char text[NH_IP_TEXT];
     size_t k;
@@ -219,7 +219,7 @@ static void set_records(lua_State *L, const char *key, const struct nh_tlsa *rec
     lua_setfield(L, -2, key);
 }
 
-static void set_tlsa(lua_State *L, const struct nh_tlsas *t)
+static void set_tlsa(lua_State *L, const struct nh_tlsa_call *t)
 {
     set_boolean(L, "dane_required", t->dane_required);
     set_records(L, "records", t->records, t->n_records);
@@ -244,7 +244,7 @@ static const char *const tls_names[] = {
 
 static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
 {
-    const struct nh_ips *i = &h->ips;
+    const struct nh_ips_call *i = &h->ips;
     size_t k;
 
     lua_createtable(L, 0, 20);

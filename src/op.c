@@ -72,7 +72,7 @@ static void trace(struct nh_trace *t, const struct nh_lookup *l, const char *sec
     t->n++;
 }
 
-void nh_note(struct nh_op *op, const struct nh_lookup *l, const char *section)
+void nh_op_record(struct nh_op *op, const struct nh_lookup *l, const char *section)
 {
     if (l->code == NH_OK && (!op->has_ttl || l->answer.ttl < op->ttl)) {
         op->has_ttl = true;
@@ -84,7 +84,7 @@ void nh_note(struct nh_op *op, const struct nh_lookup *l, const char *section)
 
 /* After a lookup has timed out the way to it is asked for too, to tell what is known; that is in
  * the cache or close, and must not double the time. Seconds, 0 for the usual deadline. */
-double nh_grace(const struct nh_op *op, enum nh_code code)
+double nh_followup_timeout(const struct nh_op *op, enum nh_code code)
 {
     double seconds = nh_resolver_lookup_timeout(op->resolver) / 5;
 

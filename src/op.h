@@ -60,8 +60,8 @@ void nh_op_finish_later(struct nh_op *op);
 /* The error of a lookup that did not succeed, told for subject (the caller's domain or host). */
 void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l);
 /* Counts an answer in: trace and ttl. */
-void nh_note(struct nh_op *op, const struct nh_lookup *l, const char *section);
-double nh_grace(const struct nh_op *op, enum nh_code code);
+void nh_op_record(struct nh_op *op, const struct nh_lookup *l, const char *section);
+double nh_followup_timeout(const struct nh_op *op, enum nh_code code);
 /* Looks up the first alias of an answer on its own, for its status. */
 void nh_alias_start(struct nh_op *op, struct nh_lookup *l, const struct nh_answer *a,
                     void (*done)(void *arg, struct nh_lookup *), void *arg);

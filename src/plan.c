@@ -33,7 +33,7 @@ static bool is_to_be_kept(const struct nh_plan_host *h)
 }
 
 /* The smallest TTL of all that the plan rests on; 0 when a host has failed for now. */
-static void set_ttl(struct nh_plan *p)
+static void plan_set_ttl(struct nh_plan *p)
 {
     size_t k;
 
@@ -54,9 +54,9 @@ static void set_ttl(struct nh_plan *p)
     }
 }
 
-static void finish(struct nh_plan *p)
+static void plan_finish(struct nh_plan *p)
 {
-    set_ttl(p);
+    plan_set_ttl(p);
     p->op.done(p->op.arg);
 }
 
@@ -71,9 +71,9 @@ static void close_host(struct nh_plan_host *h, enum nh_tls tls)
     keep_ttl(&h->has_ttl, &h->ttl, &h->ips.op);
     if (h->asked_tlsa)
         keep_ttl(&h->has_ttl, &h->ttl, &h->tlsa.op);
-    nh_tlsas_stop_early(&h->tlsa);
+    nh_tlsa_call_stop_early(&h->tlsa);
     if (--p->open == 0 && !p->expired)
-        finish(p);
+        plan_finish(p);
 }
 
 static void skip_host(struct nh_plan_host *h, const struct nh_err *err)
@@ -115,7 +115,7 @@ static size_t weakness(const struct nh_plan *p, uint8_t match_type)
 /* Digests that the caller does not accept are unusable. */
 static void drop_unaccepted(struct nh_plan_host *h)
 {
-    struct nh_tlsas *t = &h->tlsa;
+    struct nh_tlsa_call *t = &h->tlsa;
     size_t k, n = 0;
 
     for (k = 0; k < t->n_records; k++) {
@@ -136,7 +136,7 @@ static void drop_unaccepted(struct nh_plan_host *h)
  * weaker ones go to the end of the list, in their order. */
 static bool drop_weaker(struct nh_plan_host *h)
 {
-    struct nh_tlsas *t = &h->tlsa;
+    struct nh_tlsa_call *t = &h->tlsa;
     size_t best[2][2] = {{SIZE_MAX, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}}, k, n = 0, w;
 
     if (t->n_records == 1)
@@ -190,10 +190,10 @@ static void set_names(struct nh_plan_host *h)
     }
 }
 
-static void on_tlsa(void *arg)
+static void plan_on_tlsa(void *arg)
 {
     struct nh_plan_host *h = arg;
-    struct nh_tlsas *t = &h->tlsa;
+    struct nh_tlsa_call *t = &h->tlsa;
 
     if (t->op.err.code != NH_OK) {
         skip_host(h, &t->op.err); /* 2.1.1: a failed lookup is not "no DANE" */
@@ -227,8 +227,8 @@ static bool may_have_dane(const struct nh_plan *p)
 /* RFC 7672 2.2.2: is TLSA to be asked for, and where? */
 static bool wants_tlsa(struct nh_plan_host *h)
 {
-    const struct nh_ips *i = &h->ips;
-    bool secure = (i->v4.n && i->v4.whole) || (i->v6.n && i->v6.whole);
+    const struct nh_ips_call *i = &h->ips;
+    bool secure = (i->v4.n && i->v4.chain_secure) || (i->v6.n && i->v6.chain_secure);
 
     if (!may_have_dane(h->plan))
         return false;
@@ -248,7 +248,7 @@ static void on_secure(void *arg, const char *name)
 {
     struct nh_plan_host *h = arg;
 
-    nh_tlsas_ask_early(&h->tlsa, h->plan->op.resolver, name);
+    nh_tlsa_call_ask_early(&h->tlsa, h->plan->op.resolver, name);
 }
 
 static void on_ips(void *arg)
@@ -261,17 +261,17 @@ static void on_ips(void *arg)
         h->asked_tlsa = true;
         h->tlsa.op.trace = h->ips.op.trace;
         if (h->plan->expired) {
-            nh_tlsas_expire(&h->tlsa, h->plan->op.resolver);
-            on_tlsa(h);
+            nh_tlsa_call_expire(&h->tlsa, h->plan->op.resolver);
+            plan_on_tlsa(h);
         } else {
-            nh_tlsas_start(&h->tlsa, h->plan->op.resolver, on_tlsa, h);
+            nh_tlsa_call_start(&h->tlsa, h->plan->op.resolver, plan_on_tlsa, h);
         }
     } else {
         without_dane(h, NH_TLS_MAY);
     }
 }
 
-static void set_dialed(const struct nh_plan *p, struct nh_ips *i, const char *name)
+static void set_dialed(const struct nh_plan *p, struct nh_ips_call *i, const char *name)
 {
     size_t k;
 
@@ -310,7 +310,7 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
      * of failing over it, before the addresses are known to be secure; nothing here does. */
     if (p->dest.have_mx && p->dest.expanded_authentic &&
         !nh_resolver_knows_host(p->op.resolver, first))
-        nh_tlsas_ask_early(&h->tlsa, p->op.resolver, first);
+        nh_tlsa_call_ask_early(&h->tlsa, p->op.resolver, first);
     nh_ips_start(&h->ips, p->op.resolver, on_ips, h);
 }
 
@@ -354,10 +354,10 @@ static void on_dest(void *arg)
     p->mx_authentic = p->dest.expanded_authentic;
     if (p->dest.op.err.code != NH_OK) {
         p->op.err = p->dest.op.err;
-        finish(p);
+        plan_finish(p);
     } else if (p->dest.nxdomain) { /* RFC 5321 5.1: only an empty answer is an implicit MX */
         nh_fail(&p->op.err, NH_NXDOMAIN, "%s: %s does not exist", p->domain, p->dest.expanded);
-        finish(p);
+        plan_finish(p);
     } else {
         start_hosts(p);
     }
@@ -385,14 +385,14 @@ static void expire_host(struct nh_plan_host *h)
     if (!h->asked_tlsa && nh_ips_expire(&h->ips))
         return;
     if (h->asked_tlsa)
-        nh_tlsas_stop(&h->tlsa);
+        nh_tlsa_call_stop(&h->tlsa);
     h->tlsa.dane_required = h->asked_tlsa; /* as of any lookup that failed */
     nh_fail_expired(&h->tlsa.op.err, "%s: the deadline came before all of it was looked up",
                     h->ips.host);
     skip_host(h, &h->tlsa.op.err);
 }
 
-static void expire(struct nh_op *op)
+static void plan_expire(struct nh_op *op)
 {
     struct nh_plan *p = (struct nh_plan *)op;
     size_t k;
@@ -407,7 +407,7 @@ static void expire(struct nh_op *op)
     for (k = 0; k < p->n_hosts; k++)
         if (!p->hosts[k]->done)
             expire_host(p->hosts[k]);
-    set_ttl(p);
+    plan_set_ttl(p);
 }
 
 void nh_plan_stop(struct nh_plan *p)
@@ -419,7 +419,7 @@ void nh_plan_stop(struct nh_plan *p)
     nh_dest_stop(&p->dest);
     for (k = 0; k < p->n_hosts; k++) {
         nh_ips_stop(&p->hosts[k]->ips);
-        nh_tlsas_stop(&p->hosts[k]->tlsa);
+        nh_tlsa_call_stop(&p->hosts[k]->tlsa);
         nh_trace_free(&p->hosts[k]->trace);
         free(p->hosts[k]->weaker);
         nh_pool_give(p->pool, p->hosts[k]);
@@ -430,14 +430,15 @@ void nh_plan_stop(struct nh_plan *p)
     p->n_hosts = 0;
 }
 
-static void start(struct nh_op *op, struct nh_resolver *r)
+static void plan_start(struct nh_op *op, struct nh_resolver *r)
 {
     nh_plan_start((struct nh_plan *)op, r, op->done, op->arg);
 }
 
-static void stop(struct nh_op *op)
+static void plan_stop(struct nh_op *op)
 {
     nh_plan_stop((struct nh_plan *)op);
 }
 
-const struct nh_op_type nh_plan_type = {.start = start, .stop = stop, .expire = expire};
+const struct nh_op_type nh_plan_type = {
+    .start = plan_start, .stop = plan_stop, .expire = plan_expire};

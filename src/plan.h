@@ -19,8 +19,8 @@ struct nh_plan_host {
     bool done, asked_tlsa;
     enum nh_tls tls;
     const struct nh_err *err; /* NULL: none; else that of ips.op or tlsa.op */
-    struct nh_ips ips;
-    struct nh_tlsas tlsa;
+    struct nh_ips_call ips;
+    struct nh_tlsa_call tlsa;
     struct nh_tlsa *weaker; /* dropped by digest agility; the tail of tlsa.records */
     size_t n_weaker;
     struct nh_trace trace;
@@ -45,7 +45,7 @@ struct nh_plan {
     size_t n_dialed;
     struct nh_pool *pool; /* of struct nh_plan_host; the caller's, outlives the plan */
 
-    struct nh_dest dest;
+    struct nh_dest_call dest;
     struct nh_plan_host **hosts;
     size_t n_hosts, truncated, open;
     bool mx_authentic;

@@ -41,7 +41,7 @@ enum tries { FIRST, AGAIN, IN_FRESH, KEYS_CHECKED, FORWARDERS_PROBED, LAST };
 
 /* ---- failures that were confirmed --------------------------------------------------- */
 
-static uint64_t hash_of(const struct nh_lookup *l)
+static uint64_t failure_hash_of(const struct nh_lookup *l)
 {
     uint64_t hash = UINT64_C(14695981039346656037) ^ l->type;
     const char *c;
@@ -54,7 +54,7 @@ static uint64_t hash_of(const struct nh_lookup *l)
 static bool is_confirmed(const struct nh_lookup *l)
 {
     const struct nh_resolver *r = l->resolver;
-    uint64_t hash = hash_of(l);
+    uint64_t hash = failure_hash_of(l);
     double now = nh_now();
     unsigned k;
 
@@ -68,7 +68,7 @@ static void confirm(const struct nh_lookup *l, double seconds)
 {
     struct nh_resolver *r = l->resolver;
 
-    r->confirmed[r->next_confirmed].hash = hash_of(l);
+    r->confirmed[r->next_confirmed].hash = failure_hash_of(l);
     r->confirmed[r->next_confirmed].until = nh_now() + seconds;
     r->next_confirmed = (r->next_confirmed + 1) % NH_CONFIRMED;
 }
@@ -176,7 +176,7 @@ static struct nh_context *context_of(const struct nh_lookup *l)
 
 static void ask_again(struct nh_lookup *l, struct nh_context *c, enum tries tries)
 {
-    l->tries = tries;
+    l->tries = (uint8_t)tries;
     nh_lookup_forget(l);
     nh_query_send(l, c);
 }

@@ -155,7 +155,7 @@ void nh_resolver_free(struct nh_resolver *r)
 /* ---- running -------------------------------------------------------------------- */
 
 /* Lets libunbound work on one event, of those that `next` takes. False when there is none. */
-static bool dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop *))
+static bool resolver_dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop *))
 {
     if (!nh_loop_ready(r->loop))
         return false;
@@ -265,7 +265,7 @@ void nh_resolver_drain(struct nh_resolver *r)
             do_task(r);
         else if ((l = TAILQ_FIRST(&r->ready)) != NULL)
             nh_lookup_finish(l);
-        else if (!dispatch(r, nh_loop_dispatch_soon))
+        else if (!resolver_dispatch(r, nh_loop_dispatch_zero_delay))
             break;
         nh_lookup_send_queued(r);
     }
@@ -305,7 +305,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     else if (!nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
     for (;;) {
-        if (left > 0 && dispatch(r, nh_loop_dispatch)) {
+        if (left > 0 && resolver_dispatch(r, nh_loop_dispatch)) {
             left--;
         } else if (!TAILQ_EMPTY(&r->tasks)) {
             do_task(r);

@@ -64,16 +64,16 @@ bool nh_resolver_knows_host(struct nh_resolver *r, const char *host);
 uint32_t nh_resolver_random(struct nh_resolver *r);
 
 struct nh_stats {
-    unsigned long lookups;   /* started */
-    unsigned long kept;      /* of these: answered from our cache, libunbound was not asked */
-    unsigned long secure;    /* answered: secure */
-    unsigned long insecure;  /* answered: insecure */
-    unsigned long bogus;     /* failed: did not validate */
-    unsigned long servfail;  /* failed: SERVFAIL, REFUSED, unreachable ... */
-    unsigned long timeouts;  /* failed: no answer in time */
-    unsigned long cancelled; /* given up by the caller */
-    unsigned running;        /* under way in libunbound */
-    unsigned queued;         /* waiting for their turn (max_pending) */
+    unsigned long lookups;    /* started */
+    unsigned long cache_hits; /* of these: answered from our cache, libunbound was not asked */
+    unsigned long secure;     /* answered: secure */
+    unsigned long insecure;   /* answered: insecure */
+    unsigned long bogus;      /* failed: did not validate */
+    unsigned long servfail;   /* failed: SERVFAIL, REFUSED, unreachable ... */
+    unsigned long timeouts;   /* failed: no answer in time */
+    unsigned long cancelled;  /* given up by the caller */
+    unsigned running;         /* under way in libunbound */
+    unsigned queued;          /* waiting for their turn (max_pending) */
 };
 const struct nh_stats *nh_resolver_stats(const struct nh_resolver *r);
 

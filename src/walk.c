@@ -30,7 +30,7 @@ void nh_walk_stop(struct nh_walk *w)
     w->n_links = 0;
 }
 
-static bool seen(const struct nh_walk *w, const char *name)
+static bool walk_seen(const struct nh_walk *w, const char *name)
 {
     unsigned i;
 
@@ -42,7 +42,7 @@ static bool seen(const struct nh_walk *w, const char *name)
     return false;
 }
 
-static void ended(struct nh_walk *w, enum nh_code code)
+static void walk_ended(struct nh_walk *w, enum nh_code code)
 {
     w->code = code;
     w->done(w->arg);
@@ -51,17 +51,17 @@ static void ended(struct nh_walk *w, enum nh_code code)
 static void on_hop(void *arg, struct nh_lookup *l);
 static void ask_above(struct nh_walk *w, const char *name);
 
-static void failed(struct nh_walk *w, const struct nh_lookup *l)
+static void walk_failed(struct nh_walk *w, const struct nh_lookup *l)
 {
     w->failed = l;
     if (w->n_links == 0)
         w->first_secure = false;
     w->all_secure = false;
-    ended(w, l->code);
+    walk_ended(w, l->code);
 }
 
 /* Follows an alias to w->target. */
-static void follow(struct nh_walk *w, bool secure)
+static void walk_follow(struct nh_walk *w, bool secure)
 {
     char host[NH_HOST_MAX];
     const char *target = w->target;
@@ -73,24 +73,24 @@ static void follow(struct nh_walk *w, bool secure)
     if (w->hosts_only) {
         w->reason = nh_name_from_dns(target, host);
         if (w->reason) {
-            ended(w, NH_INVALID_NAME);
+            walk_ended(w, NH_INVALID_NAME);
             return;
         }
         target = host;
     }
-    loop = seen(w, target);
+    loop = walk_seen(w, target);
     w->names[w->n_links + 1] = strdup(target);
     if (!w->names[w->n_links + 1]) {
-        ended(w, NH_NO_MEMORY);
+        walk_ended(w, NH_NO_MEMORY);
         return;
     }
     w->n_links++;
     if (w->stop_insecure && !secure)
-        ended(w, NH_OK);
+        walk_ended(w, NH_OK);
     else if (loop)
-        ended(w, NH_CNAME_LOOP);
+        walk_ended(w, NH_CNAME_LOOP);
     else if (w->n_links > w->max_links)
-        ended(w, NH_CNAME_LIMIT);
+        walk_ended(w, NH_CNAME_LIMIT);
     else
         nh_lookup_start(w->op->resolver, &w->lookup, w->names[w->n_links], NH_TYPE_CNAME,
                         w->seconds, on_hop, w);
@@ -101,13 +101,13 @@ static void on_dname(void *arg, struct nh_lookup *l)
 {
     struct nh_walk *w = arg;
 
-    nh_note(w->op, l, w->section);
+    nh_op_record(w->op, l, w->section);
     if (l->code == NH_OK && !nh_alias_is_there(l))
         l->code = NH_SERVFAIL; /* it was there a moment ago: a denial is no status of an alias */
     if (l->code != NH_OK)
-        failed(w, l);
+        walk_failed(w, l);
     else
-        follow(w, l->secure);
+        walk_follow(w, l->secure);
 }
 
 /* Nothing but a secure DNAME makes up for a bogus answer: one of an insecure zone above, where an anchor is
@@ -125,12 +125,12 @@ static void on_dname_above(void *arg, struct nh_lookup *l)
                   ? nh_name_renamed(w->lookup.name, l->name, l->answer.records[0].name)
                   : NULL;
     if (!w->made) {
-        failed(w, &w->lookup);
+        walk_failed(w, &w->lookup);
         return;
     }
-    nh_note(w->op, l, w->section);
+    nh_op_record(w->op, l, w->section);
     w->target = w->made;
-    follow(w, l->secure);
+    walk_follow(w, l->secure);
 }
 
 /* libunbound takes a CNAME that a DNAME makes, asked for by that type, for bogus: nobody has signed it.
@@ -143,29 +143,29 @@ static void ask_above(struct nh_walk *w, const char *name)
         nh_lookup_start(w->op->resolver, &w->dname, above, NH_TYPE_DNAME, w->seconds,
                         on_dname_above, w);
     else
-        failed(w, &w->lookup);
+        walk_failed(w, &w->lookup);
 }
 
 static void on_hop(void *arg, struct nh_lookup *l)
 {
     struct nh_walk *w = arg;
 
-    nh_note(w->op, l, w->section);
+    nh_op_record(w->op, l, w->section);
     w->target = l->code == NH_OK && l->answer.n_links ? l->answer.chain[1] : NULL;
     if (l->code == NH_BOGUS) {
         ask_above(w, l->name);
     } else if (l->code != NH_OK) {
-        failed(w, l);
+        walk_failed(w, l);
     } else if (l->answer.n_links == 0) {
         /* The end of the aliases: how it is denied lowers nothing. */
         if (w->n_links == 0)
             w->first_secure = l->secure;
-        ended(w, NH_OK);
+        walk_ended(w, NH_OK);
     } else if (l->answer.dname && !l->secure) {
         /* The CNAME question below a DNAME is not answered by what is signed. */
         nh_alias_start(w->op, &w->dname, &l->answer, on_dname, w);
     } else {
-        follow(w, l->secure);
+        walk_follow(w, l->secure);
     }
 }
 
