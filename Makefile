@@ -8,6 +8,7 @@
 #   make demo-rspamd            the plugin in a real rspamd, on the lab (as root)
 #   make test [LUA=] [SPEC=]    the suite, under lua5.4 and luajit
 #   make test-all               that, and all the rest: lint, the other Luas, asan ...
+#   make docs                   the API as a page (build/docs/index.html) and as man/nexthop.3
 #   make lint asan valgrind     one of the rest (rock, bench, test-luas, test-trixie, format, clean)
 #   make fuzz soak              one minute for each fuzzer, ten of mixed load (SECONDS=)
 #   make install DESTDIR= PREFIX=/usr [LUA=]       and uninstall
@@ -222,6 +223,15 @@ lint: need-lint
 
 format: need-lint
 	clang-format -i $(shell .ci/lint --c-files)
+
+# Both are made of the annotations in lua/nexthop; the man page is in git, and lint compares it.
+.PHONY: docs
+docs:
+	@mkdir -p build/docs
+	@$(LUA) tools/api.lua html >build/docs/index.html
+	@$(LUA) tools/api.lua man >build/docs/nexthop.3
+	@cp build/docs/nexthop.3 man/nexthop.3
+	@echo "written: build/docs/index.html man/nexthop.3"
 
 .PHONY: bench
 bench: need-bench all

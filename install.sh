@@ -55,6 +55,7 @@ common   0644  examples/systemd/sysusers.d/*.conf $PREFIX/lib/sysusers.d/
 common   0644  completions/nexthop.bash           $PREFIX/share/bash-completion/completions/nexthop
 common   0644  completions/_nexthop               $ZSHDIR/
 common   0644  man/*.1                            $PREFIX/share/man/man1/
+common   0644  man/*.3                            $PREFIX/share/man/man3/
 common   0644  man/*.8                            $PREFIX/share/man/man8/
 common   0644  README.md                          $DOCDIR/
 common   0644  CHANGELOG.md                       $DOCDIR/
