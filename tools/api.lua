@@ -10,20 +10,6 @@ local annotations = require "api.annotations"
 
 local page = "man/nexthop.3"
 
--- lua/nexthop/meta.lua, or the files of lua/nexthop/meta/: the module nexthop first, then by name.
-local function files()
-  local list = {}
-  local pipe = assert(io.popen "ls lua/nexthop/meta.lua lua/nexthop/meta/*.lua 2>/dev/null")
-  for file in pipe:lines() do
-    local input = assert(io.open(file))
-    local is_first = input:read "*l" == "---@meta nexthop"
-    input:close()
-    table.insert(list, is_first and 1 or #list + 1, file)
-  end
-  pipe:close()
-  return list
-end
-
 local function contents(path)
   local file = io.open(path)
   if not file then return "" end
@@ -67,4 +53,4 @@ if not command then
   io.stderr:write "usage: tools/api.lua html | man | check\n"
   os.exit(2)
 end
-command(annotations.read(files()))
+command(annotations.read())

@@ -246,12 +246,25 @@ function Reader:line(line, place)
   end
 end
 
---- Reads files.
--- @param files a list of paths
+-- The annotations of the tree: the module nexthop first, then by name.
+local function files()
+  local list = {}
+  local pipe = assert(io.popen "ls lua/nexthop/meta.lua lua/nexthop/meta/*.lua 2>/dev/null")
+  for file in pipe:lines() do
+    local input = assert(io.open(file))
+    local is_first = input:read "*l" == "---@meta nexthop"
+    input:close()
+    table.insert(list, is_first and 1 or #list + 1, file)
+  end
+  pipe:close()
+  return list
+end
+
+--- Reads the annotations, from the top of the tree.
 -- @return { items, classes (by name), aliases (by name) }; raises for a line that is not understood
-function M.read(files)
+function M.read()
   local reader = setmetatable({ items = {}, classes = {}, aliases = {}, comment = {} }, Reader)
-  for _, file in ipairs(files) do
+  for _, file in ipairs(files()) do
     reader:take()
     reader.class, reader.variables = nil, {}
     local n = 0
