@@ -8,6 +8,7 @@
 #   make demo-rspamd            the plugin in a real rspamd, on the lab (as root)
 #   make test [LUA=] [SPEC=]    the suite, under lua5.4 and luajit
 #   make test-all               that, and all the rest: lint, the other Luas, asan ...
+#   make docs                   the API as a page (build/docs/index.html) and as man/nexthop.3
 #   make lint asan valgrind     one of the rest (rock, bench, test-luas, test-trixie, format, clean)
 #   make fuzz soak              one minute for each fuzzer, ten of mixed load (SECONDS=)
 #   make install DESTDIR= PREFIX=/usr [LUA=]       and uninstall
@@ -223,6 +224,15 @@ lint: need-lint
 format: need-lint
 	clang-format -i $(shell .ci/lint --c-files)
 
+# Both are made of the annotations in lua/nexthop; the man page is in git, and lint compares it.
+.PHONY: docs
+docs:
+	@mkdir -p build/docs
+	@$(LUA) tools/api.lua html >build/docs/index.html
+	@$(LUA) tools/api.lua man >build/docs/nexthop.3
+	@cp build/docs/nexthop.3 man/nexthop.3
+	@echo "written: build/docs/index.html man/nexthop.3"
+
 .PHONY: bench
 bench: need-bench all
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
@@ -239,81 +249,9 @@ clean:
 
 # ------------------------------------------------------------------- install
 
-# Where this Lua looks, of the places under PREFIX. LuaJIT counts as 5.1.
-abi       := $(if $(filter luajit,$(LUA)),5.1,$(LUA:lua%=%))
-looks-for  = $(firstword $(filter $(PREFIX)/$(1)%/lua/$(abi),$(patsubst %/?.$(2),%,\
-               $(subst ;, ,$(shell env -u LUA_PATH -u LUA_CPATH $(LUA) -e 'print(package.$(3))')))) \
-               $(PREFIX)/$(1)/lua/$(abi))
-LUA_LMOD  ?= $(PREFIX)/share/lua/$(abi)
-LUA_CMOD  ?= $(call looks-for,lib,so,cpath)
-SYSCONFDIR ?= /etc
-DOCDIR    ?= $(PREFIX)/share/doc/nexthop
-# OpenSMTPD starts a filter without a path from here.
-FILTERDIR ?= $(PREFIX)/libexec/opensmtpd
-# Debian's zsh looks elsewhere than others below /usr.
-ZSHDIR    ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wildcard /etc/debian_version)),vendor-completions,site-functions)
-
-# Words of the form mode:from:to, each for one file: $(call put,mode,files,directory)
-put = $(foreach f,$(2),$(1):$(f):$(3)/$(notdir $(f)))
-# The same for a whole tree: $(call put-tree,mode,top,directory)
-put-tree = $(foreach f,$(shell find $(2) -type f 2>/dev/null | sort),$(1):$(f):$(3)$(f:$(2)%=%))
-
-# What each Lua has of its own. rspamd runs LuaJIT: its plugin comes with the modules for that.
-of-one-lua = \
-  0644:$(core):$(LUA_CMOD)/nexthop/core.so \
-  $(call put-tree,0644,lua,$(LUA_LMOD)) \
-  $(if $(filter 5.1,$(abi)), \
-    $(call put,0644,$(wildcard examples/rspamd/plugins.d/*.lua),$(SYSCONFDIR)/rspamd/plugins.d) \
-    $(call put,0644,$(wildcard examples/rspamd/modules.d/*.conf),$(SYSCONFDIR)/rspamd/modules.d))
-
-installed-programs = \
-  $(call put,0755,$(filter-out %/filter-nexthop %/nexthop-server,$(programs)),$(PREFIX)/bin) \
-  $(call put,0755,$(filter %/nexthop-server,$(programs)),$(PREFIX)/sbin) \
-  $(call put,0755,$(filter %/filter-nexthop,$(programs)),$(FILTERDIR))
-
-of-all-luas = \
-  $(call put,0644,$(wildcard examples/systemd/*.service examples/systemd/*.socket),$(PREFIX)/lib/systemd/system) \
-  $(call put,0644,$(wildcard examples/systemd/sysusers.d/*.conf),$(PREFIX)/lib/sysusers.d) \
-  $(foreach n,1 3 5 8,$(call put,0644,$(wildcard man/*.$(n)),$(PREFIX)/share/man/man$(n))) \
-  $(foreach f,$(wildcard completions/*.bash),0644:$(f):$(PREFIX)/share/bash-completion/completions/$(notdir $(f:.bash=))) \
-  $(call put,0644,$(wildcard completions/_*),$(ZSHDIR)) \
-  $(call put,0644,$(wildcard README.md CHANGELOG.md SECURITY.md LICENSE),$(DOCDIR)) \
-  $(call put-tree,0644,examples,$(DOCDIR)/examples)
-
-# In the shell: is that file there, and a program for another Lua?
-is-for-another = [ -e "$(1)" ] && [ "$$(head -n 1 "$(1)")" != "\#!/usr/bin/env $(LUA)" ]
-
-# Where the section of rspamd's plugin was once. Left there, it would be read twice.
-former := $(SYSCONFDIR)/rspamd/modules.local.d/nexthop.conf
-
-# A program that is there for another Lua stays, unless this is the usual one: with `LUA=luajit` for
-# rspamd the filter must not come to need an interpreter that is not there.
+# install.sh has a table of what goes where. LUA_LMOD, LUA_CMOD, SYSCONFDIR, DOCDIR, FILTERDIR and ZSHDIR
+# may be given on make's command line.
 .PHONY: install uninstall
 install: all
-	@for word in $(of-one-lua) $(installed-programs) $(of-all-luas); do \
-	     from=$${word#*:}; to=$${from#*:}; from=$${from%%:*}; \
-	     case $(LUA):$$from in lua5.4:*) ;; *:build/*/bin/*) \
-	         if $(call is-for-another,$(DESTDIR)$$to); then \
-	             echo "$(DESTDIR)$$to: stays, it is for another Lua" >&2; continue; \
-	         fi ;; esac; \
-	     install -D -m "$${word%%:*}" "$$from" "$(DESTDIR)$$to" && echo "$(DESTDIR)$$to" || exit; \
-	 done
-	@rm -f "$(DESTDIR)$(former)"
-
-# Programs for another Lua stay, and with them all that is not of one Lua.
-uninstall:
-	@others=; for word in $(installed-programs); do \
-	     to=$(DESTDIR)$${word##*:}; \
-	     if $(call is-for-another,$$to); then \
-	         others=yes; echo "$$to: stays, it is for another Lua" >&2; \
-	     else \
-	         echo "$$to"; rm -f "$$to"; \
-	     fi; \
-	 done; \
-	 for word in $(of-one-lua) $${others:-$(of-all-luas)}; do \
-	     [ "$$word" = yes ] || { echo "$(DESTDIR)$${word##*:}"; rm -f "$(DESTDIR)$${word##*:}"; }; \
-	 done
-	@rm -f "$(DESTDIR)$(former)"
-	@for own in "$(LUA_CMOD)/nexthop" "$(LUA_LMOD)/nexthop" "$(DOCDIR)"; do \
-	     if [ -d "$(DESTDIR)$$own" ]; then find "$(DESTDIR)$$own" -depth -type d -empty -delete; fi; \
-	 done
+install uninstall:
+	@LUA='$(LUA)' BUILD='$(B)' PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' ./install.sh $@

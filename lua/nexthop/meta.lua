@@ -1,6 +1,6 @@
 ---@meta nexthop
--- The public API, for editors (LuaLS) and for people. This file is never run. The parts for the glue
--- stand in nexthop.policy, nexthop.opensmtpd and nexthop.server below.
+-- The public API: the module nexthop, and the modules nexthop.policy, nexthop.opensmtpd, nexthop.server and
+-- nexthop.client for programs that have to do with mail.
 --
 -- Names in results are lower-case A-labels without the final dot; IP addresses are canonical text.
 -- Input names may be U-labels, in any case, with a final dot; wherever a host or domain is taken, so
@@ -31,7 +31,8 @@ local nexthop = {}
 ---| "config"       # an option of nexthop.new that does not work out
 ---| "closed"       # the resolver was closed
 ---| "forked"       # the resolver was made before a fork
----| "no_memory"
+---| "no_memory"    # memory could not be had
+---| "bad_request"  # nexthop.client: the server does not take the request; message says why. Permanent
 
 --- tostring(err) is err.message. Beside these fields an error has every field of the result that was
 --- known when it came.
@@ -261,7 +262,7 @@ function resolver:gather_tlsa(host, options, callback) end
 ---@field expanded_tlsa_base_domain? string
 
 --- The names a certificate may bear for usage DANE-TA, the first one for SNI. Exactly mox
---- smtpclient.GatherTLSANames (RFC 7672 3.2.2); no DNS. plan() has names of its own, see there.
+--- smtpclient.GatherTLSANames (RFC 7672 3.2.2), without DNS. The names of a plan are others, see there.
 ---@param names nexthop.TlsaNames
 ---@return string[]
 function nexthop.gather_tlsa_names(names) end
@@ -437,6 +438,10 @@ local log = {}
 ---@param fields table<string, any>
 function log:line(fields) end
 
+--- Runs `done` when all lines are written, or could not be written within a second.
+---@param done fun()
+function log:close(done) end
+
 ---@class nexthop.opensmtpd.Options
 ---@field deadline? number seconds after which a request without an answer proceeds (none)
 ---@field on_deadline? fun(filter: nexthop.opensmtpd.Filter, request: nexthop.opensmtpd.Request) called then; may answer otherwise
@@ -605,31 +610,57 @@ function session:close() end
 ---@field plan? nexthop.Plan
 ---@field error? nexthop.Error
 
---- nexthop.client: the methods of a resolver, answered by a server. Without a callback they run luv's
---- loop until the answer is there. A lost connection is `closed`; the next call connects again.
+-- ---- nexthop.client: lookups in another process ---------------------------------------------------------------------------
+
+--- The calls of a resolver, answered by a nexthop-server. Without a callback a call runs luv's loop until the
+--- answer is there, so it must not be made inside a callback; with a callback it returns true. After a lost
+--- connection calls end with `closed`; the next call connects again.
 ---@class nexthop.client
 local client_module = {}
 
----@param path string
+---@param path string the socket of the server
 ---@param options? { uv?: table }
 ---@return nexthop.client.Client
 function client_module.new(path, options) end
 
----@class nexthop.client.Client: nexthop.Resolver
+---@class nexthop.client.Client
 local client = {}
 
+---@type fun(self: nexthop.client.Client, domain: string, options?: nexthop.CallOptions, callback?: fun(result?: nexthop.Destinations, err?: nexthop.Error)): (nexthop.Destinations|true)?, nexthop.Error?
+client.gather_destinations = nil
+
+---@type fun(self: nexthop.client.Client, host: string, options?: nexthop.IpsOptions, callback?: fun(result?: nexthop.Ips, err?: nexthop.Error)): (nexthop.Ips|true)?, nexthop.Error?
+client.gather_ips = nil
+
+---@type fun(self: nexthop.client.Client, host: string, options?: nexthop.TlsaOptions, callback?: fun(result?: nexthop.Tlsa, err?: nexthop.Error)): (nexthop.Tlsa|true)?, nexthop.Error?
+client.gather_tlsa = nil
+
+---@type fun(self: nexthop.client.Client, domain: string, options?: nexthop.PlanOptions, callback?: fun(result?: nexthop.Plan, err?: nexthop.Error)): (nexthop.Plan|true)?, nexthop.Error?
+client.plan = nil
+
+--- Looks up a sender's domain: the plan, and what it means.
 ---@param domain string
 ---@param options? nexthop.PlanOptions
 ---@param callback? fun(answer?: nexthop.server.Finding, err?: nexthop.Error)
----@return (nexthop.server.Finding|boolean)? answer
+---@return (nexthop.server.Finding|true)? answer
 ---@return nexthop.Error? err
 function client:sender(domain, options, callback) end
 
+--- The same for a recipient's domain.
 ---@param domain string
 ---@param options? nexthop.PlanOptions
 ---@param callback? fun(answer?: nexthop.server.Finding, err?: nexthop.Error)
----@return (nexthop.server.Finding|boolean)? answer
+---@return (nexthop.server.Finding|true)? answer
 ---@return nexthop.Error? err
 function client:recipient(domain, options, callback) end
+
+--- The counters of the server.
+---@param callback? fun(stats?: nexthop.server.Stats, err?: nexthop.Error)
+---@return (nexthop.server.Stats|true)? stats
+---@return nexthop.Error? err
+function client:stats(callback) end
+
+--- Ends the connection. Calls under way end with `closed`.
+function client:close() end
 
 return nexthop

@@ -1,74 +1,108 @@
 -- meta.lua left out fields that errors have: domain, mx_authentic, nxdomain and trace of plan(), the empty
--- lists of the steps. Every field of results and errors is looked up there.
+-- lists of the steps. Every field of results and errors is looked up there, and has a type that it may have.
+-- Every field that is described there occurs.
+package.path = "tools/?.lua;" .. package.path
+local annotations = require "api.annotations"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab
 
--- { ["nexthop.Error"] = { code = true, ... }, ... }, those of the classes above included.
-local function classes()
-    local list, current = {}, nil
-    for line in io.lines("lua/nexthop/meta.lua") do
-        local name, parents = line:match("^%-%-%-@class ([%w.]+):?%s*(.*)$")
-        local field = line:match("^%-%-%-@field ([%w_]+)")
-        if name then
-            current = {}
-            list[name] = current
-            for parent in parents:gmatch("[%w.]+") do
-                for key in pairs(list[parent]) do
-                    current[key] = true
-                end
-            end
-        elseif field and current then
-            current[field] = true
-        end
+local classes =
+  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan", "Stats" }
+
+local plain = {
+  string = function(value) return type(value) == "string" end,
+  boolean = function(value) return type(value) == "boolean" end,
+  number = function(value) return type(value) == "number" end,
+  integer = function(value) return type(value) == "number" and value % 1 == 0 end,
+  ["true"] = function(value) return value == true end,
+  ["false"] = function(value) return value == false end,
+}
+
+describe("the annotations describe", function()
+  local api, wrong, seen, look
+
+  -- May a field of that type have this value? Looks into lists and classes.
+  local function fits(kind, value)
+    local inner = kind:match "^(.*)%[%]$"
+    if inner then
+      if type(value) ~= "table" then return false end
+      for _, item in ipairs(value) do
+        if not fits(inner, item) then return false end
+      end
+      return true
     end
-    return list
-end
+    local fields = annotations.inline_fields(kind)
+    if fields then
+      local described = {}
+      for _, field in ipairs(fields) do described[field.name] = field end
+      return look(kind, value, described)
+    end
+    if api.classes[kind] then return look(kind, value) end
+    if plain[kind] then return plain[kind](value) end
+    if kind == "nexthop.Code" then
+      for _, code in ipairs(api.aliases[kind].values) do
+        if code.value == value then return true end
+      end
+      return false
+    end
+    assert(kind:find '^"', kind) -- one of several strings
+    return type(value) == "string" and kind:find('"' .. value .. '"', 1, true) ~= nil
+  end
 
-describe("meta.lua describes every field", function()
-    before_each(support.reset)
-    after_each(support.close)
+  function look(class, result, described)
+    if type(result) ~= "table" then return false end
+    described = described or annotations.all_fields(api, class)
+    for key, value in pairs(result) do
+      local name = class .. "." .. key
+      seen[name] = true
+      if not described[key] then
+        wrong[name] = "not described"
+      elseif not fits(described[key].type, value) then
+        wrong[name] = ("%s is no %s"):format(tostring(value), described[key].type)
+      end
+    end
+    for key, field in pairs(described) do
+      if not field.optional and result[key] == nil then wrong[class .. "." .. key] = "is missing" end
+    end
+    return true
+  end
 
-    it("of results and errors", function()
-        local described, missing = classes(), {}
-        local function look(class, result)
-            for key in pairs(result) do
-                if not described[class][key] then
-                    missing[class .. "." .. key] = true
-                end
-            end
-            for _, err in pairs(result.failed or {}) do
-                look("nexthop.Error", err)
-            end
-            for _, list in ipairs { "records", "weaker", "unusable" } do
-                for _, record in ipairs(result[list] or {}) do
-                    look("nexthop.Record", record)
-                end
-            end
-        end
-        local resolver = support.resolver()
-        local function call(class, method, ...)
-            local result, err = resolver[method](resolver, ...)
-            look(result and class or "nexthop.Error", result or err)
-            return result or {}
-        end
-        for _, name in ipairs { "mxeverywhere.example", "mx-t-allbad.example", "mx-t-agility.example",
-            "nullmx.example", "nothing.example", "broken.example", "s2broken.example", "loop2.example",
-            "mxallbad.example", "mx-bogus4.example", "bogustlsa.example", "mx1.dane.example",
-            "hundred.example", "bogusboth.example", "192.0.2.1", "a..b" } do
-            local plan = call("nexthop.Plan", "plan", name, { trace = true })
-            for _, host in ipairs(plan.hosts or {}) do
-                look("nexthop.PlanHost", host)
-                look("nexthop.Error", host.err or {})
-            end
-            for _, entry in ipairs(plan.trace or {}) do
-                look("nexthop.TraceEntry", entry)
-            end
-            call("nexthop.Destinations", "gather_destinations", name)
-            call("nexthop.Tlsa", "gather_tlsa", name, call("nexthop.Ips", "gather_ips", name))
-        end
-        look("nexthop.Stats", resolver:stats())
-        look("nexthop.Error", (select(2, nexthop.new(lab:options { trust_anchor_file = "/dev/null" }))))
-        assert.same({}, missing)
-    end)
+  before_each(function()
+    support.reset()
+    api, wrong, seen = annotations.read(), {}, {}
+  end)
+  after_each(support.close)
+
+  local function call(resolver, class, method, ...)
+    local result, err = resolver[method](resolver, ...)
+    look(result and class or "nexthop.Error", result or err)
+    return result or {}
+  end
+
+  it("every field of results and errors, and no other", function()
+    local resolver = support.resolver()
+    for _, name in ipairs { "mxeverywhere.example", "mx-t-allbad.example", "mx-t-agility.example",
+      "nullmx.example", "nothing.example", "broken.example", "s2broken.example", "loop2.example",
+      "mxallbad.example", "mx-bogus4.example", "bogus4.example", "bogustlsa.example", "mx1.dane.example",
+      "hundred.example", "bogusboth.example", "192.0.2.1", "a..b" } do
+      call(resolver, "nexthop.Plan", "plan", name, { trace = true })
+      call(resolver, "nexthop.Destinations", "gather_destinations", name)
+      call(resolver, "nexthop.Tlsa", "gather_tlsa", name, call(resolver, "nexthop.Ips", "gather_ips", name))
+    end
+    look("nexthop.Stats", resolver:stats())
+    look("nexthop.Error", (select(2, nexthop.new(lab:options { trust_anchor_file = "/dev/null" }))))
+    lab:rule { name = "mx2.dane.example", action = "silent" }
+    call(resolver, "nexthop.Plan", "plan", "dane.example", { deadline = 1 * support.slow })
+    assert.same({}, wrong)
+
+    local never = {}
+    for _, class in ipairs(classes) do
+      for key in pairs(annotations.all_fields(api, "nexthop." .. class)) do
+        local name = "nexthop." .. class .. "." .. key
+        if not seen[name] then never[#never + 1] = name end
+      end
+    end
+    assert.same({}, never)
+  end)
 end)
