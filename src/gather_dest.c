@@ -248,11 +248,11 @@ static void on_mx(void *arg, struct nh_lookup *l)
 }
 
 /* mox GatherDestinations. */
-void nh_dest_start(struct nh_dest_call *d, struct nh_resolver *r, void (*done)(void *), void *arg)
+static void dest_start(struct nh_op *op, struct nh_resolver *r)
 {
-    d->op.resolver = r;
-    d->op.done = done;
-    d->op.arg = arg;
+    struct nh_dest_call *d = (struct nh_dest_call *)op;
+
+    op->resolver = r;
     if (d->literal) { /* is its own only host */
         d->hosts = calloc(1, sizeof *d->hosts);
         if (d->hosts)
@@ -267,12 +267,12 @@ void nh_dest_start(struct nh_dest_call *d, struct nh_resolver *r, void (*done)(v
     nh_lookup_start(r, &d->mx, d->domain, NH_TYPE_MX, 0, on_mx, d);
 }
 
-void nh_dest_stop(struct nh_dest_call *d)
+static void dest_stop(struct nh_op *op)
 {
+    struct nh_dest_call *d = (struct nh_dest_call *)op;
     size_t i;
 
-    if (d->op.resolver)
-        nh_task_stop(d->op.resolver, &d->op.task);
+    nh_op_stop(op);
     nh_lookup_stop(&d->mx);
     nh_lookup_stop(&d->cname);
     nh_walk_stop(&d->walk);
@@ -281,16 +281,6 @@ void nh_dest_stop(struct nh_dest_call *d)
     free(d->hosts);
     d->hosts = NULL;
     d->n_hosts = 0;
-}
-
-static void dest_start(struct nh_op *op, struct nh_resolver *r)
-{
-    nh_dest_start((struct nh_dest_call *)op, r, op->done, op->arg);
-}
-
-static void dest_stop(struct nh_op *op)
-{
-    nh_dest_stop((struct nh_dest_call *)op);
 }
 
 const struct nh_op_type nh_dest_type = {

@@ -27,9 +27,6 @@ struct nh_dest_call {
 };
 
 /* domain (and literal) are set by the caller. */
-void nh_dest_start(struct nh_dest_call *d, struct nh_resolver *r, void (*done)(void *), void *arg);
-void nh_dest_stop(struct nh_dest_call *d);
-
 extern const struct nh_op_type nh_dest_type;
 
 #pragma GCC visibility pop

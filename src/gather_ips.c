@@ -365,11 +365,11 @@ static void on_families(struct nh_ips_call *i)
 }
 
 /* mox GatherIPs. */
-void nh_ips_start(struct nh_ips_call *i, struct nh_resolver *r, void (*done)(void *), void *arg)
+static void ips_start(struct nh_op *op, struct nh_resolver *r)
 {
-    i->op.resolver = r;
-    i->op.done = done;
-    i->op.arg = arg;
+    struct nh_ips_call *i = (struct nh_ips_call *)op;
+
+    op->resolver = r;
     if (i->literal) {
         i->ips = malloc(sizeof *i->ips);
         if (i->ips && nh_ip_parse(i->host, i->ips))
@@ -386,6 +386,22 @@ void nh_ips_start(struct nh_ips_call *i, struct nh_resolver *r, void (*done)(voi
         ips_ask(i, &i->v6, i->host, 0);
     if (i->v4.wanted)
         ips_ask(i, &i->v4, i->host, 0);
+}
+
+static void ips_stop(struct nh_op *op)
+{
+    struct nh_ips_call *i = (struct nh_ips_call *)op;
+
+    nh_op_stop(op);
+    nh_lookup_stop(&i->v4.lookup);
+    nh_lookup_stop(&i->v6.lookup);
+    nh_lookup_stop(&i->cname);
+    nh_walk_stop(&i->walk);
+    free(i->final);
+    i->final = NULL;
+    free(i->ips);
+    i->ips = NULL;
+    i->n_ips = 0;
 }
 
 /* A family that is still out has failed. */
@@ -421,33 +437,8 @@ bool nh_ips_expire(struct nh_ips_call *i)
             return true;
         }
     }
-    nh_ips_stop(i);
+    ips_stop(&i->op);
     return false;
-}
-
-void nh_ips_stop(struct nh_ips_call *i)
-{
-    if (i->op.resolver)
-        nh_task_stop(i->op.resolver, &i->op.task);
-    nh_lookup_stop(&i->v4.lookup);
-    nh_lookup_stop(&i->v6.lookup);
-    nh_lookup_stop(&i->cname);
-    nh_walk_stop(&i->walk);
-    free(i->final);
-    i->final = NULL;
-    free(i->ips);
-    i->ips = NULL;
-    i->n_ips = 0;
-}
-
-static void ips_start(struct nh_op *op, struct nh_resolver *r)
-{
-    nh_ips_start((struct nh_ips_call *)op, r, op->done, op->arg);
-}
-
-static void ips_stop(struct nh_op *op)
-{
-    nh_ips_stop((struct nh_ips_call *)op);
 }
 
 const struct nh_op_type nh_ips_type = {

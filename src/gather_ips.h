@@ -57,9 +57,6 @@ static inline bool nh_family_failed(const struct nh_family *f)
     return f->wanted && !f->answered && f->lookup.state == NH_DONE;
 }
 
-void nh_ips_start(struct nh_ips_call *i, struct nh_resolver *r, void (*done)(void *), void *arg);
-void nh_ips_stop(struct nh_ips_call *i);
-
 extern const struct nh_op_type nh_ips_type;
 
 /* The deadline has come. Where one family has its answer and that is all there is to know, the call

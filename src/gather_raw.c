@@ -16,27 +16,17 @@ static void on_answered(void *arg, struct nh_lookup *l)
     raw->op.done(raw->op.arg);
 }
 
-void nh_raw_start(struct nh_raw *raw, struct nh_resolver *r, void (*done)(void *), void *arg)
-{
-    raw->op.resolver = r;
-    raw->op.done = done;
-    raw->op.arg = arg;
-    nh_lookup_start(r, &raw->lookup, raw->name, raw->type, 0, on_answered, raw);
-}
-
-void nh_raw_stop(struct nh_raw *raw)
-{
-    nh_lookup_stop(&raw->lookup);
-}
-
 static void raw_start(struct nh_op *op, struct nh_resolver *r)
 {
-    nh_raw_start((struct nh_raw *)op, r, op->done, op->arg);
+    struct nh_raw *raw = (struct nh_raw *)op;
+
+    op->resolver = r;
+    nh_lookup_start(r, &raw->lookup, raw->name, raw->type, 0, on_answered, raw);
 }
 
 static void raw_stop(struct nh_op *op)
 {
-    nh_raw_stop((struct nh_raw *)op);
+    nh_lookup_stop(&((struct nh_raw *)op)->lookup);
 }
 
 const struct nh_op_type nh_raw_type = {

@@ -14,9 +14,6 @@ struct nh_raw {
 };
 
 /* name and type are set by the caller. */
-void nh_raw_start(struct nh_raw *raw, struct nh_resolver *r, void (*done)(void *), void *arg);
-void nh_raw_stop(struct nh_raw *raw);
-
 extern const struct nh_op_type nh_raw_type;
 
 #pragma GCC visibility pop

@@ -193,12 +193,11 @@ static void set_base(struct nh_tlsa_call *t)
 }
 
 /* mox GatherTLSA. */
-void nh_tlsa_call_start(struct nh_tlsa_call *t, struct nh_resolver *r, void (*done)(void *),
-                        void *arg)
+static void tlsa_start(struct nh_op *op, struct nh_resolver *r)
 {
-    t->op.resolver = r;
-    t->op.done = done;
-    t->op.arg = arg;
+    struct nh_tlsa_call *t = (struct nh_tlsa_call *)op;
+
+    op->resolver = r;
     nh_copy(t->base, sizeof t->base, t->host);
     if (t->literal) {
         nh_op_finish_later(&t->op);
@@ -235,10 +234,11 @@ void nh_tlsa_call_expire(struct nh_tlsa_call *t, struct nh_resolver *r)
     t->dane_required = true; /* as of any lookup that failed */
 }
 
-void nh_tlsa_call_stop(struct nh_tlsa_call *t)
+static void tlsa_stop(struct nh_op *op)
 {
-    if (t->op.resolver)
-        nh_task_stop(t->op.resolver, &t->op.task);
+    struct nh_tlsa_call *t = (struct nh_tlsa_call *)op;
+
+    nh_op_stop(op);
     nh_lookup_stop(&t->lookup);
     nh_lookup_stop(&t->early);
     nh_walk_stop(&t->walk);
@@ -247,20 +247,10 @@ void nh_tlsa_call_stop(struct nh_tlsa_call *t)
     t->n_records = t->n_unusable = 0;
 }
 
-static void tlsa_start(struct nh_op *op, struct nh_resolver *r)
-{
-    nh_tlsa_call_start((struct nh_tlsa_call *)op, r, op->done, op->arg);
-}
-
-static void tlsa_stop(struct nh_op *op)
-{
-    nh_tlsa_call_stop((struct nh_tlsa_call *)op);
-}
-
 /* A lookup that did not succeed may have been that of a record that requires DANE. */
 static void fail_op(struct nh_op *op)
 {
-    nh_tlsa_call_stop((struct nh_tlsa_call *)op);
+    tlsa_stop(op);
     ((struct nh_tlsa_call *)op)->dane_required = true;
 }
 

@@ -28,14 +28,10 @@ struct nh_tlsa_call {
     struct nh_lookup *asked; /* one of the two, whose answer is taken; NULL: none yet */
 };
 
-void nh_tlsa_call_start(struct nh_tlsa_call *t, struct nh_resolver *r, void (*done)(void *),
-                        void *arg);
-void nh_tlsa_call_stop(struct nh_tlsa_call *t);
-
 extern const struct nh_op_type nh_tlsa_type;
 
 /* Asks for the TLSA of base, a candidate base domain, before it is known whether they are needed
- * (port and protocol are set). nh_tlsa_call_start() takes the answer when it comes to ask for that name.
+ * (port and protocol are set). nh_tlsa_type.start() takes the answer when it comes to ask for that name.
  * Without it, nothing of the answer counts, and no failure. Only the first call asks. */
 void nh_tlsa_call_ask_early(struct nh_tlsa_call *t, struct nh_resolver *r, const char *base);
 
@@ -43,7 +39,7 @@ void nh_tlsa_call_ask_early(struct nh_tlsa_call *t, struct nh_resolver *r, const
  * way. */
 void nh_tlsa_call_stop_early(struct nh_tlsa_call *t);
 
-/* In place of nh_tlsa_call_start(), when the deadline has come: takes what was asked for early if it is
+/* In place of nh_tlsa_type.start(), when the deadline has come: takes what was asked for early if it is
  * there and all that is needed, else fails with NH_TIMEOUT. Never calls done(). */
 void nh_tlsa_call_expire(struct nh_tlsa_call *t, struct nh_resolver *r);
 

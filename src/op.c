@@ -11,6 +11,12 @@ void nh_op_finish_later(struct nh_op *op)
     nh_resolver_later(op->resolver, &op->task, op->done, op->arg);
 }
 
+void nh_op_stop(struct nh_op *op)
+{
+    if (op->task.is_queued) /* a call that is over may outlive its resolver */
+        nh_task_stop(op->resolver, &op->task);
+}
+
 void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l)
 {
     const char *type = nh_type_name(l->type);

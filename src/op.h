@@ -57,6 +57,9 @@ struct nh_op_type {
 /* The call is over: done() will be called. For what is known at the start. */
 void nh_op_finish_later(struct nh_op *op);
 
+/* What all calls have to stop. */
+void nh_op_stop(struct nh_op *op);
+
 /* The error of a lookup that did not succeed, told for subject (the caller's domain or host). */
 void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lookup *l);
 /* Counts an answer in: trace and ttl. */

@@ -264,7 +264,9 @@ static void on_ips(void *arg)
             nh_tlsa_call_expire(&h->tlsa, h->plan->op.resolver);
             plan_on_tlsa(h);
         } else {
-            nh_tlsa_call_start(&h->tlsa, h->plan->op.resolver, plan_on_tlsa, h);
+            h->tlsa.op.done = plan_on_tlsa;
+            h->tlsa.op.arg = h;
+            nh_tlsa_type.start(&h->tlsa.op, h->plan->op.resolver);
         }
     } else {
         without_dane(h, NH_TLS_MAY);
@@ -311,7 +313,9 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
     if (p->dest.have_mx && p->dest.expanded_authentic &&
         !nh_resolver_knows_host(p->op.resolver, first))
         nh_tlsa_call_ask_early(&h->tlsa, p->op.resolver, first);
-    nh_ips_start(&h->ips, p->op.resolver, on_ips, h);
+    h->ips.op.done = on_ips;
+    h->ips.op.arg = h;
+    nh_ips_type.start(&h->ips.op, p->op.resolver);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -363,11 +367,11 @@ static void on_dest(void *arg)
     }
 }
 
-void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *), void *arg)
+static void plan_start(struct nh_op *op, struct nh_resolver *r)
 {
-    p->op.resolver = r;
-    p->op.done = done;
-    p->op.arg = arg;
+    struct nh_plan *p = (struct nh_plan *)op;
+
+    op->resolver = r;
     if (p->bracketed) {
         start_hosts(p);
         return;
@@ -376,7 +380,9 @@ void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *
     p->dest.literal = p->literal;
     if (p->op.trace)
         p->dest.op.trace = &p->trace;
-    nh_dest_start(&p->dest, r, on_dest, p);
+    p->dest.op.done = on_dest;
+    p->dest.op.arg = p;
+    nh_dest_type.start(&p->dest.op, r);
 }
 
 /* Ends a host with what is known of it. */
@@ -385,7 +391,7 @@ static void expire_host(struct nh_plan_host *h)
     if (!h->asked_tlsa && nh_ips_expire(&h->ips))
         return;
     if (h->asked_tlsa)
-        nh_tlsa_call_stop(&h->tlsa);
+        nh_tlsa_type.stop(&h->tlsa.op);
     h->tlsa.dane_required = h->asked_tlsa; /* as of any lookup that failed */
     nh_fail_expired(&h->tlsa.op.err, "%s: the deadline came before all of it was looked up",
                     h->ips.host);
@@ -399,7 +405,7 @@ static void plan_expire(struct nh_op *op)
 
     p->expired = true;
     if (!p->hosts) {
-        nh_dest_stop(&p->dest);
+        nh_dest_type.stop(&p->dest.op);
         nh_fail_expired(&p->op.err, "%s: the deadline came before its mail hosts were known",
                         p->domain);
         return;
@@ -410,16 +416,16 @@ static void plan_expire(struct nh_op *op)
     plan_set_ttl(p);
 }
 
-void nh_plan_stop(struct nh_plan *p)
+static void plan_stop(struct nh_op *op)
 {
+    struct nh_plan *p = (struct nh_plan *)op;
     size_t k;
 
-    if (p->op.resolver)
-        nh_task_stop(p->op.resolver, &p->op.task);
-    nh_dest_stop(&p->dest);
+    nh_op_stop(op);
+    nh_dest_type.stop(&p->dest.op);
     for (k = 0; k < p->n_hosts; k++) {
-        nh_ips_stop(&p->hosts[k]->ips);
-        nh_tlsa_call_stop(&p->hosts[k]->tlsa);
+        nh_ips_type.stop(&p->hosts[k]->ips.op);
+        nh_tlsa_type.stop(&p->hosts[k]->tlsa.op);
         nh_trace_free(&p->hosts[k]->trace);
         free(p->hosts[k]->weaker);
         nh_pool_give(p->pool, p->hosts[k]);
@@ -428,16 +434,6 @@ void nh_plan_stop(struct nh_plan *p)
     free(p->hosts);
     p->hosts = NULL;
     p->n_hosts = 0;
-}
-
-static void plan_start(struct nh_op *op, struct nh_resolver *r)
-{
-    nh_plan_start((struct nh_plan *)op, r, op->done, op->arg);
-}
-
-static void plan_stop(struct nh_op *op)
-{
-    nh_plan_stop((struct nh_plan *)op);
 }
 
 const struct nh_op_type nh_plan_type = {

@@ -59,9 +59,6 @@ struct nh_dialed {
     size_t n;
 };
 
-void nh_plan_start(struct nh_plan *p, struct nh_resolver *r, void (*done)(void *), void *arg);
-void nh_plan_stop(struct nh_plan *p);
-
 extern const struct nh_op_type nh_plan_type;
 
 #pragma GCC visibility pop
