@@ -90,7 +90,6 @@ int nh_lua_tlsa_names(lua_State *L);
 int nh_push_result(lua_State *L, struct nh_request *request);
 int nh_push_error(lua_State *L, const struct nh_err *err); /* nil, err */
 void nh_open_results(lua_State *L);                        /* leaves the table of metatables */
-const char *nh_code_name(enum nh_code code);
 
 /* Rows of the table of calls. */
 void nh_set_dest(lua_State *L, const struct nh_request *request);

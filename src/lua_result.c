@@ -55,7 +55,7 @@ static void set_ttl(lua_State *L, bool has, uint32_t ttl)
 
 /* ---- errors ------------------------------------------------------------------------------ */
 
-const char *nh_code_name(enum nh_code code)
+static const char *code_name(enum nh_code code)
 {
     static const char *const names[] = {
         [NH_OK] = "ok",
@@ -80,7 +80,7 @@ const char *nh_code_name(enum nh_code code)
 
 static void set_error_fields(lua_State *L, const struct nh_err *err)
 {
-    set_string(L, "code", nh_code_name(err->code));
+    set_string(L, "code", code_name(err->code));
     set_string(L, "message", err->message);
     set_boolean(L, "permanent", err->permanent);
     if (err->expired)
