@@ -7,7 +7,7 @@
  *
  *   on_mx         secure, or no alias: done
  *                 insecure behind an alias: the first alias is asked for -> dest_on_cname
- *                 secure, and the end does not exist: the end is asked for -> on_missing: done
+ *                 secure, and the end has no MX: the end is asked for -> on_missing: done
  *                 no answer came: done, an error
  *                 failed, a loop or a long chain: hop by hop -> dest_walk()
  *   dest_walk     the end is known: MX of it -> on_mx_at_end: done. Else the error
@@ -180,8 +180,9 @@ static void dest_walk(struct nh_dest_call *d)
 
 /* ---- the usual way ------------------------------------------------------------------ */
 
-/* The name at the end of a secure chain does not exist, says the answer to the first name. libunbound
- * compares that with the proof only when the name itself is asked for. */
+/* Has the name at the end of a secure chain no MX, or does it not exist? The rcode of the answer to the
+ * first name says so, and nobody has signed it: libunbound compares it with the proof only when the name
+ * itself is asked for. */
 static void on_missing(void *arg, struct nh_lookup *l)
 {
     struct nh_dest_call *d = arg;
@@ -200,7 +201,7 @@ static void on_missing(void *arg, struct nh_lookup *l)
 
 static bool is_missing_behind_alias(const struct nh_answer *a)
 {
-    return a->rcode == 3 && a->n_links && a->n_records == 0;
+    return a->n_links && a->n_records == 0;
 }
 
 /* Not all was secure: was the first alias? */

@@ -426,13 +426,10 @@ bool nh_ips_expire(struct nh_ips_call *i)
         i->waiting = 0;
         i->first = good;
         /* Of an alias that is not secure the status would have to be asked for. */
-        if (good->chain_secure || good->lookup.answer.n_links == 0 || !i->flags_matter) {
+        if (good->chain_secure || good->lookup.answer.n_links == 0) {
             if (set_end(i, end_of(good), good->lookup.answer.n_links)) {
                 i->aliases_secure = good->chain_secure;
-                if (i->flags_matter)
-                    judge(i);
-                else
-                    conclude(i);
+                judge(i);
             }
             return true;
         }

@@ -26,7 +26,6 @@ struct nh_ips_call {
     bool literal;
     enum nh_network network;
     unsigned max_links;
-    bool flags_matter;          /* to the caller, also when the deadline comes */
     const struct nh_ip *dialed; /* earlier attempts, oldest first; the caller's, until done */
     size_t n_dialed;
     bool authentic, expanded_authentic, host_authentic, dualstack;

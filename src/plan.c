@@ -304,8 +304,7 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
     set_dialed(p, &h->ips, name);
     h->tlsa.port = p->port;
     nh_copy(h->tlsa.protocol, sizeof h->tlsa.protocol, "tcp");
-    h->ips.flags_matter = may_have_dane(p);
-    if (h->ips.flags_matter)
+    if (may_have_dane(p))
         h->ips.on_secure = on_secure;
     /* Behind a secure MX the host is likely to be secure, too: TLSA is asked for side by side with
      * the addresses, which saves a round trip. RFC 7672 2.2.2 warns of relying on such an answer, or
