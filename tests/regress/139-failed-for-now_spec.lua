@@ -119,7 +119,9 @@ describe("nexthop --file asks again for what failed for now", function()
     lab:reset()
     local held = lab:rule { name = "*.may.flock", type = "MX", hold = true }
     lab:wait("*", "MX", 5)
-    assert.equal(5, lab:count("*", "MX"))
+    local under_way = 0 -- names: a question may be asked again
+    for key in pairs(lab:counts()) do under_way = under_way + (key:find " MX$" and 1 or 0) end
+    assert.equal(5, under_way)
     lab:unrule(held)
     lab:release()
     local r = p:finish()
