@@ -1,10 +1,12 @@
 /*
- * answer.c - a DNS packet -> the records of a question and the CNAME chain that leads to them.
+ * answer.c - reads a DNS packet: the records of a question, and the CNAME chain that leads to
+ * them.
  *
- * Nothing in the packet is trusted: every read is checked against its end, compression pointers
- * only go back, and the header's counts are limits and no sizes. A first pass finds where the
- * records lie and what can be kept of them at most, then one block is allocated and filled.
- * Names are compared as text: one byte sequence has one text, and a dot is always a separator.
+ * Nothing in the packet is trusted. Every read is checked against the end of the packet,
+ * compression pointers only go back, and the counts in the header are used as limits and never
+ * as sizes. A first pass finds where the records are and how much memory they need at most. Then
+ * one block is allocated and filled. Names are compared as text: one byte sequence has one text,
+ * and a dot is always a separator.
  */
 #include "answer.h"
 
@@ -18,22 +20,22 @@
 #define WIRE_MAX 255
 #define LABEL_MAX 63
 #define JUMPS_MAX 127
-#define LINKS_MAX 64 /* longer chains are an error; every limit of ours is far below */
+#define LINKS_MAX 64 /* a longer chain is an error; all our own limits are far below */
 
-/* A packet, where its sections begin and what its answer section may give. */
+/* A packet: where its sections begin, and what its answer section can hold. */
 struct view {
     const uint8_t *packet;
     size_t len;
     size_t answers, authority;
     unsigned n_answers, n_authority;
-    size_t n_wanted; /* records of the asked type, whoever owns them */
-    size_t room;     /* bytes that the targets (MX) or the rdata of these take */
-    bool has_alias;  /* a CNAME or DNAME is there */
+    size_t n_wanted; /* records of the asked type, at any owner */
+    size_t room;     /* bytes that the targets (MX) or the rdata of these records take */
+    bool has_alias;  /* there is a CNAME or a DNAME */
     uint8_t rcode;
 };
 
 struct rr {
-    size_t owner; /* offset of the name */
+    size_t owner; /* offset of the owner's name */
     size_t data;  /* offset of the rdata */
     uint16_t type, class, len;
     uint32_t ttl;
@@ -43,9 +45,9 @@ struct chain {
     size_t n_names;
     uint32_t ttl;
     bool loop;
-    struct rr link; /* the last CNAME or DNAME followed */
-    size_t dname;   /* where in text the owner of the first link's DNAME begins, or 0 */
-    size_t names[LINKS_MAX + 1]; /* where each begins in text */
+    struct rr link; /* the last CNAME or DNAME that was followed */
+    size_t dname;   /* where the owner of the first link's DNAME begins in text, or 0 */
+    size_t names[LINKS_MAX + 1]; /* where each name begins in text */
     size_t used;
     char text[(LINKS_MAX + 1) * NH_HOST_MAX];
 };
@@ -55,7 +57,7 @@ static uint16_t get16(const uint8_t *p)
     return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-/* A TTL: with the top bit set it counts as zero (RFC 2181 8). */
+/* Reads a TTL. A TTL with its top bit set counts as zero (RFC 2181 8). */
 static uint32_t get_ttl(const uint8_t *p)
 {
     uint32_t ttl = (uint32_t)get16(p) << 16 | get16(p + 2);
@@ -70,7 +72,8 @@ static uint8_t lower(uint8_t c)
 
 /* ---- names ---------------------------------------------------------------- */
 
-/* Returns the offset behind the name at pos, 0 when it runs over the end. Follows no pointer. */
+/* Returns the offset behind the name at pos, or 0 when the name goes beyond the end. Follows no
+ * pointer. */
 static size_t skip_name(const struct view *v, size_t pos)
 {
     while (pos < v->len) {
@@ -87,7 +90,7 @@ static size_t skip_name(const struct view *v, size_t pos)
     return 0;
 }
 
-/* Writes one byte of a label as text. Returns where to go on. */
+/* Writes one byte of a label as text. Returns where the next byte goes. */
 static char *put_byte(char *p, uint8_t c)
 {
     c = lower(c);
@@ -103,9 +106,10 @@ static char *put_byte(char *p, uint8_t c)
 }
 
 /*
- * Reads the name at pos as text (RFC 1035 4.1.4). A pointer must lead to before the part of the
- * name that it ends, so there is no loop. Returns the offset behind the name, 0 when it is
- * malformed or longer than RFC 1035 3.1 allows, which also bounds its text.
+ * Reads the name at pos as text (RFC 1035 4.1.4). A pointer must lead to a place before the part
+ * of the name that it ends, so there is no loop. Returns the offset behind the name. Returns 0
+ * when the name is malformed or longer than RFC 1035 3.1 allows. That limit also bounds its
+ * text.
  */
 static size_t packet_read_name(const struct view *v, size_t pos, char out[NH_NAME_MAX])
 {
@@ -143,7 +147,7 @@ static size_t packet_read_name(const struct view *v, size_t pos, char out[NH_NAM
     return 0;
 }
 
-/* Is the name at pos this one? A malformed one is not. */
+/* Is this the name at pos? A malformed name is never equal. */
 static bool is_name(const struct view *v, size_t pos, const char *name)
 {
     char other[NH_NAME_MAX];
@@ -153,7 +157,7 @@ static bool is_name(const struct view *v, size_t pos, const char *name)
 
 /* ---- the packet ----------------------------------------------------------- */
 
-/* Reads the record at *pos and moves *pos behind it. Returns false when it is cut off. */
+/* Reads the record at *pos and moves *pos behind it. Returns false when the record is cut off. */
 static bool next_rr(const struct view *v, size_t *pos, struct rr *rr)
 {
     size_t fixed = skip_name(v, *pos);
@@ -175,7 +179,7 @@ static bool read_target(const struct view *v, const struct rr *rr, size_t skip,
     return rr->len > skip && packet_read_name(v, rr->data + skip, out) == rr->data + rr->len;
 }
 
-/* Records of these types are told by the name that they hold, and where it begins. */
+/* Is the content of these records a name? target_at() says where in the rdata it begins. */
 static bool has_target(uint16_t qtype)
 {
     return qtype == NH_TYPE_MX || qtype == NH_TYPE_DNAME;
@@ -187,9 +191,10 @@ static size_t target_at(uint16_t qtype)
 }
 
 /*
- * Finds the sections of the packet into *v. Returns false when it is no whole answer: cut short
- * (TC), a query, or with a malformed answer section, MX or DNAME record. A section that holds fewer
- * records than the header says is malformed; bytes behind the last section do not matter.
+ * Finds the sections of the packet and fills *v. Returns false when the packet is not a complete
+ * answer: it is cut short (TC), it is a query, or its answer section, an MX or a DNAME record is
+ * malformed. A section that holds fewer records than the header says is malformed. Bytes behind
+ * the last section do not matter.
  */
 static bool open_packet(struct view *v, const uint8_t *packet, size_t len, uint16_t qtype)
 {
@@ -232,7 +237,7 @@ static bool open_packet(struct view *v, const uint8_t *packet, size_t len, uint1
 
 /* ---- the chain ------------------------------------------------------------ */
 
-/* Is the name below this owner of a DNAME (RFC 6672 2.2: the owner itself is not renamed)? */
+/* Is the name below this owner of a DNAME? The owner itself is not renamed (RFC 6672 2.2). */
 static bool is_below(const char *name, const char *owner)
 {
     size_t len = strlen(name), tail = strlen(owner);
@@ -241,10 +246,11 @@ static bool is_below(const char *name, const char *owner)
 }
 
 /*
- * Where does the name lead? Its CNAME, wherever it stands among the answers, or else one that is
- * made from a DNAME above it (RFC 6672 3.2: the synthesised CNAME may be missing). Returns 1
- * with target and *link, 0 when the name is not an alias, -1 when what it has is malformed or
- * the made name too long (YXDOMAIN; 253 bytes of text are the limit, escapes or not).
+ * Finds where the name leads. This is its CNAME, which may stand anywhere among the answers. If
+ * it has none, a DNAME above the name makes the alias (RFC 6672 3.2: the synthesised CNAME may
+ * be missing). Returns 1 with target and *link set, and 0 when the name is not an alias. Returns
+ * -1 when the record is malformed or the resulting name is too long (YXDOMAIN). The limit is 253
+ * bytes of text, with escapes counted as text.
  */
 static int find_link(const struct view *v, const char *name, char target[NH_NAME_MAX],
                      struct rr *link)
@@ -279,9 +285,9 @@ static int find_link(const struct view *v, const char *name, char target[NH_NAME
 }
 
 /*
- * The length of the owner of a DNAME above the name, 0 when the packet has none: what is below a
- * DNAME exists only by it (RFC 6672 2.4), so that the name's CNAME is a synthesised one. Lowers
- * *ttl to the DNAME's: that of the CNAME is signed by nobody.
+ * Returns the length of the owner of a DNAME above the name, or 0 when the packet has none. A
+ * name below a DNAME exists only by that DNAME (RFC 6672 2.4), so its CNAME is a synthesised
+ * one. Lowers *ttl to the TTL of the DNAME, because nobody has signed the TTL of the CNAME.
  */
 static size_t dname_above(const struct view *v, const char *name, uint32_t *ttl)
 {
@@ -312,13 +318,13 @@ static bool packet_add_name(struct chain *c, const char *name)
     return true;
 }
 
-/* The name that the chain has come to. */
+/* The last name of the chain. */
 static const char *last_name(const struct chain *c)
 {
     return c->text + c->names[c->n_names - 1];
 }
 
-/* Begins the chain with qname. Returns false when that cannot be a name. */
+/* Begins the chain with qname. Returns false when qname cannot be a name. */
 static bool start_chain(struct chain *c, const char *qname)
 {
     size_t len = strlen(qname);
@@ -336,9 +342,9 @@ static bool start_chain(struct chain *c, const char *qname)
 }
 
 /*
- * Follows the CNAMEs from the chain's first name as far as the packet holds them, one link for a
- * question about the CNAME itself. A loop ends before the name that would come twice. Returns
- * false when the chain is malformed or too long.
+ * Follows the CNAMEs from the first name of the chain as far as the packet holds them. For a
+ * question of type CNAME it follows one link. A loop ends before the name that would occur
+ * twice. Returns false when the chain is malformed or too long.
  */
 static bool follow_chain(const struct view *v, struct chain *c, uint16_t qtype)
 {
@@ -365,7 +371,8 @@ static bool follow_chain(const struct view *v, struct chain *c, uint16_t qtype)
 
 /* ---- the records ---------------------------------------------------------- */
 
-/* Are these the same record? A target is compared as text: it may be compressed. */
+/* Are these two the same record? Targets are compared as text, because a target may be
+ * compressed. */
 static bool same_record(const struct nh_rr *a, const struct nh_rr *b)
 {
     if (a->name && b->name)
@@ -374,8 +381,9 @@ static bool same_record(const struct nh_rr *a, const struct nh_rr *b)
 }
 
 /*
- * Counts the record behind the last one of a in, unless a has it already. seen is an open hash
- * (FNV-1a over what same_record() compares) of indices + 1, its size mask + 1 a power of two.
+ * Counts the record that stands behind the last one of a, unless a has the same record already.
+ * seen is an open hash of indices + 1 (FNV-1a over what same_record() compares). Its size is
+ * mask + 1, a power of two.
  */
 static void add_record(struct nh_answer *a, uint16_t *seen, size_t mask)
 {
@@ -394,8 +402,8 @@ static void add_record(struct nh_answer *a, uint16_t *seen, size_t mask)
 }
 
 /*
- * Puts the records of the asked type at the final name into a, those aside whose length no such
- * record has. Their targets or rdata are written at room.
+ * Puts the records of the asked type at the final name into a. Leaves out records whose length
+ * is impossible for their type. Writes their targets or their rdata at room.
  */
 static void add_records(struct nh_answer *a, const struct view *v, const char *name, uint16_t qtype,
                         uint16_t *seen, size_t mask, uint8_t *room)
@@ -412,7 +420,7 @@ static void add_records(struct nh_answer *a, const struct view *v, const char *n
             continue;
         *r = (struct nh_rr){0};
         if (has_target(qtype)) {
-            read_target(v, &rr, target_at(qtype), (char *)room); /* open_packet() made room */
+            read_target(v, &rr, target_at(qtype), (char *)room); /* open_packet() has counted it */
             r->pref = qtype == NH_TYPE_MX ? get16(v->packet + rr.data) : 0;
             r->name = (char *)room;
             room += strlen(r->name) + 1;
@@ -465,7 +473,7 @@ static enum nh_code build(struct nh_answer *a, const struct view *v, const struc
     return NH_OK;
 }
 
-/* What an NSEC3 record that came as proof says of its zone (RFC 5155 3.2). */
+/* Records what an NSEC3 record of the proof says about its zone (RFC 5155 3.2). */
 static void note_nsec3(const struct view *v, const struct rr *rr, struct nh_answer *a)
 {
     const uint8_t *p = v->packet + rr->data; /* hash algorithm, flags, iterations, salt */
@@ -478,7 +486,7 @@ static void note_nsec3(const struct view *v, const struct rr *rr, struct nh_answ
     a->iterations = iterations > a->iterations ? iterations : a->iterations;
 }
 
-/* An answer that a wildcard has made comes with the proof that no closer name exists. */
+/* Reads the proof of an answer that a wildcard has made: it shows that no closer name exists. */
 static void read_proof(const struct view *v, struct nh_answer *a)
 {
     struct rr rr;
@@ -489,9 +497,10 @@ static void read_proof(const struct view *v, struct nh_answer *a)
 }
 
 /*
- * Lowers a's TTL to what a denial may be kept: the smallest of the SOA's TTL, its last field (RFC 2308
- * 5), and the TTLs of what proves it (RFC 9077 3), 0 without an SOA. Returns false when the authority
- * section or the SOA is malformed.
+ * Lowers the TTL of a to the time for which a denial may be cached. This is the smallest of the
+ * SOA's TTL, the SOA's last field (RFC 2308 5), and the TTLs of the records that prove the
+ * denial (RFC 9077 3). It is 0 without an SOA. Returns false when the authority section or the
+ * SOA is malformed.
  */
 static bool limit_denial(const struct view *v, struct nh_answer *a)
 {
@@ -526,12 +535,12 @@ static bool limit_denial(const struct view *v, struct nh_answer *a)
 }
 
 /*
- * See answer.h. What a reader of the result may rely on: the names of chain are all different,
- * but for a question about a CNAME that points to itself (loop is then set). Any other loop has
- * no records, and its chain ends before the name that would come again. A CNAME question that
- * only a DNAME answers has the synthesised name. qname is a valid name
- * (as name.c or this file makes them), in any case, perhaps with a final dot. A chain of more
- * than 64 links, and an rcode that is neither 0 nor 3, are NH_SERVFAIL.
+ * See answer.h. A reader of the result may rely on this: all names of the chain are different,
+ * except for a question about a CNAME that points to itself (loop is then set). Any other loop
+ * has no records, and its chain ends before the name that would occur again. A CNAME question
+ * that only a DNAME answers has the synthesised name. qname is a valid name as name.c or this
+ * file makes them, in any case, and may have a final dot. A chain of more than 64 links is
+ * NH_SERVFAIL, and so is an rcode that is neither 0 nor 3.
  */
 enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t len,
                              const char *qname, uint16_t qtype)
@@ -556,14 +565,14 @@ enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t 
     return NH_OK;
 }
 
-/* Frees what nh_answer_parse() allocated and zeroes *a; a zeroed one may be given. */
+/* Frees what nh_answer_parse() has allocated, and zeroes *a. *a may be zeroed already. */
 void nh_answer_free(struct nh_answer *a)
 {
     free(a->memory);
     memset(a, 0, sizeof(*a));
 }
 
-/* See answer.h: an RRSIG that covers DNSKEY beside a DNSKEY (RFC 4034 3.1.1). */
+/* See answer.h. This needs a DNSKEY, and an RRSIG that covers DNSKEY (RFC 4034 3.1.1). */
 bool nh_answer_has_dnssec(const uint8_t *packet, size_t len)
 {
     struct view v;

@@ -1,10 +1,11 @@
 /*
- * cache.c - answers, kept until their TTL is over.
+ * cache.c - the cache: an answer stays in it until its TTL is over.
  *
- * libunbound keeps answers, too. To hand one out it runs its modules over it and writes a packet anew,
- * which we then read once more: that is most of what a lookup costs. This cache holds what libunbound
- * answered, secure or not, for the TTL that it gave and never longer; failures are not kept.
- * The clock is the wall clock, as libunbound's: a machine that slept has older answers.
+ * libunbound has a cache, too. But to return a cached answer it runs its modules and writes a
+ * new packet, and we must then read that packet again. This is most of the cost of a lookup.
+ * This cache holds what libunbound answered, secure or not, for the TTL that libunbound gave and
+ * never longer. It holds no failures. It uses the wall clock, as libunbound does, so that after
+ * a sleep of the machine the entries are older.
  */
 #include "cache.h"
 
@@ -19,7 +20,7 @@ struct nh_cache {
     uint32_t seed;
     size_t n_buckets; /* a power of two */
     struct nh_cache_entry **buckets;
-    struct nh_cache_entry *newest, *oldest; /* by their last use */
+    struct nh_cache_entry *newest, *oldest; /* in the order of their last use */
 };
 
 /* FNV-1a */
@@ -32,7 +33,7 @@ static uint32_t hash_of(const struct nh_cache *cache, const char *name, uint16_t
     return hash;
 }
 
-/* ---- one answer -------------------------------------------------------------------- */
+/* ---- one entry --------------------------------------------------------------------- */
 
 struct nh_cache_entry *nh_cache_entry_new(const char *name, uint16_t type, bool secure)
 {
@@ -55,9 +56,9 @@ void nh_cache_entry_drop(struct nh_cache_entry *entry)
     free(entry);
 }
 
-/* ---- all of them --------------------------------------------------------------------- */
+/* ---- the cache ---------------------------------------------------------------------- */
 
-/* The order of their use. */
+/* These two keep the entries in the order of their last use. */
 static void link_newest(struct nh_cache *cache, struct nh_cache_entry *entry)
 {
     entry->newer = NULL;
@@ -137,7 +138,7 @@ struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, u
     if (!entry)
         return NULL;
     now = (int64_t)time(NULL);
-    if (now < entry->since || now >= entry->until) { /* before: the clock was set back */
+    if (now < entry->since || now >= entry->until) { /* before since: the clock was set back */
         take_out(cache, entry);
         return NULL;
     }
@@ -156,8 +157,9 @@ bool nh_cache_has(struct nh_cache *cache, const char *name, uint16_t type)
     return entry && now >= entry->since && now < entry->until;
 }
 
-/* Twice the buckets once half as many answers are there: most of what is looked for is not there,
- * and then reads no answer. False when there are none at all. */
+/* Doubles the buckets when there are half as many entries. Most of the questions that are
+ * searched have no entry, and a search in an empty bucket reads no entry. Returns false when
+ * there are no buckets at all. */
 static bool grow(struct nh_cache *cache)
 {
     size_t n = cache->n_buckets ? 2 * cache->n_buckets : BUCKETS_MIN;

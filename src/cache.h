@@ -1,4 +1,4 @@
-/* cache.h - answers, kept until their TTL is over. */
+/* cache.h - the cache: an answer stays in it until its TTL is over. */
 #ifndef NEXTHOP_CACHE_H
 #define NEXTHOP_CACHE_H
 
@@ -6,10 +6,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* An answer to a question, shared by all who look at it: each holds a reference, and so does the
- * cache that has it. */
+/* An answer to a question. All its readers share it: each of them holds a reference, and so does
+ * the cache while the entry is in it. */
 struct nh_cache_entry {
-    struct nh_answer answer; /* with the TTL that it came with */
+    struct nh_answer answer; /* with the TTL that it had when it came */
     bool secure;
     /* private */
     uint16_t type;
@@ -17,32 +17,34 @@ struct nh_cache_entry {
     uint32_t hash;
     int64_t since, until; /* seconds of the wall clock */
     size_t size;
-    struct nh_cache_entry *next; /* of the same bucket */
+    struct nh_cache_entry *next; /* in the same bucket */
     struct nh_cache_entry *newer, *older;
     char name[];
 };
 
-/* For the answer to a question, which is zeroed, with one reference, the caller's. NULL: no memory. */
+/* Makes an entry for the answer to a question. The answer is zeroed, and the caller has the one
+ * reference. Returns NULL when memory runs out. */
 struct nh_cache_entry *nh_cache_entry_new(const char *name, uint16_t type, bool secure);
 
-/* Gives a reference back; the last one frees it. NULL may be given. */
+/* Drops one reference. The last one frees the entry. entry may be NULL. */
 void nh_cache_entry_drop(struct nh_cache_entry *entry);
 
-/* limit: bytes; with 0 nothing is ever kept. seed: a random number, so that nobody can make
- * names that are hard to find. NULL: no memory. */
+/* limit is in bytes; with 0 the cache stays empty. seed is a random number, so that nobody can
+ * choose names that are slow to find. Returns NULL when memory runs out. */
 struct nh_cache *nh_cache_new(size_t limit, uint32_t seed);
 void nh_cache_free(struct nh_cache *cache);
 
-/* The answer with a reference for the caller, and the seconds that are left of its TTL; NULL when
- * there is none, or none any more. */
+/* Returns the entry with a reference for the caller, and sets *ttl to the seconds that are left
+ * of its TTL. Returns NULL when there is no entry or its time is over. */
 struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, uint16_t type,
                                      uint32_t *ttl);
 
-/* Would nh_cache_find() find one? */
+/* Would nh_cache_find() return an entry? */
 bool nh_cache_has(struct nh_cache *cache, const char *name, uint16_t type);
 
-/* Keeps a parsed answer for as long as its TTL says, in place of an older one. What was asked for
- * longest ago makes room. When memory is out it is not kept. */
+/* Puts a parsed answer into the cache for its TTL, in place of an older one for the same
+ * question. The entries that were not used for the longest time are removed when room is needed.
+ * When memory runs out, the entry is not put in. */
 void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry);
 
 #pragma GCC visibility pop

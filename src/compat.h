@@ -1,12 +1,13 @@
-/* compat.h - Lua 5.1 to 5.5 and LuaJIT, under names of our own (LuaJIT has some of the newer
- * functions already). */
+/* compat.h - functions for Lua 5.1 to 5.5 and LuaJIT, under names of our own (LuaJIT already has
+ * some of the newer functions). */
 #ifndef NEXTHOP_COMPAT_H
 #define NEXTHOP_COMPAT_H
 
 #include <lauxlib.h>
 #include <lua.h>
 
-/* The table that belongs to a userdata: takes it from / leaves it on the stack. */
+/* These set and get the table that belongs to a userdata. nh_setuservalue() pops the table, and
+ * nh_getuservalue() pushes it. */
 static inline void nh_setuservalue(lua_State *L, int index)
 {
 #if LUA_VERSION_NUM >= 504
@@ -46,7 +47,7 @@ static inline void nh_setfuncs(lua_State *L, const luaL_Reg *l)
     }
 }
 
-/* Pushes message with a traceback of L behind it. */
+/* Pushes message, followed by a traceback of L. */
 static inline void nh_traceback(lua_State *L, const char *message)
 {
 #if LUA_VERSION_NUM >= 502

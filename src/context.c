@@ -21,7 +21,8 @@
 
 #define CLASS_IN 1
 
-/* Creation, first use and deletion of contexts race between threads (rule 10). */
+/* Creation, first use and deletion of contexts race between threads (rule 10). This mutex
+ * prevents that. */
 static pthread_mutex_t context_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- the configuration ------------------------------------------------------------- */
@@ -43,7 +44,7 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash;
 }
 
-/* A number that is another one when a file that libunbound reads was written, replaced or removed. */
+/* A number that changes when a file that libunbound reads is written, replaced or removed. */
 static uint64_t state_of_files(const struct nh_config *config)
 {
     uint64_t state = UINT64_C(14695981039346656037);
@@ -112,9 +113,10 @@ void nh_config_free(struct nh_config *c)
     free(c);
 }
 
-/* Ours, set before anything of the user's. The first five decide how long a good answer is waited
- * for and how long a silent server is remembered (rule 4); `make bench` shows what they do. min-rtt and
- * max-rtt are variables of the process in libunbound: every resolver must have the same ones. */
+/* Our defaults. They are set before the options of the user. The first five decide how long
+ * libunbound waits for a good answer, and how long it remembers that a server was silent (rule
+ * 4). `make bench` shows their effect. min-rtt and max-rtt are variables of the process in
+ * libunbound: every resolver must have the same. */
 static const struct nh_step defaults[] = {
     {NH_STEP_DEFAULT, "infra-cache-min-rtt:", "50", NULL},
     {NH_STEP_DEFAULT, "infra-cache-max-rtt:", "120000", NULL},
@@ -122,7 +124,7 @@ static const struct nh_step defaults[] = {
     {NH_STEP_DEFAULT, "outbound-msg-retry:", "5", NULL},
     {NH_STEP_DEFAULT, "max-sent-count:", "32", NULL},
     {NH_STEP_DEFAULT, "trust-anchor-signaling:", "no", NULL},
-    /* else addresses change places every second: an answer is to be the same each time */
+    /* with "yes" the addresses change their order every second, but an answer must stay the same */
     {NH_STEP_DEFAULT, "rrset-roundrobin:", "no", NULL},
 };
 
@@ -139,11 +141,12 @@ static unsigned open_descriptors(void)
     return n;
 }
 
-/* The UDP sockets libunbound may have open at once. Two for each young lookup, and as many for those that
- * have waited for long and no longer keep others from starting. With none left a query waits,
- * which libunbound takes for the time that its server needs, until it takes good servers for dead
- * ones. With the TCP connections that is three quarters of what the limit on descriptors leaves, as
- * EMFILE is an instant SERVFAIL (rule 4). */
+/* The number of UDP sockets that libunbound may have open at once. There are two for each young
+ * lookup, and as many again for lookups that have waited for long and no longer keep others from
+ * starting. When no socket is left, a query waits. libunbound counts this time as the time of
+ * the server, and in the end it takes good servers for dead ones. The sockets and the TCP
+ * connections together use at most three quarters of the descriptors that are left under the
+ * limit, because EMFILE causes an immediate SERVFAIL (rule 4). */
 static unsigned outgoing_range(unsigned max_pending)
 {
     struct rlimit limit;
@@ -158,10 +161,11 @@ static unsigned outgoing_range(unsigned max_pending)
     return want < 4 ? 4 : want;
 }
 
-/* TCP connections, for answers that are too large for UDP: one for each lookup, as long as the memory
- * is reasonable (64 KB reserved; 5 KB used, more after large answers). When all are in use, libunbound closes the oldest one,
- * whose queries fail and are sent anew, which closes another one, until all have failed; as a library
- * it has two (rule 4). */
+/* The number of TCP connections, which serve answers that are too large for UDP. There is one
+ * for each lookup while the memory for that is reasonable: each reserves 64 KB and uses 5 KB, or
+ * more after large answers. When all are in use, libunbound closes the oldest one. The queries
+ * of that one fail and are sent anew, which closes another one, until all have failed. As a
+ * library it has two by default (rule 4). */
 static unsigned outgoing_tcp(unsigned range)
 {
     return range < 2000 ? range / 2 : 1000;
@@ -172,13 +176,14 @@ static int set_option(struct ub_ctx *ctx, const char *name, const char *value)
     return ub_ctx_set_option(ctx, name, value);
 }
 
-/* Not in every libunbound's header. */
+/* ub_ctx_set_tls() is not in the header of every libunbound. */
 static int set_tls(struct ub_ctx *ctx)
 {
     return ub_ctx_set_tls(ctx, 1);
 }
 
-/* Reads "server:", which is right wherever a file may begin. */
+/* Reads a file with the text "server:", which is correct wherever the parser expects a file to
+ * begin. */
 static int read_nothing(struct ub_ctx *ctx)
 {
     static const char text[] = "server:\n";
@@ -199,9 +204,9 @@ static int read_nothing(struct ub_ctx *ctx)
     return rc;
 }
 
-/* The parser is global, and after a syntax error it may read on where that was, whatever file comes
- * next: a part of that file is lost then, which can be its trust anchor (rule 15). There is no way to
- * reset it: when it no longer reads what is right, no further file is read in this process. */
+/* The parser is global. After a syntax error it may go on from that place when it reads the next
+ * file. A part of that file is then lost, which can be its trust anchor (rule 15). The parser
+ * cannot be reset. If it no longer reads a correct text, this process reads no further file. */
 static int parse(struct ub_ctx *ctx, const char *path, const char **broken)
 {
     static bool stuck;
@@ -222,8 +227,9 @@ static int parse(struct ub_ctx *ctx, const char *path, const char **broken)
     return rc;
 }
 
-/* It writes to stderr whatever log is set; where stderr is a variable, that is caught and the first
- * line is the reason. *why: free() it. */
+/* libunbound writes errors of the parser to stderr, even if another log is set. Where stderr is
+ * a variable, we catch this output, and its first line is the reason. The caller frees *why with
+ * free(). */
 static int read_config(struct ub_ctx *ctx, const char *path, char **why)
 {
     const char *broken = NULL;
@@ -253,7 +259,8 @@ static int read_config(struct ub_ctx *ctx, const char *path, char **why)
     return rc;
 }
 
-/* *why: the reason of a failure if there is a better one than the status; free() it. */
+/* Sets *why to the reason of a failure when there is a better one than the status. The caller
+ * frees it. */
 static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
 {
     switch (step->kind) {
@@ -320,8 +327,8 @@ static void no_result(void *arg, int rcode, void *packet, int len, int sec, char
     (void)arg, (void)rcode, (void)packet, (void)len, (void)sec, (void)why, (void)limited;
 }
 
-/* What libunbound logged first, the cause of all that follows, without its "[time]
- * program[pid:0] error: ". */
+/* The first line of libunbound's log, which names the cause of the lines that follow it. Its
+ * beginning, "[time] program[pid:0] error: ", is left out. */
 static const char *first_line(char *log)
 {
     char *line = log, *skip;
@@ -346,9 +353,10 @@ static bool wants_tls(const struct nh_config *config)
     return false;
 }
 
-/* libunbound reads and checks its configuration at the first resolve only. "localhost." is
- * answered inline. After a failure the context must go at once: a second resolve would end the
- * process (rule 6). The log is caught for its reason, then switched off for good (rule 11). */
+/* libunbound reads and checks its configuration only at the first resolve. It answers
+ * "localhost." at once. After a failure the context must be deleted at once, because a second
+ * resolve would end the process (rule 6). We catch the log to find the reason, and then switch
+ * it off permanently (rule 11). */
 static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struct nh_err *err)
 {
     char *log = NULL, what[64];
@@ -371,7 +379,7 @@ static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struc
         nh_fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, "%s: %s", what,
                 log && *log ? first_line(log) : "it gives no reason");
     } else if (wants_tls(config) && log && strstr(log, "no name verification")) {
-        /* it would go on without: TLS to whoever answers */
+        /* libunbound would go on and use TLS with any server that answers */
         nh_fail(err, NH_CONFIG, "tls: this libunbound cannot check the names in certificates");
         ok = false;
     }
@@ -379,7 +387,7 @@ static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struc
     return ok;
 }
 
-/* What was checked before is what has been read. */
+/* Are the files that libunbound has read the same files that were checked before? */
 static bool files_are_the_same(const struct nh_config *config, struct nh_err *err)
 {
     if (state_of_files(config) == config->files)
@@ -419,7 +427,7 @@ void nh_context_close(struct ub_ctx *ctx)
 void nh_context_return_memory(void)
 {
 #ifdef __GLIBC__
-    malloc_trim(0); /* of its 65 MB for TCP it has touched few pages; the next would touch others */
+    malloc_trim(0); /* few of the 65 MB for TCP were touched; the next context would touch others */
 #endif
 }
 

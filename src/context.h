@@ -13,18 +13,19 @@ struct ub_ctx;
 struct ub_event_base;
 
 enum nh_step_kind {
-    NH_STEP_OPTION,      /* ub_ctx_set_option(a, b); the user's: unknown ones are an error */
-    NH_STEP_DEFAULT,     /* the same, ours: a libunbound that does not know it is let be */
-    NH_STEP_CONFIG,      /* a: path of an unbound.conf */
-    NH_STEP_FORWARD,     /* a: address */
-    NH_STEP_STUB,        /* a: zone, b: address */
+    NH_STEP_OPTION,      /* ub_ctx_set_option(a, b), from the user: an unknown option is an error */
+    NH_STEP_DEFAULT,     /* the same, from us: an option that libunbound does not know is ignored */
+    NH_STEP_CONFIG,      /* a: the path of an unbound.conf */
+    NH_STEP_FORWARD,     /* a: the address */
+    NH_STEP_STUB,        /* a: the zone, b: the address */
     NH_STEP_ANCHOR,      /* a: a DS or DNSKEY record */
-    NH_STEP_ANCHOR_FILE, /* a: path; read and checked before by the caller */
-    NH_STEP_TLS,         /* DNS over TLS to the forwarders */
-    NH_STEP_FILE         /* a: path of a file (or directory) that the unbound.conf leads to */
+    NH_STEP_ANCHOR_FILE, /* a: the path; the caller has read and checked the file */
+    NH_STEP_TLS,         /* use DNS over TLS to the forwarders */
+    NH_STEP_FILE         /* a: the path of a file or directory that the unbound.conf names */
 };
 
-/* One step of configuration, done in the order given. label: how errors name it. */
+/* One step of the configuration. Steps are done in their order. label is the name of the step in
+ * errors. */
 struct nh_step {
     enum nh_step_kind kind;
     const char *a, *b, *label;
@@ -35,32 +36,34 @@ struct nh_config {
     size_t n_steps;
     double timeout; /* seconds for one lookup */
     unsigned max_pending;
-    const char *forwarders;  /* for the message about one that strips DNSSEC; NULL: none */
-    const char *anchor_zone; /* whose DNSKEY that probe asks for; NULL: no anchor */
-    uint64_t files;          /* set by nh_config_copy(): the state of all files that are read */
+    const char *forwarders;  /* for the message about a forwarder that strips DNSSEC; NULL: none */
+    const char *anchor_zone; /* the zone whose DNSKEY the probe asks for; NULL: no anchor */
+    uint64_t files;          /* the state of all files that are read; nh_config_copy() sets it */
 };
 
-/* A context that is ready to resolve, silent, on the event base. NULL and *err on failure
- * (NH_CONFIG naming the culprit, NH_NO_MEMORY), also when a file has changed since the configuration was
- * copied: an anchor file that is empty by now turns validation off. without: the steps NH_STEP_FORWARD to leave out, a
- * bit each, the first one's the lowest. */
+/* Opens a context on the event base that is ready to resolve and does not log. Returns NULL and
+ * sets *err on failure: NH_CONFIG, whose message names the cause, or NH_NO_MEMORY. It also fails
+ * when a file has changed since the configuration was copied, because an anchor file that has
+ * become empty turns validation off. without says which steps NH_STEP_FORWARD to leave out. Each
+ * has one bit, and the first one has the lowest. */
 struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
                                uint32_t without, struct nh_err *err);
 
-/* A copy that owns its strings. NULL: no memory. */
+/* Makes a copy that owns its strings. Returns NULL when memory runs out. */
 struct nh_config *nh_config_copy(const struct nh_config *config);
 void nh_config_free(struct nh_config *config);
 
 void nh_context_close(struct ub_ctx *ctx);
 
-/* Gives what the process has freed back to the system, where that is glibc's to do. */
+/* Returns freed memory of the process to the system, if the C library is glibc. */
 void nh_context_return_memory(void);
 
-/* The sockets that it may have open at once. */
+/* The number of sockets that the context may have open at once. */
 unsigned nh_context_sockets(struct ub_ctx *ctx);
 
-/* Bytes of answers to keep beside libunbound's own cache: as many as it has been told to take for
- * its messages. 0 when the same question is to be answered in another order each time. */
+/* The size in bytes for our cache beside libunbound's: it is the size of libunbound's cache for
+ * messages. 0 means that there is no cache of ours, because the same question must be answered
+ * in another order each time. */
 size_t nh_context_cache_size(struct ub_ctx *ctx);
 
 #pragma GCC visibility pop

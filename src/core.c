@@ -20,7 +20,7 @@ static void set_version(lua_State *L, const char *key, const char *value)
     lua_setfield(L, -2, key);
 }
 
-/* versions(): of the libraries this runs on. */
+/* versions(): the versions of the libraries that are in use. */
 static int core_versions(lua_State *L)
 {
     lua_createtable(L, 0, 5);
@@ -31,7 +31,7 @@ static int core_versions(lua_State *L)
     return 1;
 }
 
-/* name(text): the lower-case A-label without final dot, or nil and the reason. */
+/* name(text): returns the lower-case A-label without a final dot, or nil and the reason. */
 static int core_name(lua_State *L)
 {
     char out[NH_HOST_MAX];
@@ -49,7 +49,8 @@ static int core_name(lua_State *L)
     return 2;
 }
 
-/* address(text): the bytes of an IP address, 4 or 16; nil for what is none. */
+/* address(text): returns the 4 or 16 bytes of an IP address, or nil when the text is not an
+ * address. */
 static int core_address(lua_State *L)
 {
     struct nh_ip ip;
@@ -61,7 +62,8 @@ static int core_address(lua_State *L)
     return 1;
 }
 
-/* glob(pattern): the paths that it matches, as libunbound reads an include of unbound.conf. */
+/* glob(pattern): returns the paths that match, as libunbound finds them for an include in
+ * unbound.conf. */
 static int core_glob(lua_State *L)
 {
     int flags = GLOB_ERR;
@@ -84,15 +86,16 @@ static int core_glob(lua_State *L)
     return 1;
 }
 
-/* getpid(): a default resolver is made anew after a fork. */
+/* getpid(): lets the module see that a fork has happened, which requires a new default resolver. */
 static int core_getpid(lua_State *L)
 {
     lua_pushinteger(L, (lua_Integer)getpid());
     return 1;
 }
 
-/* more_descriptors(n): from now on the process may open so many, or as many as it may ask for. For
- * programs: most systems give 1,024 at first, which is few for sockets of lookups. */
+/* more_descriptors(n): lets the process open n descriptors, or as many as its hard limit allows.
+ * The programs call it, because most systems give 1,024 at first, which is few for the sockets
+ * of lookups. */
 static int core_more_descriptors(lua_State *L)
 {
     rlim_t n = (rlim_t)luaL_checkinteger(L, 1);
@@ -105,7 +108,7 @@ static int core_more_descriptors(lua_State *L)
     return 0;
 }
 
-/* true; or nil and what the errno means. */
+/* Pushes true; or nil and the text of the errno. */
 static int push_outcome(lua_State *L, int error)
 {
     if (!error) {
@@ -117,14 +120,14 @@ static int push_outcome(lua_State *L, int error)
     return 2;
 }
 
-/* fill_descriptors(): see nh_descriptors_fill(). Programs call it before anything opens a descriptor:
- * libuv ends the process when it closes one of 0 to 2. */
+/* fill_descriptors(): see nh_descriptors_fill(). Programs call it before anything opens a
+ * descriptor, because libuv ends the process when it closes a descriptor from 0 to 2. */
 static int core_fill_descriptors(lua_State *L)
 {
     return push_outcome(L, nh_descriptors_fill());
 }
 
-/* take_descriptor(fd [, substitute]): the new descriptor, see nh_descriptor_take(). */
+/* take_descriptor(fd [, substitute]): returns the new descriptor, see nh_descriptor_take(). */
 static int core_take_descriptor(lua_State *L)
 {
     int error, own;
@@ -143,7 +146,8 @@ static int core_is_broken(lua_State *L)
     return 1;
 }
 
-/* bind(path): the descriptor of a Unix stream socket that is bound there; or nil and why not. */
+/* bind(path): returns the descriptor of a Unix stream socket that is bound to path, or nil and
+ * the reason. */
 static int core_bind(lua_State *L)
 {
     int error, fd;

@@ -1,9 +1,10 @@
 /*
- * descriptors.c - descriptors of the process: the standard ones, and a Unix socket's own file.
+ * descriptors.c - the standard descriptors of the process, and the descriptor of a Unix socket.
  *
- * A child process inherits every descriptor that is not close-on-exec, 0 to 2 among them. A program
- * that speaks a protocol on 0 and 1 must keep both from the children that a user's function starts:
- * what they write would be an answer, and what they read would be lost.
+ * A child process inherits every descriptor that is not close-on-exec. Descriptors 0 to 2 are
+ * among them. A program that speaks a protocol on 0 and 1 must keep both from the children that
+ * a user's function starts. Otherwise the output of a child would be an answer, and the input
+ * that it reads would be lost.
  */
 #include "descriptors.h"
 

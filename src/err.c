@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* One line whatever came from outside. */
+/* Makes s one line: text from outside may hold control characters. */
 static void clean(char *s)
 {
     for (; *s; s++)

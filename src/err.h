@@ -25,19 +25,19 @@ enum nh_code {
     NH_NO_MEMORY
 };
 
-/* An error as a value: copied by assignment, owns nothing. */
+/* An error as a value. It is copied by assignment and owns nothing. */
 struct nh_err {
-    enum nh_code code; /* NH_OK: no error */
+    enum nh_code code; /* NH_OK means no error */
     bool permanent;
     bool expired;      /* the deadline of the call caused it */
     char message[400]; /* one line */
 };
 
-/* Sets all of *err. Control characters in the message become spaces. */
+/* Sets every field of *err. Control characters in the message become spaces. */
 void nh_fail(struct nh_err *err, enum nh_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same, because the deadline of the call has come: NH_TIMEOUT. */
+/* The same for an error that the deadline of the call has caused. The code is NH_TIMEOUT. */
 void nh_fail_expired(struct nh_err *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

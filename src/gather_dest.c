@@ -1,17 +1,17 @@
 /*
- * gather_dest.c - gather_destinations: domain -> mail hosts. mox GatherDestinations; RFC 5321 5.1,
- * RFC 7505 (null MX).
+ * gather_dest.c - gather_destinations: from a domain to its mail hosts. mox GatherDestinations;
+ * RFC 5321 5.1, RFC 7505 (null MX).
  *
- * MX is asked for, and the packet holds the chain of aliases. More is asked when that does not tell the
- * status of the first name:
+ * MX is looked up, and the answer holds the chain of aliases. More is looked up when this answer
+ * does not show the status of the first name:
  *
  *   on_mx         secure, or no alias: done
- *                 insecure behind an alias: the first alias is asked for -> dest_on_cname
- *                 secure, and the end has no MX: the end is asked for -> on_missing: done
- *                 no answer came: done, an error
- *                 failed, a loop or a long chain: hop by hop -> dest_walk()
- *   dest_walk     the end is known: MX of it -> on_mx_at_end: done. Else the error
- *   dest_take_records  MX records -> hosts by preference; none -> the name itself; only "." -> no mail
+ *                 insecure behind an alias: look up the first alias -> dest_on_cname
+ *                 secure, and the end has no MX: look up the end -> on_missing: done
+ *                 no answer came: done, with an error
+ *                 failed, a loop or a long chain: one alias at a time -> dest_walk()
+ *   dest_walk     the end is known: look up its MX -> on_mx_at_end: done. Else the error
+ *   dest_take_records  MX records: hosts by preference; none: the name itself; only ".": no mail
  */
 #include "gather_dest.h"
 
@@ -49,7 +49,8 @@ static int by_pref(const void *a, const void *b)
     return ((const struct nh_host *)a)->pref - ((const struct nh_host *)b)->pref;
 }
 
-/* Equal preferences in an order of chance, anew at each call (RFC 5321 5.1). */
+/* Sorts the hosts by preference. Hosts with equal preference are put into a random order at each
+ * call (RFC 5321 5.1). */
 static void sort_hosts(struct nh_dest_call *d)
 {
     struct nh_host swap;
@@ -64,7 +65,7 @@ static void sort_hosts(struct nh_dest_call *d)
     qsort(d->hosts, d->n_hosts, sizeof *d->hosts, by_pref);
 }
 
-/* The MX records at the end of the chain become the hosts. */
+/* Makes the hosts from the MX records at the end of the chain. */
 static void dest_take_records(struct nh_dest_call *d, const struct nh_answer *a)
 {
     const char *reason = NULL, *refused = "";
@@ -104,7 +105,8 @@ static void dest_take_records(struct nh_dest_call *d, const struct nh_answer *a)
     sort_hosts(d);
 }
 
-/* Sets expanded to the end of the answer's chain. Every name on the way must be a host name. */
+/* Sets expanded to the end of the chain in the answer. Returns false unless every name of the
+ * chain is a host name. */
 static bool take_chain(struct nh_dest_call *d, const struct nh_answer *a)
 {
     char host[NH_HOST_MAX];
@@ -124,7 +126,7 @@ static bool take_chain(struct nh_dest_call *d, const struct nh_answer *a)
     return true;
 }
 
-/* ---- the failed or the long chain: hop by hop ------------------------------------ */
+/* ---- a chain that has failed or is long: one alias at a time ----------------------- */
 
 static void on_mx_at_end(void *arg, struct nh_lookup *l)
 {
@@ -132,7 +134,7 @@ static void on_mx_at_end(void *arg, struct nh_lookup *l)
 
     nh_op_record(&d->op, l, SECTION_MX);
     d->expanded_authentic = d->walk.all_secure && l->code == NH_OK && l->secure;
-    if (d->walk.n_links == 0) /* the first name's own answer is this one */
+    if (d->walk.n_links == 0) /* it is the answer of the first name */
         d->orig_authentic = d->expanded_authentic;
     if (l->code != NH_OK)
         nh_lookup_error(&d->op.err, d->domain, l);
@@ -153,7 +155,7 @@ static void dest_on_walked(void *arg)
     d->orig_authentic = w->first_secure;
     d->expanded_authentic = w->all_secure;
     if (w->n_links == 0 && w->code != NH_INVALID_NAME && d->mx.code != NH_OK) {
-        /* no alias, or not to be known: what failed is the MX lookup */
+        /* There is no alias, or it cannot be known: the MX lookup is what has failed. */
         d->orig_authentic = d->expanded_authentic = false;
         nh_lookup_error(&d->op.err, d->domain, nh_walk_culprit(w, &d->mx));
         dest_finish(d);
@@ -178,11 +180,11 @@ static void dest_walk(struct nh_dest_call *d)
     nh_walk_start(w, d->domain);
 }
 
-/* ---- the usual way ------------------------------------------------------------------ */
+/* ---- the usual case ----------------------------------------------------------------- */
 
-/* Has the name at the end of a secure chain no MX, or does it not exist? The rcode of the answer to the
- * first name says so, and nobody has signed it: libunbound compares it with the proof only when the name
- * itself is asked for. */
+/* The rcode of the answer to the first name says whether the name at the end of a secure chain exists.
+ * Nobody has signed the rcode, and libunbound compares it with the proof only when the name at the end is
+ * asked for itself. */
 static void on_missing(void *arg, struct nh_lookup *l)
 {
     struct nh_dest_call *d = arg;
@@ -204,13 +206,13 @@ static bool is_missing_behind_alias(const struct nh_answer *a)
     return a->n_links && a->n_records == 0;
 }
 
-/* Not all was secure: was the first alias? */
+/* A part of the chain was insecure. This is the answer for the first alias. */
 static void dest_on_cname(void *arg, struct nh_lookup *l)
 {
     struct nh_dest_call *d = arg;
 
     nh_op_record(&d->op, l, SECTION_ALIAS);
-    /* not by a denial: then the alias has changed or was none */
+    /* A denial does not count: then the alias has changed, or there was none. */
     d->orig_authentic = nh_alias_is_there(l) && l->secure;
     if (l->code != NH_OK) {
         nh_copy(d->expanded, sizeof d->expanded, d->domain);
@@ -228,7 +230,7 @@ static void on_mx(void *arg, struct nh_lookup *l)
 
     nh_op_record(&d->op, l, SECTION_MX);
     if (l->code == NH_NO_MEMORY || l->code == NH_TIMEOUT) {
-        /* When no answer came, asking for an alias would only take as long again. */
+        /* When no answer came, a lookup of the alias would only take the same time again. */
         nh_lookup_error(&d->op.err, d->domain, l);
         dest_finish(d);
     } else if (l->code != NH_OK || a->loop || a->n_links > NH_DEST_LINKS) {
@@ -248,13 +250,13 @@ static void on_mx(void *arg, struct nh_lookup *l)
     }
 }
 
-/* mox GatherDestinations. */
+/* Does the same as mox GatherDestinations. */
 static void dest_start(struct nh_op *op, struct nh_resolver *r)
 {
     struct nh_dest_call *d = (struct nh_dest_call *)op;
 
     op->resolver = r;
-    if (d->literal) { /* is its own only host */
+    if (d->literal) { /* an address is its own only host */
         d->hosts = calloc(1, sizeof *d->hosts);
         if (d->hosts)
             add_host(d, d->domain, -1);

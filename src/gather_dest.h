@@ -9,7 +9,7 @@
 
 struct nh_host {
     char *name;
-    int pref; /* -1: no MX */
+    int pref; /* -1: there is no MX */
 };
 
 struct nh_dest_call {
@@ -17,7 +17,7 @@ struct nh_dest_call {
     char domain[NH_HOST_MAX]; /* a host name or the text of an address */
     bool literal;
     bool have_mx, orig_authentic, expanded_authentic, nxdomain;
-    bool has_expanded; /* false for a literal */
+    bool has_expanded; /* false for an address literal */
     char expanded[NH_HOST_MAX];
     struct nh_host *hosts;
     size_t n_hosts;
@@ -26,7 +26,7 @@ struct nh_dest_call {
     struct nh_walk walk;
 };
 
-/* domain (and literal) are set by the caller. */
+/* The caller has set domain and literal. */
 extern const struct nh_op_type nh_dest_type;
 
 #pragma GCC visibility pop

@@ -1,13 +1,14 @@
 /*
- * gather_ips.c - gather_ips: host -> addresses, and what DNSSEC says of them. mox GatherIPs;
- * RFC 7672 2.2.2.
+ * gather_ips.c - gather_ips: from a host to its addresses, and what DNSSEC says about them. mox
+ * GatherIPs; RFC 7672 2.2.2.
  *
- * A and AAAA are asked for side by side. Where they do not tell the whole story, more is asked:
+ * A and AAAA are looked up at the same time. More is looked up when their answers do not show
+ * everything:
  *
- *   on_families  both are back. One failed behind an alias: it is asked again at the end -> on_again
- *                All failed, or the chains are odd: hop by hop -> ips_walk() -> on_own
- *   judge        all secure, or no alias: done. Else the first alias is asked for -> ips_on_cname
- *   ips_on_cname an insecure alias, or only one: done. Else the end's own addresses -> on_own
+ *   on_families  both have ended. One failed behind an alias: ask it again at the end -> on_again
+ *                All failed, or a chain is odd (loop, too long, not the same): ips_walk() -> on_own
+ *   judge        all secure, or no alias: done. Else look up the first alias -> ips_on_cname
+ *   ips_on_cname an insecure alias, or only one: done. Else the addresses at the end -> on_own
  *   on_own       the status of the addresses alone, and that of the chain: done
  *   conclude     the addresses in the order of mox, or the error
  */
@@ -29,8 +30,8 @@ static const char *end_name(const struct nh_ips_call *i)
     return i->final ? i->final : i->host;
 }
 
-/* Remembers where the chain ends; the text belongs to what may be asked again. False: no memory,
- * and the call is over. */
+/* Records where the chain ends, in a copy of name, because the answer that holds name may be
+ * freed. Returns false when memory runs out. The call has then ended. */
 static bool set_end(struct nh_ips_call *i, const char *name, unsigned n_links)
 {
     i->n_links = n_links;
@@ -86,13 +87,14 @@ static bool ips_failed(const struct nh_family *f)
     return f->wanted && !f->answered;
 }
 
-/* Not wanted, or no answer came in time. */
+/* Was the family not wanted, or did no answer come in time? */
 static bool timed_out(const struct nh_family *f)
 {
     return !f->wanted || (!f->answered && f->lookup.code == NH_TIMEOUT);
 }
 
-/* The families the flags rest on: those with addresses; without any, all denials. */
+/* Do the flags depend on this family? They depend on the families with addresses. When no family
+ * has addresses, they depend on all denials. */
 static bool counts(const struct nh_ips_call *i, const struct nh_family *f)
 {
     return f->answered && (f->n > 0 || i->v4.n + i->v6.n == 0);
@@ -126,8 +128,9 @@ static bool same_ip(const struct nh_ip *a, const struct nh_ip *b)
     return a->family == b->family && memcmp(a->addr, b->addr, a->family == 4 ? 4 : 16) == 0;
 }
 
-/* mox: with earlier attempts on record, the family that was not tried last goes first; when the
- * last family was tried exactly once, that same address is first within its family. Stable. */
+/* The rank of an address, as in mox. When there were earlier attempts, the family that was not
+ * tried last goes first. When the last family was tried exactly once, the address of that
+ * attempt is the first of its family. The order is otherwise unchanged. */
 static unsigned rank(const struct nh_ip *ip, const struct nh_ip *last, bool prefer_last)
 {
     if (ip->family != last->family)
@@ -161,7 +164,8 @@ static bool order(struct nh_ips_call *i)
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-/* Bogus before SERVFAIL before a time-out: the first says most. */
+/* The family whose error says more: bogus says more than SERVFAIL, and SERVFAIL says more than a
+ * timeout. */
 static const struct nh_family *worse(const struct nh_family *a, const struct nh_family *b)
 {
     if (!ips_failed(a))
@@ -171,7 +175,7 @@ static const struct nh_family *worse(const struct nh_family *a, const struct nh_
     return b->lookup.code == NH_BOGUS || a->lookup.code == NH_TIMEOUT ? b : a;
 }
 
-/* Flags are set; the addresses and the errors remain. */
+/* Ends the call. The flags are set. This function sets the addresses, or the error. */
 static void conclude(struct nh_ips_call *i)
 {
     const char *reason = NULL;
@@ -216,9 +220,11 @@ static void conclude(struct nh_ips_call *i)
     ips_finish(i);
 }
 
-/* ---- hop by hop -------------------------------------------------------------------------------- */
+/* ---- one alias at a time
+ * ----------------------------------------------------------------------- */
 
-/* The families' own status is known; chain_secure says whether the way to them is. */
+/* The status of the addresses themselves is known. aliases_secure says whether the chain to them
+ * is secure. */
 static void on_own(struct nh_ips_call *i)
 {
     bool leaves = (i->v4.answered || i->v6.answered) && all_leaves_secure(i);
@@ -240,18 +246,19 @@ static void ips_on_walked(void *arg)
     if (!set_end(i, nh_walk_end(w), w->n_links))
         return;
     if (w->n_links == 0 && !i->v4.answered && !i->v6.answered) {
-        conclude(i); /* no alias, or not to be known: what failed is the address lookup */
+        conclude(i); /* no alias, or it cannot be known: the address lookup has failed */
         return;
     }
-    /* Without an alias the host's own status is that of its addresses. The status of the denial of
-     * a CNAME is another question's. */
+    /* A host without an alias has the status of its addresses. The denial of its CNAME answers
+     * another question, so its status does not count. */
     i->host_authentic = i->authentic = w->first_secure;
     i->expanded_authentic = i->aliases_secure = w->all_secure;
     if (w->n_links == 0 && w->code == NH_OK)
-        i->host_authentic = true; /* until on_own() knows */
+        i->host_authentic = true; /* until on_own() knows it */
     if (w->code != NH_OK) {
         nh_walk_error(w, &i->op.err, i->host);
-        /* which of the two has failed on the same chain depends on the cache: forget it */
+        /* The cache decides which of the two lookups fails on the same chain, so drop both
+         * results. */
         nh_lookup_stop(&i->v4.lookup);
         nh_lookup_stop(&i->v6.lookup);
         i->v4.n = i->v6.n = 0;
@@ -280,9 +287,11 @@ static void ips_walk(struct nh_ips_call *i)
     nh_walk_start(w, i->host);
 }
 
-/* ---- the usual way -------------------------------------------------------------------------------- */
+/* ---- the usual case
+ * -------------------------------------------------------------------------------- */
 
-/* The first alias on its own; a secure one into an insecure zone matters to RFC 7672 2.2.2. */
+/* This is the answer for the first alias alone. RFC 7672 2.2.2 has a rule for a secure alias
+ * into an insecure zone. */
 static void ips_on_cname(void *arg, struct nh_lookup *l)
 {
     struct nh_ips_call *i = arg;
@@ -296,13 +305,13 @@ static void ips_on_cname(void *arg, struct nh_lookup *l)
         return;
     }
     if (!nh_alias_is_there(l)) {
-        /* A denial is no status of an alias: a host must not lose DANE by it. */
+        /* A denial is not the status of an alias. The host must not lose DANE because of it. */
         nh_fail(&i->op.err, NH_SERVFAIL, "%s: its alias changed while it was followed", i->host);
         ips_finish(i);
         return;
     }
     if (!i->host_authentic || i->n_links < 2) {
-        conclude(i); /* with one alias it is the addresses that are insecure */
+        conclude(i); /* with one alias, the addresses are what is insecure */
         return;
     }
     i->next = on_own;
@@ -320,20 +329,21 @@ static void judge(struct nh_ips_call *i)
         i->authentic = i->expanded_authentic = i->host_authentic = true;
         conclude(i);
     } else if (i->n_links == 0) {
-        conclude(i); /* insecure, or one family is: all flags false */
+        conclude(i); /* all or one family is insecure: all flags are false */
     } else {
-        /* Not the answer of a family that was asked again: that one begins at the chain's end. */
+        /* Do not use the answer of a family that was asked again: it begins at the end of the
+         * chain. */
         nh_alias_start(&i->op, &i->cname, &i->first->lookup.answer, ips_on_cname, i);
     }
 }
 
-/* One family was asked again, at the end of the other's chain. */
+/* One family was asked again, at the end of the chain of the other family. */
 static void on_again(struct nh_ips_call *i)
 {
     if (i->aliases_secure || !i->again->leaf_secure)
         judge(i);
     else
-        ips_walk(i); /* secure addresses behind a chain of which nothing is known */
+        ips_walk(i); /* secure addresses behind a chain whose status is unknown */
 }
 
 static void on_families(struct nh_ips_call *i)
@@ -343,7 +353,7 @@ static void on_families(struct nh_ips_call *i)
 
     i->first = good;
     if (!good->answered && timed_out(&i->v4) && timed_out(&i->v6)) {
-        conclude(i); /* no answer came: it can tell nothing of an alias */
+        conclude(i); /* no answer came, so nothing can be known about an alias */
         return;
     }
     if (!good->answered || ips_odd(i, &i->v4) || ips_odd(i, &i->v6) ||
@@ -353,9 +363,9 @@ static void on_families(struct nh_ips_call *i)
     }
     if (!set_end(i, end_of(good), good->lookup.answer.n_links))
         return;
-    i->aliases_secure = i->v4.chain_secure || i->v6.chain_secure; /* either one proves it */
+    i->aliases_secure = i->v4.chain_secure || i->v6.chain_secure; /* each of them proves it */
     if (ips_failed(other) && !timed_out(other) && i->n_links) {
-        /* the chain, not the address, may be what libunbound gave up on */
+        /* libunbound may have given up the chain and not the address. */
         i->next = on_again;
         i->again = other;
         ips_ask(i, other, end_name(i), nh_followup_timeout(&i->op, other->lookup.code));
@@ -364,7 +374,7 @@ static void on_families(struct nh_ips_call *i)
     judge(i);
 }
 
-/* mox GatherIPs. */
+/* Does the same as mox GatherIPs. */
 static void ips_start(struct nh_op *op, struct nh_resolver *r)
 {
     struct nh_ips_call *i = (struct nh_ips_call *)op;
@@ -404,7 +414,7 @@ static void ips_stop(struct nh_op *op)
     i->n_ips = 0;
 }
 
-/* A family that is still out has failed. */
+/* Lets a family fail whose lookup has not ended. */
 static void expire_family(struct nh_family *f)
 {
     if (!f->wanted || f->lookup.state == NH_DONE)
@@ -425,7 +435,7 @@ bool nh_ips_expire(struct nh_ips_call *i)
         expire_family(&i->v6);
         i->waiting = 0;
         i->first = good;
-        /* Of an alias that is not secure the status would have to be asked for. */
+        /* If there is an insecure alias, its status would have to be looked up. */
         if (good->chain_secure || good->lookup.answer.n_links == 0) {
             if (set_end(i, end_of(good), good->lookup.answer.n_links)) {
                 i->aliases_secure = good->chain_secure;

@@ -9,14 +9,14 @@
 
 enum nh_network { NH_IP, NH_IP4, NH_IP6 };
 
-/* One address family's lookup. */
+/* The lookup for one address family. */
 struct nh_family {
     bool wanted;
-    bool answered;     /* else the lookup says why not */
-    bool chain_secure; /* secure as a whole: chain and addresses */
-    bool leaf_secure;  /* the status of the addresses (or their denial) alone */
+    bool answered;     /* otherwise the lookup has the reason */
+    bool chain_secure; /* the chain and the addresses are secure */
+    bool leaf_secure;  /* the addresses (or their denial) are secure, whatever the chain is */
     bool expired;      /* not answered: the deadline of the call came first */
-    uint16_t n;        /* addresses, in the lookup's answer */
+    uint16_t n;        /* number of addresses in the answer of the lookup */
     struct nh_lookup lookup;
 };
 
@@ -26,7 +26,8 @@ struct nh_ips_call {
     bool literal;
     enum nh_network network;
     unsigned max_links;
-    const struct nh_ip *dialed; /* earlier attempts, oldest first; the caller's, until done */
+    const struct nh_ip
+        *dialed; /* earlier attempts, oldest first; owned by the caller until done() */
     size_t n_dialed;
     bool authentic, expanded_authentic, host_authentic, dualstack;
     bool alias; /* at least one CNAME */
@@ -40,17 +41,18 @@ struct nh_ips_call {
     struct nh_walk walk;
     char *final; /* the end of the chain; NULL: the host itself */
     unsigned n_links;
-    bool aliases_secure;     /* every alias was; known after a walk or from a whole answer */
-    unsigned waiting;        /* lookups under way */
+    bool aliases_secure;     /* all aliases are secure; from a walk or a complete answer */
+    unsigned waiting;        /* lookups that are under way */
     struct nh_family *first; /* its answer begins at the host and holds the chain */
-    struct nh_family *again; /* the one that was asked a second time */
-    void (*next)(struct nh_ips_call *); /* when they are back */
-    /* NULL, or called when a family has secure addresses while the other is still out, with the name
-     * that has them */
+    struct nh_family *again; /* the family that was asked a second time */
+    void (*next)(struct nh_ips_call *); /* runs when all lookups have ended */
+    /* May be NULL. It is called when one family has secure addresses and the other has no answer
+     * yet. name has them. */
     void (*on_secure)(void *arg, const char *name);
 };
 
-/* Looked up and failed; not one that was stopped before. */
+/* Was the family looked up, and did the lookup fail? A lookup that was stopped before does not
+ * count. */
 static inline bool nh_family_failed(const struct nh_family *f)
 {
     return f->wanted && !f->answered && f->lookup.state == NH_DONE;
@@ -58,8 +60,9 @@ static inline bool nh_family_failed(const struct nh_family *f)
 
 extern const struct nh_op_type nh_ips_type;
 
-/* The deadline has come. Where one family has its answer and that is all there is to know, the call
- * ends now as if the other had failed: done() is called and true returned. Else all is stopped. */
+/* Handles the deadline of the call. If one family has its answer and nothing else must be known,
+ * the call ends now as if the other family had failed: done() is called, and true is returned.
+ * Otherwise the call is stopped. */
 bool nh_ips_expire(struct nh_ips_call *i);
 
 #pragma GCC visibility pop

@@ -1,6 +1,6 @@
 /*
- * gather_raw.c - one DNS lookup, its answer as data: what `nexthop --check` asks to tell why an answer
- * is not secure. Nothing is decided here.
+ * gather_raw.c - one DNS lookup whose answer is returned as data. `nexthop --check` uses it to
+ * find out why an answer is not secure. Nothing is decided here.
  */
 #include "gather_raw.h"
 

@@ -1,4 +1,4 @@
-/* gather_raw.h - one DNS lookup whose answer is handed on as data. */
+/* gather_raw.h - one DNS lookup whose answer is returned as data. */
 #ifndef NEXTHOP_GATHER_RAW_H
 #define NEXTHOP_GATHER_RAW_H
 
@@ -10,10 +10,10 @@ struct nh_raw {
     struct nh_op op;
     char name[NH_HOST_MAX];
     uint16_t type;
-    struct nh_lookup lookup; /* holds the answer until it is stopped */
+    struct nh_lookup lookup; /* holds the answer until the call is stopped */
 };
 
-/* name and type are set by the caller. */
+/* The caller has set name and type. */
 extern const struct nh_op_type nh_raw_type;
 
 #pragma GCC visibility pop

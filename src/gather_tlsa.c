@@ -1,9 +1,10 @@
 /*
- * gather_tlsa.c - gather_tlsa: host -> TLSA records. mox GatherTLSA and lookupTLSACNAME;
- * RFC 7672 2.2.3, RFC 6698 2.1.
+ * gather_tlsa.c - gather_tlsa: from a host to its TLSA records. mox GatherTLSA and
+ * lookupTLSACNAME; RFC 7672 2.2.3, RFC 6698 2.1.
  *
- * The expanded host is tried first when it is authentic, then the host itself. A lookup that
- * fails ends it: what failed may be the record that would have required DANE.
+ * If the expanded host is authentic, it is the first base domain, and the host itself is the
+ * next one. A lookup that fails ends the call, because it may have failed for the record that
+ * requires DANE.
  */
 #include "gather_tlsa.h"
 
@@ -49,7 +50,8 @@ static void tlsa_take_records(struct nh_tlsa_call *t, const struct nh_answer *a)
     tlsa_finish(t);
 }
 
-/* An answer at the end of the (followed) chain. Insecure is as good as absent. */
+/* Takes an answer at the end of the chain that was followed. An insecure answer counts as no
+ * record. */
 static void tlsa_take(struct nh_tlsa_call *t, const struct nh_lookup *l)
 {
     if (l->secure && l->answer.n_records)
@@ -58,7 +60,7 @@ static void tlsa_take(struct nh_tlsa_call *t, const struct nh_lookup *l)
         next_base(t);
 }
 
-/* ---- the failed or the long chain: hop by hop ------------------------------------ */
+/* ---- a chain that has failed or is long: one alias at a time ----------------------- */
 
 static void on_end(void *arg, struct nh_lookup *l)
 {
@@ -83,14 +85,14 @@ static void tlsa_on_walked(void *arg)
     struct nh_walk *w = &t->walk;
 
     if (w->n_links == 0 && t->asked->code != NH_OK) {
-        /* no alias, or not to be known: what failed is the TLSA lookup */
+        /* There is no alias, or it cannot be known: the TLSA lookup is what has failed. */
         nh_lookup_error(&t->op.err, t->host, nh_walk_culprit(w, t->asked));
         fail(t);
     } else if (w->code != NH_OK) {
         nh_walk_error(w, &t->op.err, t->host);
         fail(t);
     } else if (!w->all_secure) {
-        next_base(t); /* an insecure alias: followed no further */
+        next_base(t); /* an insecure alias is not followed */
     } else {
         t->asked = &t->lookup;
         nh_lookup_start(t->op.resolver, &t->lookup, nh_walk_end(w), NH_TYPE_TLSA, w->seconds,
@@ -112,7 +114,7 @@ static void tlsa_walk(struct nh_tlsa_call *t)
     nh_walk_start(w, t->name);
 }
 
-/* ---- the usual way ------------------------------------------------------------------ */
+/* ---- the usual case ----------------------------------------------------------------- */
 
 static bool tlsa_odd(const struct nh_answer *a)
 {
@@ -125,7 +127,7 @@ static void tlsa_on_tlsa(void *arg, struct nh_lookup *l)
 
     nh_op_record(&t->op, l, SECTION);
     if (l->code == NH_NO_MEMORY || l->code == NH_TIMEOUT) {
-        /* When no answer came, asking for an alias would only take as long again. */
+        /* When no answer came, a lookup of the alias would only take the same time again. */
         nh_lookup_error(&t->op.err, t->host, l);
         fail(t);
     } else if (l->code != NH_OK || tlsa_odd(&l->answer)) {
@@ -135,7 +137,7 @@ static void tlsa_on_tlsa(void *arg, struct nh_lookup *l)
     }
 }
 
-/* False: longer than any DNS name, so that nothing can be there. */
+/* Returns false when the name is longer than any DNS name. Then it cannot exist. */
 static bool set_name(const struct nh_tlsa_call *t, char name[NH_HOST_MAX + 32], const char *base)
 {
     int n = snprintf(name, NH_HOST_MAX + 32, "_%u._%s.%s", t->port, t->protocol, base);
@@ -184,7 +186,7 @@ static void next_base(struct nh_tlsa_call *t)
     tlsa_ask(t);
 }
 
-/* The first base domain. */
+/* Sets the first base domain. */
 static void set_base(struct nh_tlsa_call *t)
 {
     t->last = !t->expanded_authentic || !t->expanded_host[0] ||
@@ -192,7 +194,7 @@ static void set_base(struct nh_tlsa_call *t)
     nh_copy(t->base, sizeof t->base, t->last ? t->host : t->expanded_host);
 }
 
-/* mox GatherTLSA. */
+/* Does the same as mox GatherTLSA. */
 static void tlsa_start(struct nh_op *op, struct nh_resolver *r)
 {
     struct nh_tlsa_call *t = (struct nh_tlsa_call *)op;
@@ -222,7 +224,7 @@ void nh_tlsa_call_expire(struct nh_tlsa_call *t, struct nh_resolver *r)
     set_base(t);
     known = set_name(t, t->name, t->base) && asked_early(t) && l->state == NH_DONE &&
             l->code == NH_OK && !tlsa_odd(&l->answer);
-    /* Where there is none, another base domain may have to be asked. */
+    /* If there are no records, another base domain may have to be asked. */
     if (known && (t->last || (l->secure && l->answer.n_records))) {
         t->asked = &t->early;
         nh_op_record(&t->op, l, SECTION);
@@ -231,7 +233,7 @@ void nh_tlsa_call_expire(struct nh_tlsa_call *t, struct nh_resolver *r)
     }
     nh_fail_expired(&t->op.err, "%s: the deadline came before its TLSA were known", t->host);
     nh_copy(t->base, sizeof t->base, t->host);
-    t->dane_required = true; /* as of any lookup that failed */
+    t->dane_required = true; /* as for any lookup that failed */
 }
 
 static void tlsa_stop(struct nh_op *op)
@@ -247,7 +249,7 @@ static void tlsa_stop(struct nh_op *op)
     t->n_records = t->n_unusable = 0;
 }
 
-/* A lookup that did not succeed may have been that of a record that requires DANE. */
+/* A call that has not succeeded may have missed a record that requires DANE. */
 static void fail_op(struct nh_op *op)
 {
     tlsa_stop(op);

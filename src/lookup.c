@@ -4,8 +4,9 @@
  *   start -> cache entry?  -> ready -> finish -> done()
  *         -> place?        -> sent (query.c) -> ready -> finish -> failed? -> recheck.c -> sent ...
  *         -> queued        -> sent when there is a place
- *   time is up (also while queued or sent) -> overdue -> ready, once all that has arrived is read
- *   early lookups are finished without done(), and lie there until they are adopted or stopped
+ *   time is up (also while queued or sent) -> overdue -> ready, after all that has arrived was read
+ *
+ * An early lookup is finished without done(), and then waits until it is adopted or stopped.
  */
 #include "resolver_private.h"
 
@@ -41,7 +42,7 @@ static void lookup_end(struct nh_lookup *l, enum nh_code code)
         code = l->code;
     } else if (l->state == NH_AWAITING_KEYS) {
         nh_recheck_stop(l);
-        code = NH_SERVFAIL; /* its keys do not come */
+        code = NH_SERVFAIL; /* its keys were not fetched in time */
     } else if (l->state != NH_SENT) {
         return;
     }
@@ -49,7 +50,7 @@ static void lookup_end(struct nh_lookup *l, enum nh_code code)
     nh_lookup_ready(l, code);
 }
 
-/* Runs inside the loop, before the sockets are read: the answer may be there. */
+/* Runs inside the loop before the sockets are read, so the answer may have arrived. */
 static void on_timeout(void *arg)
 {
     struct nh_lookup *l = arg;
@@ -74,7 +75,7 @@ static void lookup_start_timer(struct nh_lookup *l, double seconds)
         lookup_end(l, NH_NO_MEMORY);
 }
 
-/* The time in which the host did not let us work is not the servers'. */
+/* Gives the servers the time back in which the host program did not let us work. */
 void nh_lookup_end_overdue(struct nh_resolver *r)
 {
     struct nh_lookup *l;
@@ -84,7 +85,7 @@ void nh_lookup_end_overdue(struct nh_resolver *r)
         leave_overdue(l);
         late = r->lateness - l->lateness;
         if (late > 0 && !l->extended) {
-            l->extended = true; /* once: a host that is always late must not keep it for ever */
+            l->extended = true; /* only once, as the host program may always be late */
             lookup_start_timer(l, late);
         } else {
             lookup_end(l, NH_TIMEOUT);
@@ -94,7 +95,7 @@ void nh_lookup_end_overdue(struct nh_resolver *r)
 
 /* ---- starting and stopping --------------------------------------------------------- */
 
-/* Takes the answer out of the cache, with what is left of its TTL. */
+/* Takes the answer from the cache, with the rest of its TTL. */
 static bool from_cache(struct nh_lookup *l)
 {
     uint32_t ttl = 0;
@@ -147,7 +148,7 @@ static void lookup_start(struct nh_lookup *l, double seconds)
         TAILQ_INSERT_TAIL(l->follows ? &r->queued_first : &r->queued, l, link);
     }
     count_start(l);
-    /* One that has failed already may be asked again (recheck.c). */
+    /* A lookup that has failed already needs a timer too, because recheck.c may ask it again. */
     if (l->state != NH_READY || l->code != NH_OK)
         lookup_start_timer(l, seconds > 0 ? seconds : r->timeout);
 }
@@ -172,7 +173,7 @@ void nh_lookup_ask_early(struct nh_resolver *r, struct nh_lookup *l, const char 
 bool nh_lookup_adopt(struct nh_lookup *l, void (*done)(void *arg, struct nh_lookup *), void *arg)
 {
     if (l->state == NH_DONE && (l->code == NH_BOGUS || l->code == NH_SERVFAIL))
-        return false; /* a failure that counts is one that was looked into */
+        return false; /* a failure counts only after recheck.c has examined it */
     l->done = done;
     l->arg = arg;
     l->early = false;
@@ -224,7 +225,7 @@ void nh_lookup_stop(struct nh_lookup *l)
 
     if (l->state == NH_IDLE)
         return;
-    /* One that is done may outlive its resolver. */
+    /* A finished lookup may outlive its resolver, so it must not use it. */
     if (l->state != NH_DONE) {
         if (!r->abandoned) {
             nh_timer_stop(l->timer);
@@ -232,7 +233,7 @@ void nh_lookup_stop(struct nh_lookup *l)
         }
         leave_overdue(l);
         nh_recheck_stop(l);
-        if (!l->internal && !l->early) /* its answer may be there: it counts once */
+        if (!l->internal && !l->early) /* also when it is ready: it is counted once */
             r->stats.cancelled++;
         if (l->state == NH_QUEUED)
             leave_queue(l);
@@ -299,8 +300,8 @@ void nh_lookup_finish(struct nh_lookup *l)
 
 /* ---- the queue ---------------------------------------------------------------------------- */
 
-/* Whose turn it is. When the queue is long, what stands at its front may all be dead: then the newest
- * and the oldest take turns. */
+/* The next lookup of the queue. When the queue has waited for long, all lookups at its front may
+ * be for dead names. Then the newest and the oldest take turns. */
 static struct nh_lookup *next_queued(struct nh_resolver *r)
 {
     struct nh_lookup *l = TAILQ_FIRST(&r->queued_first);

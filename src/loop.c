@@ -1,9 +1,9 @@
 /*
  * loop.c - libunbound's pluggable event base (unbound-event.h) on libuv.
  *
- * libuv's callbacks only mark a libunbound event as ready and queue it; the resolver dispatches
- * them one at a time, so that one process() can stop in between (its `budget`), and libunbound
- * never runs inside uv_run().
+ * The callbacks of libuv only mark a libunbound event as ready and put it into a queue. The
+ * resolver dispatches the events one at a time. Therefore one process() can stop between two
+ * events (its `budget`), and libunbound never runs inside uv_run().
  */
 #include "loop.h"
 
@@ -15,21 +15,21 @@
 #include <unbound-event.h>
 #include <uv.h>
 
-#define LOOK_HOLDS 10000000u /* nanoseconds for which a look at the sockets holds */
+#define LOOK_HOLDS 10000000u /* nanoseconds for which a look at the sockets is valid */
 
-/* One libunbound event: a descriptor, a time-out, or both. */
+/* One libunbound event: a descriptor, a timeout, or both. */
 struct event {
-    struct ub_event ub; /* first: libunbound sees only this */
+    struct ub_event ub; /* first member: libunbound sees only this */
     struct nh_loop *loop;
     void (*cb)(int, short, void *);
     void *arg;
     int fd;
-    short bits;           /* what was asked for: UB_EV_READ, UB_EV_WRITE, UB_EV_PERSIST */
+    short bits;           /* what libunbound asked for: UB_EV_READ, UB_EV_WRITE, UB_EV_PERSIST */
     short ready;          /* what has happened since the last dispatch */
-    struct events *queue; /* of the loop's, that it waits in; NULL: none */
-    uint64_t timeout;     /* milliseconds; 0: none */
-    uv_poll_t *poll;      /* apart from the event: lives until libuv has closed it */
-    uv_timer_t *timer;    /* likewise */
+    struct events *queue; /* the queue of the loop that it waits in; NULL: none */
+    uint64_t timeout;     /* milliseconds; 0: no timeout */
+    uv_poll_t *poll;      /* a block of its own: it lives until libuv has closed it */
+    uv_timer_t *timer;    /* the same */
     TAILQ_ENTRY(event) link;
 };
 
@@ -40,18 +40,17 @@ struct nh_timer {
     struct nh_loop *loop;
     void (*fn)(void *);
     void *arg;
-    SLIST_ENTRY(nh_timer) link; /* in the loop's list of free_list ones */
+    SLIST_ENTRY(nh_timer) link; /* in free_list of the loop */
 };
 
 struct nh_loop {
-    struct ub_event_base base; /* first: libunbound sees only this */
+    struct ub_event_base base; /* first member: libunbound sees only this */
     uv_loop_t uv;
     bool stale;
-    uint64_t collected;      /* nanoseconds: when the sockets were last looked at */
-    struct events io_ready;  /* something has come */
-    struct events timed_out; /* the time is up; after them, as what came may be what it waits for */
-    struct events
-        zero_delay; /* time-outs of no time: libunbound begins each query to a server so */
+    uint64_t collected;       /* nanoseconds: when the sockets were last looked at */
+    struct events io_ready;   /* a descriptor is ready */
+    struct events timed_out;  /* the time is up; last, because the answer may be in io_ready */
+    struct events zero_delay; /* timeouts of 0: libunbound begins each query to a server with one */
     SLIST_HEAD(, nh_timer) free_list;
 };
 
@@ -99,9 +98,9 @@ static int event_watch(struct event *ev)
     return uv_poll_start(ev->poll, events, on_poll);
 }
 
-/* An error or a hang-up is told as what was asked for, and only that: a TCP socket that is not
- * yet connected (TCP Fast Open) polls as hung up, and libunbound must find out by reading or
- * writing. libuv has stopped the handle at an error, so it is started again. */
+/* Reports an error or a hang-up as exactly the events that libunbound asked for. A TCP socket
+ * that is not yet connected (TCP Fast Open) polls as hung up, and libunbound must find out by
+ * reading or writing. libuv has stopped the handle at an error, so we start it again. */
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct event *ev = poll->data;
@@ -128,8 +127,8 @@ static void on_timer(uv_timer_t *timer)
     event_mark(ev, UB_EV_TIMEOUT, &ev->loop->timed_out);
 }
 
-/* Stops the event: the poll handle is closed at once since libunbound closes the descriptor
- * next, the timer is only stopped and used again. Idempotent. */
+/* Stops the event. The poll handle is closed at once, because libunbound closes the descriptor
+ * next. The timer is only stopped, and is used again. May be called twice. */
 static int event_del(struct ub_event *ub)
 {
     struct event *ev = (struct event *)ub;
@@ -159,7 +158,8 @@ static int event_start_timer(struct event *ev)
     return uv_timer_start(ev->timer, on_timer, ev->timeout, 0);
 }
 
-/* Starts the event. tv: the time-out, NULL for none. -1 when it can't be watched. */
+/* Starts the event. tv is the timeout, NULL for none. Returns -1 when the event cannot be
+ * watched. */
 static int event_add(struct ub_event *ub, struct timeval *tv)
 {
     struct event *ev = (struct event *)ub;
@@ -175,7 +175,8 @@ static int event_add(struct ub_event *ub, struct timeval *tv)
             return -1;
         }
         ev->poll->data = ev;
-        /* libunbound opens its sockets without it: no child of the host's is to have them. */
+        /* libunbound opens its sockets without this flag, and a child of the host program must
+         * not have them. */
         (void)fcntl(ev->fd, F_SETFD, FD_CLOEXEC);
         if (event_watch(ev) != 0) {
             event_del(ub);
@@ -185,7 +186,7 @@ static int event_add(struct ub_event *ub, struct timeval *tv)
     if (tv && tv->tv_sec == 0 && tv->tv_usec == 0) {
         event_mark(ev, UB_EV_TIMEOUT, &ev->loop->zero_delay);
     } else if (tv) {
-        /* rounded up, so that libunbound's own clock agrees that it is time */
+        /* Round up, so that the time has also come by libunbound's own clock. */
         ev->timeout = (uint64_t)tv->tv_sec * 1000 + (uint64_t)(tv->tv_usec + 999) / 1000;
         if (event_start_timer(ev) != 0) {
             event_del(ub);
@@ -237,7 +238,7 @@ static int event_add_timer(struct ub_event *ub, struct ub_event_base *base,
     return event_add(ub, tv);
 }
 
-/* Signals: libunbound has none when it runs on a foreign base. */
+/* libunbound uses no signals when it runs on an event base that is not its own. */
 static int event_no_signal(struct ub_event *ub, struct timeval *tv)
 {
     (void)ub;
@@ -280,7 +281,8 @@ static int base_exit(struct ub_event_base *base, struct timeval *tv)
     return 0;
 }
 
-/* The loop is ours to free. libunbound calls this all the same when it fails to start. */
+/* We free the loop ourselves. libunbound calls this function all the same when it fails to
+ * start. */
 static void base_free(struct ub_event_base *base)
 {
     (void)base;
@@ -303,7 +305,7 @@ static bool dispatch_first(struct events *queue)
         return false;
     bits = ev->ready;
     event_unmark(ev);
-    /* All of ours before the callback: it may free the event. */
+    /* Do all our work before the callback, because the callback may free the event. */
     if (!(ev->bits & UB_EV_PERSIST))
         event_del(&ev->ub);
     else if (ev->timeout)
@@ -312,8 +314,9 @@ static bool dispatch_first(struct events *queue)
     return true;
 }
 
-/* A host that was late has both: answers in the sockets, and time-outs for them. The answers go
- * first, also those that came since the sockets were last looked at. */
+/* When the host program was late, there are both: answers in the sockets, and timeouts for the
+ * same queries. The answers go first, and so do answers that came after the last look at the
+ * sockets. */
 bool nh_loop_settled(struct nh_loop *loop)
 {
     if (!TAILQ_EMPTY(&loop->io_ready))
@@ -419,7 +422,7 @@ void nh_loop_free(struct nh_loop *loop)
 {
     if (!loop)
         return;
-    /* every handle is the first member of its own block, so free_handle fits them all */
+    /* every handle is the first member of its own block, so free_handle fits all of them */
     uv_walk(&loop->uv, close_left, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_loop_close(&loop->uv);

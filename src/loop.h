@@ -10,46 +10,49 @@ struct ub_event_base;
 struct nh_loop;
 struct nh_timer;
 
-/* NULL when memory or descriptors are out. */
+/* Returns NULL when there is no memory or no descriptor left. */
 struct nh_loop *nh_loop_new(void);
 
-/* Call after ub_ctx_delete(): closes what is left and frees the loop. */
+/* Closes the handles that are left and frees the loop. Call it after ub_ctx_delete(). */
 void nh_loop_free(struct nh_loop *loop);
 
-/* What ub_ctx_create_ub_event() takes; lives as long as the loop. */
+/* The event base for ub_ctx_create_ub_event(). It lives as long as the loop. */
 struct ub_event_base *nh_loop_base(struct nh_loop *loop);
 
-/* The descriptor that is readable when the loop has work. */
+/* The descriptor that is readable when the loop has work to do. */
 int nh_loop_fd(const struct nh_loop *loop);
 
-/* Seconds to the next timer, 0 when events wait to be dispatched, negative when there is none. */
+/* Seconds to the next timer; 0 when events wait to be dispatched; negative when there is no
+ * timer. */
 double nh_loop_timeout(struct nh_loop *loop);
 
-/* Monotonic seconds. */
+/* Seconds of a monotonic clock. */
 double nh_now(void);
 
-/* Collects what is ready (events of libunbound, timers of ours); block: waits for at least one.
- * Registers new descriptors with the kernel, which libuv does nowhere else. */
+/* Collects the events of libunbound and the timers of ours that are ready. With block it waits
+ * until at least one is ready. It also registers new descriptors with the kernel, which libuv
+ * does nowhere else. */
 void nh_loop_collect(struct nh_loop *loop, bool block);
 
-/* True when descriptors were added since the last collect. */
+/* Were descriptors added since the last collect? */
 bool nh_loop_stale(const struct nh_loop *loop);
 
-/* Hands one collected event to libunbound. False when there was none. */
+/* Passes one collected event to libunbound. Returns false when there was none. */
 bool nh_loop_dispatch(struct nh_loop *loop);
 
-/* The same of what libunbound asked to be called for without delay: a query waits to be sent. */
+/* The same, but only for events that libunbound has asked for without delay: a query waits to be
+ * sent. */
 bool nh_loop_dispatch_zero_delay(struct nh_loop *loop);
 
 bool nh_loop_ready(const struct nh_loop *loop);
 
-/* True when no answer waits, in no socket either. Looks at the sockets if the last look was a while
- * ago. */
+/* Is there no answer that waits, neither collected nor in a socket? Looks at the sockets if the
+ * last look was some time ago. */
 bool nh_loop_settled(struct nh_loop *loop);
 
-/* A one-shot timer of ours: fn(arg) is called from inside nh_loop_collect() and must not call
- * libunbound. NULL when memory is out. Owned by the loop until nh_timer_stop() or until it has
- * fired. */
+/* Starts a one-shot timer of ours. fn(arg) is called from inside nh_loop_collect() and must not
+ * call libunbound. Returns NULL when memory runs out. The loop owns the timer until
+ * nh_timer_stop() is called or until the timer has fired. */
 struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *),
                                 void *arg);
 void nh_timer_stop(struct nh_timer *timer);

@@ -1,5 +1,6 @@
 /*
- * lua_args.c - arguments of the lookups. Misuse raises; a string that is no name is an error value.
+ * lua_args.c - the arguments of the lookups. Misuse raises. A string that is not a name is an
+ * error value.
  */
 #include "lua_core.h"
 
@@ -9,13 +10,13 @@
 
 /* ---- option values -------------------------------------------------------------- */
 
-/* Each reads the value at the top of the stack. */
+/* Each of these functions reads the value at the top of the stack. */
 
 static int wrong(lua_State *L, const char *key, const char *expected)
 {
     const char *got = luaL_typename(L, -1);
 
-    if (lua_type(L, -1) == LUA_TSTRING) /* in quotes: '5' is no number */
+    if (lua_type(L, -1) == LUA_TSTRING) /* with quotes: '5' is not a number */
         got = lua_pushfstring(L, "'%s'", lua_tostring(L, -1));
     else if (lua_type(L, -1) == LUA_TNUMBER)
         got = lua_tostring(L, -1);
@@ -53,7 +54,7 @@ static double opt_seconds(lua_State *L, const char *key)
     return value;
 }
 
-/* A NUL would cut it short. */
+/* A string with a NUL is refused, because C would cut it off there. */
 static const char *opt_string(lua_State *L, const char *key)
 {
     size_t len = 0;
@@ -77,7 +78,8 @@ static enum nh_network opt_network(lua_State *L)
     return NH_IP6;
 }
 
-/* The canonical text of a host or of an address: what results call it. */
+/* Writes the canonical text of a host or an address, which is its name in results. Returns false
+ * when s is neither. */
 static bool canonical(const char *s, size_t len, char out[NH_HOST_MAX])
 {
     struct nh_ip ip;
@@ -89,8 +91,8 @@ static bool canonical(const char *s, size_t len, char out[NH_HOST_MAX])
     return nh_name_parse(s, len, out) == NULL;
 }
 
-/* An IPv4 address as a socket of both families names its peer (RFC 4291 2.5.5.2) is one of IPv4, to
- * mox too. */
+/* A socket for both families shows an IPv4 peer as an IPv6 address (RFC 4291 2.5.5.2). This
+ * makes it an IPv4 address again, as mox does. */
 static void unmap(struct nh_ip *ip)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -101,7 +103,8 @@ static void unmap(struct nh_ip *ip)
     }
 }
 
-/* { [host] = { ip, ... } }, oldest first. What it allocates belongs to the request at once. */
+/* Reads { [host] = { ip, ... } }, the oldest address first. The request owns what this allocates
+ * at once. */
 static void opt_dialed(lua_State *L, struct nh_request *request)
 {
     size_t n = 0, len, k;
@@ -159,7 +162,7 @@ bool nh_ips_option(lua_State *L, struct nh_request *request, const char *key)
 
 bool nh_tlsa_option(lua_State *L, struct nh_request *request, const char *key)
 {
-    /* the other fields of what gather_ips returns, which may be passed as it is */
+    /* These are the other fields of the result of gather_ips, which may be passed as it is. */
     static const char *const ignored[] = {
         "authentic", "host_authentic", "ip4_authentic", "ip6_authentic",
         "ips",       "dualstack",      "failed",        "ttl",
@@ -270,7 +273,7 @@ static void read_options(lua_State *L, struct nh_request *request, int index)
 
 /* ---- the name asked about --------------------------------------------------------------- */
 
-/* Prints what cannot be a name, in one readable line. */
+/* Writes a text that cannot be a name as one readable line. */
 static void quote(const char *s, size_t len, char *out, size_t size)
 {
     size_t n = 0;
@@ -288,7 +291,7 @@ static void quote(const char *s, size_t len, char *out, size_t size)
     out[n] = '\0';
 }
 
-/* Why what has brackets or a colon is none, where it is no IP address either. */
+/* Says why a text with brackets or a colon, which is not an IP address, is not a name either. */
 static const char *why_no_literal(const char *s)
 {
     if (s[0] == '[')
@@ -302,7 +305,7 @@ static bool *flag(struct nh_request *request, size_t offset)
     return (bool *)((char *)request + offset);
 }
 
-/* The name, or the error that it is none. */
+/* Reads the name, or sets the error that it is not a name. */
 static void read_name(struct nh_request *request, const char *s, size_t len)
 {
     const struct nh_call *call = request->call;
@@ -322,7 +325,7 @@ static void read_name(struct nh_request *request, const char *s, size_t len)
     } else if (kind == NH_BAD_LITERAL) {
         reason = why_no_literal(s);
     } else if (call->bracketed && len >= 2 && s[0] == '[' && s[len - 1] == ']') {
-        *flag(request, call->bracketed) = true; /* that host itself */
+        *flag(request, call->bracketed) = true; /* the host itself */
         reason = nh_name_parse(s + 1, len - 2, out);
     } else {
         reason = nh_name_parse(s, len, out);
@@ -388,7 +391,7 @@ void nh_raw_check(lua_State *L, struct nh_request *request)
         luaL_error(L, "option 'type' is missing");
 }
 
-/* ---- all of them ------------------------------------------------------------------------- */
+/* ---- all calls ------------------------------------------------------------------------- */
 
 struct nh_handle *nh_check_request(lua_State *L, const struct nh_call *call, int *callback)
 {

@@ -1,9 +1,10 @@
 /*
- * lua_call.c - calls on a resolver: the table of them, their life, their delivery, and waiting for one.
+ * lua_call.c - calls on a resolver: their table, their life, the delivery of their results, and
+ * waiting for one.
  *
- * A call is an nh_handle userdata and an nh_request behind it. While it has a callback to run it
- * is anchored in the resolver's user value table. Callbacks run from nh_deliver() alone, never below libunbound or
- * libuv.
+ * A call is an nh_handle userdata and an nh_request behind it. While a call has a callback to
+ * run, it is anchored in the user value table of its resolver. Only nh_deliver_one() runs
+ * callbacks, and never below libunbound or libuv.
  */
 #include "lua_core.h"
 
@@ -24,7 +25,7 @@ bool nh_forked(const struct nh_lua_resolver *self)
     return self->resolver && !nh_resolver_mine(self->resolver);
 }
 
-/* NH_OK, or why the resolver can't be used. */
+/* Returns NH_OK, or why the resolver cannot be used. */
 enum nh_code nh_usable(const struct nh_lua_resolver *self)
 {
     if (!self->resolver || self->closing)
@@ -56,7 +57,7 @@ void nh_fail_op(struct nh_request *request)
     (type->fail ? type->fail : type->stop)(&request->op);
 }
 
-/* Takes the request out of its resolver and frees it; the handle stays. */
+/* Removes the request from its resolver and frees it. The handle remains. */
 void nh_stop_request(struct nh_request *request)
 {
     struct nh_lua_resolver *self = request->owner;
@@ -72,7 +73,7 @@ void nh_stop_request(struct nh_request *request)
             self->pending--;
         if (request->state == NH_REQUEST_FINISHED) {
             request->call->type->stop(
-                &request->op); /* no lookup is under way; the resolver may be closed even */
+                &request->op); /* no lookup is under way; the resolver may even be closed */
         } else if (nh_forked(self)) {
             nh_resolver_abandon(self->resolver);
             request->call->type->stop(&request->op);
@@ -90,7 +91,8 @@ void nh_stop_request(struct nh_request *request)
         free(request);
 }
 
-/* The answer is there: line up for delivery, or let the blocking call see it. */
+/* Handles the end of a call: puts it into the queue for delivery, or lets the blocking call see
+ * it. */
 void nh_request_finished(void *arg)
 {
     struct nh_request *request = arg;
@@ -107,7 +109,7 @@ void nh_request_finished(void *arg)
     }
 }
 
-/* Runs inside the loop: only marks. */
+/* Runs inside the loop, so it only marks the call. */
 static void on_deadline(void *arg)
 {
     struct nh_request *request = arg;
@@ -131,7 +133,7 @@ static void call_expire(struct nh_request *request)
     nh_request_finished(request);
 }
 
-/* Ends what has passed its deadline. */
+/* Ends the calls whose deadline has passed. */
 static void expire_all(struct nh_lua_resolver *self)
 {
     struct nh_request *request, *next;
@@ -165,7 +167,7 @@ static void call_start(struct nh_lua_resolver *self, struct nh_request *request)
         if (!request->timer)
             nh_fail(&request->op.err, NH_NO_MEMORY, "%s: out of memory", nh_subject(request));
     }
-    if (request->op.err.code != NH_OK) { /* an invalid name, too */
+    if (request->op.err.code != NH_OK) { /* also for an invalid name */
         nh_request_finished(request);
         return;
     }
@@ -175,9 +177,10 @@ static void call_start(struct nh_lua_resolver *self, struct nh_request *request)
     nh_resolver_drain(self->resolver);
 }
 
-/* ---- delivery ---------------------------------------------------------------------------------- */
+/* ---- delivery ------------------------------------------------------------------------------ */
 
-/* The message handler of callbacks: text with a traceback; what is no text stays as it is. */
+/* The message handler of callbacks. It adds a traceback to a text, and leaves another value as
+ * it is. */
 static int add_traceback(lua_State *L)
 {
     const char *message = lua_tostring(L, 1);
@@ -185,7 +188,7 @@ static int add_traceback(lua_State *L)
     if (!message && luaL_callmeta(L, 1, "__tostring"))
         message = lua_tostring(L, -1);
     if (lua_isnil(L, 1))
-        message = "(the error is nil)"; /* nil would be no error */
+        message = "(the error is nil)"; /* a nil would mean that there is no error */
     if (message)
         nh_traceback(L, message);
     else
@@ -193,8 +196,8 @@ static int add_traceback(lua_State *L)
     return 1;
 }
 
-/* (handle, callback): runs it with the result. A C function, so that an error of ours (memory)
- * is caught like one of the callback's. */
+/* Takes a handle and a callback, and runs the callback with the result. It is a C function, so
+ * that an error of ours (no memory) is caught in the same way as an error of the callback. */
 static int run_callback(lua_State *L)
 {
     struct nh_handle *handle = lua_touserdata(L, 1);
@@ -205,8 +208,9 @@ static int run_callback(lua_State *L)
     return 0;
 }
 
-/* A call with a callback is anchored in the list of its resolver's table, before it starts. The
- * list is the handle's (at 5) user value too: cancel() has no other way to it. */
+/* Anchors a call with a callback in a list in the table of its resolver, before the call starts.
+ * The list is also the user value of the handle (at index 5), because cancel() has no other way
+ * to find it. */
 static void anchor(lua_State *L, struct nh_request *request, int callback)
 {
     nh_getuservalue(L, 1);
@@ -226,8 +230,8 @@ static void drop_anchor(lua_State *L, int list, const struct nh_request *request
     luaL_unref(L, list, request->callback_ref);
 }
 
-/* Runs the first callback that is due. Leaves its error, if any, in the resolver's table at
- * field "error" unless one is there already. */
+/* Runs the first callback that is due. Stores its error, if there is one, in the field "error"
+ * of the resolver's table, unless that field is set already. */
 void nh_deliver_one(lua_State *L, int self_index)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, self_index);
@@ -239,7 +243,7 @@ void nh_deliver_one(lua_State *L, int self_index)
     nh_getuservalue(L, self_index);
     lua_rawgeti(L, table, 1);
     lua_pushcfunction(L, add_traceback);
-    lua_rawgeti(L, list, request->ref); /* stays on the stack: it is used afterwards */
+    lua_rawgeti(L, list, request->ref); /* stays on the stack, because it is used afterwards */
     lua_pushcfunction(L, run_callback);
     lua_pushvalue(L, -2);
     lua_rawgeti(L, list, request->callback_ref);
@@ -247,7 +251,7 @@ void nh_deliver_one(lua_State *L, int self_index)
     self->depth++;
     self->delivered++;
     if (lua_pcall(L, 2, 0, list + 1) != 0) {
-        if (handle->request) /* it did not come that far */
+        if (handle->request) /* an error came before the callback ran */
             nh_stop_request(handle->request);
         lua_getfield(L, table, "error");
         if (lua_isnil(L, -1)) {
@@ -259,8 +263,8 @@ void nh_deliver_one(lua_State *L, int self_index)
     lua_settop(L, top);
 }
 
-/* Runs callbacks that are due, until `until` (0: all that are due now; what becomes due meanwhile
- * is for the next round). Returns how many. */
+/* Runs callbacks that are due, until the time `until`. 0 means all that are due now; a callback
+ * that becomes due meanwhile runs in the next round. Returns how many have run. */
 int nh_deliver(lua_State *L, int self_index, double until)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, self_index);
@@ -272,12 +276,12 @@ int nh_deliver(lua_State *L, int self_index, double until)
         nh_deliver_one(L, self_index);
         n++;
         if ((until > 0 && nh_now() >= until) || nh_forked(self))
-            break; /* the callback has forked: in the child, the others are not ours */
+            break; /* the callback has forked: in the child the other calls are not ours */
     }
     return n;
 }
 
-/* Raises what a callback has raised, once the batch is through. */
+/* Raises the error that a callback has raised. It is called at the end of a batch. */
 void nh_raise_error(lua_State *L, int self_index)
 {
     nh_getuservalue(L, self_index);
@@ -291,10 +295,10 @@ void nh_raise_error(lua_State *L, int self_index)
     lua_error(L);
 }
 
-/* ---- calls --------------------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------------------------- */
 
-/* Lets a debug hook run: that is how the Lua program makes Ctrl-C an error. True, and the error
- * on the stack, when it raised one. */
+/* Lets a debug hook run. In this way the Lua program turns Ctrl-C into an error. Returns true,
+ * with the error on the stack, when the hook raised one. */
 bool nh_interrupted(lua_State *L, int self_index)
 {
     if (!lua_gethook(L))
@@ -305,14 +309,14 @@ bool nh_interrupted(lua_State *L, int self_index)
     return lua_pcall(L, 0, 0, 0) != 0;
 }
 
-/* Waits for a call's own answer. The callbacks of others run meanwhile, but not inside one of
- * them: they would pile up on the C stack. */
+/* Waits until this call has its result. Callbacks of other calls run meanwhile. They do not run
+ * when this call was made inside a callback, because they would pile up on the C stack. */
 static int call_block(lua_State *L, struct nh_handle *handle)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, 1);
     int n;
 
-    /* a callback or a hook may close the resolver, which ends the call, or fork */
+    /* A callback or a hook may close the resolver, which ends the call, or it may fork. */
     while (handle->request && handle->request->state != NH_REQUEST_FINISHED) {
         enum nh_code code = nh_usable(self);
 
@@ -356,7 +360,7 @@ static int call_call(lua_State *L)
     return callback ? 1 : call_block(L, handle);
 }
 
-/* request:cancel(): its callback will not run. True if it was still to come. */
+/* request:cancel(): its callback will not run. Returns true when the callback had not run yet. */
 static int request_cancel(lua_State *L)
 {
     struct nh_handle *handle = luaL_checkudata(L, 1, NH_REQUEST);
@@ -388,7 +392,7 @@ static int request_tostring(lua_State *L)
     return 1;
 }
 
-/* ---- the table ------------------------------------------------------------------------------------ */
+/* ---- the table ----------------------------------------------------------------------------- */
 
 #define AT(member) offsetof(struct nh_request, member)
 
@@ -402,7 +406,7 @@ static const struct nh_call calls[] = {
     {"plan", "domain", &nh_plan_type, AT(plan.domain), AT(plan.literal), AT(plan.bracketed),
      nh_plan_defaults, nh_plan_option, nh_plan_check, nh_set_plan, nh_set_plan_hosts,
      "nexthop.plan"},
-    /* private, for `nexthop --check` */
+    /* Private: for `nexthop --check`. */
     {"_lookup", "host", &nh_raw_type, AT(raw.name), 0, 0, NULL, nh_raw_option, nh_raw_check, NULL,
      nh_set_raw, NULL},
 };
@@ -417,7 +421,7 @@ void nh_open_request(lua_State *L)
     };
     size_t k;
 
-    for (k = 0; k < sizeof calls / sizeof calls[0]; k++) { /* into the resolver's methods */
+    for (k = 0; k < sizeof calls / sizeof calls[0]; k++) { /* they become methods of the resolver */
         lua_pushlightuserdata(L, (void *)&calls[k]);
         lua_pushcclosure(L, call_call, 1);
         lua_setfield(L, -2, calls[k].name);

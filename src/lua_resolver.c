@@ -1,5 +1,5 @@
 /*
- * lua_resolver.c - the resolver as a userdata: creation, driving, the end.
+ * lua_resolver.c - the resolver as a userdata: creation, driving, closing.
  */
 #include "lua_core.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- driving ------------------------------------------------------------------------------------- */
+/* ---- driving ------------------------------------------------------------------------------- */
 
 static int m_process(lua_State *L)
 {
@@ -35,14 +35,14 @@ static int m_process(lua_State *L)
     return 1;
 }
 
-/* wait([seconds]): true when nothing is pending any more, false when the time was up; that is so of
- * what is left until a time that has passed, too. */
+/* wait([seconds]): returns true when nothing is pending any more, and false when the time is up.
+ * seconds may be negative, as the rest until a time that has passed: then this is the same as 0. */
 static int m_wait(lua_State *L)
 {
     struct nh_lua_resolver *self = nh_check_resolver(L);
     double seconds = luaL_optnumber(L, 2, HUGE_VAL), end = nh_now() + seconds, left;
     enum nh_code code = nh_usable(self);
-    bool ran = false; /* once at least, whatever the time */
+    bool ran = false; /* it must run at least once, whatever the time is */
 
     luaL_argcheck(L, seconds == seconds, 2, "seconds expected, got nan");
     if (code != NH_OK)
@@ -79,7 +79,7 @@ static int m_timeout(lua_State *L)
         lua_pushinteger(L, 0);
         return 1;
     }
-    /* a deadline may have come while another call was begun: its timer is gone */
+    /* A deadline may have come while another call was started. Then its timer is gone. */
     seconds = self->expired ? 0 : nh_resolver_timeout(self->resolver);
     if (self->pending == 0 || seconds < 0)
         lua_pushnil(L);
@@ -155,9 +155,10 @@ static int m_stats(lua_State *L)
     return 1;
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------- */
+/* ---- closing ------------------------------------------------------------------------------- */
 
-/* Stops all calls; with callbacks to come they become due with `closed`, without they are over. */
+/* Stops all calls. With callbacks, those whose callback has not run become due with the error
+ * `closed`. Without, they are over. */
 static void stop_all(struct nh_lua_resolver *self, bool callbacks)
 {
     struct nh_request *request;
@@ -187,7 +188,8 @@ static void free_resolver(struct nh_lua_resolver *self)
     nh_pool_empty(&self->hosts);
 }
 
-/* close(): idempotent. Pending callbacks run with `closed`; not in a forked child. */
+/* close(): may be called twice. Pending callbacks run with the error `closed`, except in a
+ * forked child. */
 static int m_close(lua_State *L)
 {
     struct nh_lua_resolver *self = nh_check_resolver(L);
@@ -206,7 +208,7 @@ static int m_close(lua_State *L)
         nh_resolver_abandon(self->resolver);
         stop_all(self, false);
         free_resolver(self);
-        nh_getuservalue(L, 1); /* the callbacks, which will not run */
+        nh_getuservalue(L, 1); /* drops the callbacks, which will not run */
         lua_newtable(L);
         lua_rawseti(L, -2, 1);
     }
@@ -225,7 +227,7 @@ static int resolver_gc(lua_State *L)
         stop_all(self, false);
         free_resolver(self);
     }
-    nh_pool_empty(&self->hosts); /* a blocking plan that had ended gave them back after close() */
+    nh_pool_empty(&self->hosts); /* an ended blocking plan returned them after close() */
     return 0;
 }
 
@@ -247,7 +249,7 @@ static int resolver_tostring(lua_State *L)
     return 1;
 }
 
-/* ---- creation -------------------------------------------------------------------------------------------- */
+/* ---- creation ------------------------------------------------------------------------------ */
 
 static const char *field_string(lua_State *L, int table, const char *key)
 {
@@ -293,7 +295,7 @@ static void read_step(lua_State *L, struct nh_step *step)
     step->label = item_string(L, item, 4);
 }
 
-/* core.new(config): config is what lua/nexthop/config.lua has made of the options, checked. */
+/* core.new(config): lua/nexthop/config.lua has made config from the options and has checked it. */
 int nh_lua_new(lua_State *L)
 {
     struct nh_config config = {0};
@@ -331,9 +333,9 @@ int nh_lua_new(lua_State *L)
     self->budget = field_number(L, 1, "budget");
     luaL_getmetatable(L, NH_RESOLVER);
     lua_setmetatable(L, -2);
-    lua_createtable(L, 1, 2); /* [1]: callbacks; error: first one raised; idle: see above */
+    lua_createtable(L, 1, 2); /* [1]: callbacks; error: the first one; idle: see nh_interrupted() */
     lua_newtable(L);
-    lua_pushinteger(L, 0); /* luaL_unref()'s, which would add it at a delivery, and may raise */
+    lua_pushinteger(L, 0); /* for luaL_unref(): it may raise if it adds this at a delivery */
     lua_rawseti(L, -2, 0);
     lua_rawseti(L, -2, 1);
     lua_getfield(L, 1, "idle");

@@ -1,6 +1,6 @@
 /*
- * lua_result.c - results and errors as Lua tables. The fields are those of the API, described in
- * lua/nexthop/meta.lua; how they print is set by lua/nexthop/format.lua on the metatables.
+ * lua_result.c - results and errors as Lua tables. lua/nexthop/meta.lua describes their fields.
+ * lua/nexthop/format.lua sets on the metatables how they print.
  */
 #include "lua_core.h"
 
@@ -103,7 +103,7 @@ int nh_push_error(lua_State *L, const struct nh_err *err)
 
 /* ---- gather_destinations -------------------------------------------------------------------- */
 
-/* Each of these sets its fields in the table at the top of the stack. */
+/* Each of these functions sets its fields in the table at the top of the stack. */
 
 static void set_dest(lua_State *L, const struct nh_dest_call *d)
 {
@@ -147,7 +147,7 @@ static void set_family(lua_State *L, const struct nh_family *f, const char *key)
         set_boolean(L, key, f->chain_secure);
 }
 
-/* Puts the error of a family that could not be looked up into the table below it. */
+/* Puts the error of a family whose lookup failed into the table below the top of the stack. */
 static void set_failed(lua_State *L, const struct nh_ips_call *i, const struct nh_family *f,
                        const char *key)
 {
@@ -278,7 +278,8 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
     set_metatable(L, PREFIX "plan_host");
 }
 
-/* host: whose it is, from 1; 0: the destinations'. */
+/* Appends the entries of a trace. host is the number of the host, from 1; 0 is for the
+ * destinations. */
 static int append_trace(lua_State *L, int n, const struct nh_trace *trace, size_t host)
 {
     static const char *const rcodes[] = {"NOERROR",  "FORMERR", "SERVFAIL",
@@ -350,11 +351,11 @@ void nh_set_plan_hosts(lua_State *L, const struct nh_request *request)
     lua_setfield(L, -2, "hosts");
 }
 
-/* ---- one lookup ------------------------------------------------------------------------------- */
+/* ---- one lookup ---------------------------------------------------------------------------- */
 
-/* { rcode, secure, chain = { the name asked for, ..., the name that the aliases lead to }, dname = the
- * owner of the DNAME that makes the first of them an alias, records = { rdata, ... } (of MX: the
- * hosts), iterations, optout } */
+/* Sets { rcode, secure, chain, dname, records, iterations, optout }. chain holds the names from
+ * the one that was asked for to the one that the aliases lead to. dname is the owner of the
+ * DNAME that makes the first name an alias. records holds the rdata, or for MX the hosts. */
 void nh_set_raw(lua_State *L, const struct nh_request *request)
 {
     const struct nh_raw *raw = &request->raw;
@@ -386,7 +387,7 @@ void nh_set_raw(lua_State *L, const struct nh_request *request)
     lua_setfield(L, -2, "records");
 }
 
-/* ---- all of them -------------------------------------------------------------------------------- */
+/* ---- all calls ------------------------------------------------------------------------------ */
 
 int nh_push_result(lua_State *L, struct nh_request *request)
 {
@@ -397,7 +398,7 @@ int nh_push_result(lua_State *L, struct nh_request *request)
     if (!ok)
         lua_pushnil(L);
     lua_createtable(L, 0, ok ? 9 : 12);
-    /* An error carries what was known when it came. Of a name that was none, nothing is known. */
+    /* An error has what was known when it came. When the input was not a name, nothing is known. */
     if (call->set_partial && (err->code != NH_INVALID_NAME || request->op.resolver))
         call->set_partial(L, request);
     if (!ok) {

@@ -1,19 +1,21 @@
 /*
  * name.c - host names, internationalised names and address literals.
  *
- * A name that is ASCII already does not go through IDNA: letters, digits, underscores, and hyphens
- * anywhere but at the ends of a label. Whether it exists is for the DNS to say. So "ab--c" is a
- * label, although IDNA2008 registers none of that form (RFC 5891 4.2.3.1), and so is one that begins
- * with "xn--" and decodes to nothing (RFC 5890 2.3.1 calls it a fake A-label): a resolver can ask for
- * it, and what we refuse here is refused for good. It is checked and lower-cased in one pass that
- * allocates nothing.
+ * A name that is ASCII already does not go through IDNA. Its labels may have letters, digits,
+ * underscores, and hyphens anywhere but at their ends. The DNS says whether it exists. So
+ * "ab--c" is a label, although IDNA2008 registers no label of that form (RFC 5891 4.2.3.1). A
+ * label that begins with "xn--" and decodes to nothing is one too (RFC 5890 2.3.1 calls it a
+ * fake A-label): a resolver can ask for it, and what we refuse here is refused permanently. The
+ * name is checked and lower-cased in one pass that allocates nothing.
  *
- * Of a name that is not ASCII libidn2 sees the labels that are not: it maps them (UTS #46,
- * non-transitional) and encodes them under IDNA2008. The other labels are as in any ASCII name.
+ * If a name is not ASCII, libidn2 sees only the labels that are not. It maps them (UTS #46,
+ * non-transitional) and encodes them under IDNA2008. The other labels are treated as in any
+ * ASCII name.
  *
- * libidn2's IDN2_USE_STD3_ASCII_RULES is not used: it deletes what it should refuse ("a_b" with
- * a U-label beside it becomes "ab"). The ASCII part of such a label is looked at before, and the
- * result once more: Punycode keeps the ASCII characters of a label as they are.
+ * libidn2's IDN2_USE_STD3_ASCII_RULES is not used, because it deletes what it should refuse
+ * ("a_b" with a U-label beside it becomes "ab"). The ASCII part of such a label is checked
+ * before, and the result is checked again: Punycode keeps the ASCII characters of a label as
+ * they are.
  */
 #include "name.h"
 

@@ -1,7 +1,7 @@
 /* name.h - names, address literals, IDNA.
  *
- * Names are text: lower-case, without a final dot (the root is "."). Bytes that are not letters, digits,
- * '-' or '_' are written as \DDD or \C, as in RFC 1035 5.1. */
+ * Names are text: lower-case, without a final dot (the root is "."). Bytes that are not letters,
+ * digits, '-' or '_' are written as \DDD or \C, as in RFC 1035 5.1. */
 #ifndef NEXTHOP_NAME_H
 #define NEXTHOP_NAME_H
 
@@ -16,7 +16,7 @@
 #define NH_NAME_MAX 1024 /* any DNS name as text (253 bytes, all escaped), with its NUL */
 #define NH_IP_TEXT 46    /* an IP address as text, with its NUL */
 
-/* Copies text that is known to fit; cut off if it should not. */
+/* Copies a text that is known to fit. A text that does not fit is cut off. */
 static inline void nh_copy(char *out, size_t size, const char *text)
 {
     size_t len = strnlen(text, size - 1);
@@ -30,34 +30,36 @@ struct nh_ip {
     uint8_t addr[16];
 };
 
-/* Parses a host or domain name as a person writes it (U- or A-labels in UTF-8,
- * any case, perhaps a final dot) into out: a lower-case A-label without the
- * final dot. A label that is ASCII does not go through IDNA: letters, digits, '_', hyphens anywhere
- * but at its ends. Returns NULL, or the reason why it is no host name (a static string, "an empty
- * label"). A name of nothing but digits and dots, or with an all-numeric last label, is no host
- * name. */
+/* Parses a host or domain name as a person writes it: U-labels or A-labels in UTF-8, in any
+ * case, with or without a final dot. Writes a lower-case A-label without the final dot into out.
+ * A label that is ASCII does not go through IDNA: it may have letters, digits, '_', and hyphens
+ * anywhere but at its ends. Returns NULL, or the reason why the text is no host name (a static
+ * string such as "an empty label"). A name that has only digits and dots is no host name, nor is
+ * one whose last label has only digits. */
 const char *nh_name_parse(const char *text, size_t len, char out[NH_HOST_MAX]);
 
-/* A name out of a DNS answer (the text form above): NULL when it is a host name, else the
- * reason. out as above. */
+/* Checks a name out of a DNS answer, in the text form above. Returns NULL when it is a host
+ * name, and otherwise the reason. out is as above. */
 const char *nh_name_from_dns(const char *text, char out[NH_HOST_MAX]);
 
 enum nh_literal { NH_NOT_LITERAL, NH_LITERAL, NH_BAD_LITERAL };
 
-/* The address literals 192.0.2.1, [192.0.2.1], 2001:db8::1, [IPv6:2001:db8::1] (RFC 5321
- * 4.1.3; the tag in any case; [2001:db8::1] is let through too). NH_BAD_LITERAL: in brackets (or with a colon) but no
- * address; "[host.example]" is NH_NOT_LITERAL here: plan() handles the brackets of a host. */
+/* Parses the address literals 192.0.2.1, [192.0.2.1], 2001:db8::1 and [IPv6:2001:db8::1] (RFC
+ * 5321 4.1.3). The tag may be in any case, and [2001:db8::1] is accepted too. NH_BAD_LITERAL is
+ * a text in brackets or with a colon that is not an address. "[host.example]" is NH_NOT_LITERAL
+ * here: plan() handles a host in brackets. */
 enum nh_literal nh_literal_parse(const char *text, size_t len, struct nh_ip *ip);
 
-/* The bare address, no brackets. */
+/* Parses an address without brackets. */
 bool nh_ip_parse(const char *text, struct nh_ip *ip);
 void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT]);
 
-/* The name above this one: without its first label. NULL: it has none. */
+/* The name above this one, which is this name without its first label. NULL: there is none. */
 const char *nh_name_above(const char *name);
 
-/* What the DNAME of `above`, a name above `name`, makes of it (RFC 6672 2.2). NULL: it would be too
- * long, or there is no memory; free() it. */
+/* The name that results when the DNAME of `above` renames `name`, which is below it (RFC 6672
+ * 2.2). Returns NULL when the result would be too long or memory runs out. The caller frees it
+ * with free(). */
 char *nh_name_renamed(const char *name, const char *above, const char *target);
 
 #pragma GCC visibility pop

@@ -1,5 +1,5 @@
 /*
- * op.c - what the calls have in common: the error of a lookup, the trace, the TTL.
+ * op.c - what all calls have in common: the error of a lookup, the trace, the TTL.
  */
 #include "op.h"
 
@@ -33,7 +33,7 @@ void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lo
         nh_fail(err, NH_NO_MEMORY, "%s: %s of %s: out of memory", subject, type, l->name);
         break;
     default:
-        /* To libunbound it is one whether servers say so, refuse, or none is there. */
+        /* libunbound reports this whether servers answer SERVFAIL, refuse, or do not exist. */
         nh_fail(err, NH_SERVFAIL, "%s: %s of %s: the lookup failed (%s)", subject, type, l->name,
                 l->why && *l->why ? l->why : "SERVFAIL, or no server answers");
         break;
@@ -52,7 +52,8 @@ void nh_trace_free(struct nh_trace *trace)
     memset(trace, 0, sizeof *trace);
 }
 
-/* A trace that can't grow ends there: it explains, nothing rests on it. */
+/* Adds an entry to the trace. When memory runs out, the trace ends there. It only explains; no
+ * result depends on it. */
 static void trace(struct nh_trace *t, const struct nh_lookup *l, const char *section)
 {
     struct nh_trace_entry *e;
@@ -88,8 +89,10 @@ void nh_op_record(struct nh_op *op, const struct nh_lookup *l, const char *secti
         trace(op->trace, l, section);
 }
 
-/* After a lookup has timed out the way to it is asked for too, to tell what is known; that is in
- * the cache or close, and must not double the time. Seconds, 0 for the usual deadline. */
+/* The time in seconds for the lookups that follow a lookup which has timed out, 0 for the
+ * default. They ask for the aliases that lead to its name, so that the error can say what is
+ * known. Their answers are in the cache or come quickly, and these lookups must not double the
+ * time of the call. */
 double nh_followup_timeout(const struct nh_op *op, enum nh_code code)
 {
     double seconds = nh_resolver_lookup_timeout(op->resolver) / 5;
@@ -99,8 +102,8 @@ double nh_followup_timeout(const struct nh_op *op, enum nh_code code)
     return seconds < 2 ? seconds : 2;
 }
 
-/* A name below a DNAME has no CNAME of its own, and libunbound takes the synthesised one, asked for
- * by that type, for bogus: the DNAME is what is signed. */
+/* A name below a DNAME has no CNAME of its own. When the synthesised CNAME is asked for by that
+ * type, libunbound calls it bogus, because only the DNAME is signed. So the DNAME is looked up. */
 void nh_alias_start(struct nh_op *op, struct nh_lookup *l, const struct nh_answer *a,
                     void (*done)(void *arg, struct nh_lookup *), void *arg)
 {

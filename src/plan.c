@@ -1,14 +1,15 @@
 /*
- * plan.c - plan: domain -> mail hosts -> addresses and TLSA of each, side by side, and what TLS
- * each host is owed. RFC 7672, RFC 7671, RFC 7505; where mox departs from them, this follows them.
+ * plan.c - plan: from a domain to its mail hosts, to the addresses and TLSA records of each (at
+ * the same time), and to what TLS each host is owed. RFC 7672, RFC 7671, RFC 7505. Where mox
+ * differs from them, this file follows them.
  *
- *   start     an address or a name in brackets is the only host; else gather_destinations -> on_dest
+ *   start     the only host is an address or a name in brackets; else gather_destinations -> on_dest
  *   on_dest   failed, or does not exist: done. Else each host begins: start_host()
- *   per host  gather_ips, and TLSA early where the MX records are secure -> on_ips
- *   on_ips    failed: skip. No secure addresses and no secure alias: may. Else gather_tlsa -> on_tlsa
+ *   per host  gather_ips, and an early lookup of TLSA if the MX records are secure -> on_ips
+ *   on_ips    failed: skip. No secure addresses, no secure alias: may. Else gather_tlsa -> on_tlsa
  *   on_tlsa   failed: skip. No records: may. None usable: encrypt. Else dane, with names
- *   close     the last host that is done ends the plan
- *   expire    the deadline: hosts that are not done end with what is known, or are skip
+ *   close     the last host that ends also ends the plan
+ *   expire    the deadline: hosts that have not ended end with what is known, or are skip
  */
 #include "plan.h"
 
@@ -25,14 +26,16 @@ static void keep_ttl(bool *has, uint32_t *ttl, const struct nh_op *op)
     }
 }
 
-/* What a failure hides may be there at the next try: then the plan is not to be kept. */
+/* May the plan be cached with this host? After a temporary failure it may not: what the failure
+ * hides may be there at the next attempt. */
 static bool is_to_be_kept(const struct nh_plan_host *h)
 {
     return !h->err || h->err->permanent || h->err->code == NH_NOT_FOUND ||
            h->err->code == NH_NO_DANE;
 }
 
-/* The smallest TTL of all that the plan rests on; 0 when a host has failed for now. */
+/* Sets the TTL to the smallest TTL of everything that the plan uses, or to 0 when a host has
+ * failed temporarily. */
 static void plan_set_ttl(struct nh_plan *p)
 {
     size_t k;
@@ -82,7 +85,7 @@ static void skip_host(struct nh_plan_host *h, const struct nh_err *err)
     close_host(h, NH_TLS_SKIP);
 }
 
-/* No usable record. With require_dane that is a reason to leave the host alone. */
+/* Ends a host that has no usable record. With require_dane such a host is skipped. */
 static void without_dane(struct nh_plan_host *h, enum nh_tls tls)
 {
     struct nh_err *err = &h->tlsa.op.err;
@@ -98,8 +101,8 @@ static void without_dane(struct nh_plan_host *h, enum nh_tls tls)
 
 /* ---- records and names ------------------------------------------------------------------ */
 
-/* How strong the plan holds a matching type to be: 0 is the strongest. Full data is always kept
- * (RFC 7671 9). */
+/* The rank of a matching type by its strength for this plan: 0 is the strongest. Full data is
+ * never dropped (RFC 7671 9). */
 static size_t weakness(const struct nh_plan *p, uint8_t match_type)
 {
     size_t k;
@@ -112,7 +115,7 @@ static size_t weakness(const struct nh_plan *p, uint8_t match_type)
     return k;
 }
 
-/* Digests that the caller does not accept are unusable. */
+/* Makes records unusable whose digest the caller does not accept. */
 static void drop_unaccepted(struct nh_plan_host *h)
 {
     struct nh_tlsa_call *t = &h->tlsa;
@@ -132,8 +135,8 @@ static void drop_unaccepted(struct nh_plan_host *h)
     t->n_records = n;
 }
 
-/* Digest agility, RFC 7671 9: for each usage and selector only the strongest digest counts. The
- * weaker ones go to the end of the list, in their order. */
+/* Digest agility, RFC 7671 9: only the strongest digest counts for each usage and selector. The
+ * weaker records go to the end of the list, in their order. */
 static bool drop_weaker(struct nh_plan_host *h)
 {
     struct nh_tlsa_call *t = &h->tlsa;
@@ -173,8 +176,9 @@ static void add_name(struct nh_plan_host *h, const char *name)
     h->names[h->n_names++] = name;
 }
 
-/* The reference identifiers, RFC 7672 3.2.2: the TLSA base domain; the next-hop domain and its
- * secure expansion when an MX led here, or when the base domain is that expansion. */
+/* Sets the reference identifiers, RFC 7672 3.2.2. These are the TLSA base domain, and the
+ * next-hop domain and its secure expansion when an MX led here or when the base domain is that
+ * expansion. */
 static void set_names(struct nh_plan_host *h)
 {
     const struct nh_plan *p = h->plan;
@@ -182,7 +186,7 @@ static void set_names(struct nh_plan_host *h)
     add_name(h, h->tlsa.base);
     if (p->dest.have_mx) {
         if (!p->dest.expanded_authentic)
-            return; /* 2.2.1: behind an insecure MX the base domain alone */
+            return; /* 2.2.1: behind an insecure MX only the base domain */
         add_name(h, p->domain);
         add_name(h, p->dest.expanded);
     } else {
@@ -196,12 +200,12 @@ static void plan_on_tlsa(void *arg)
     struct nh_tlsa_call *t = &h->tlsa;
 
     if (t->op.err.code != NH_OK) {
-        skip_host(h, &t->op.err); /* 2.1.1: a failed lookup is not "no DANE" */
+        skip_host(h, &t->op.err); /* 2.1.1: a failed lookup does not mean "no DANE" */
         return;
     }
     drop_unaccepted(h);
     if (t->n_records == 0) {
-        /* 2.2.3: records, but none usable: TLS without verification */
+        /* 2.2.3: there are records but none is usable: TLS without verification */
         without_dane(h, t->dane_required ? NH_TLS_ENCRYPT : NH_TLS_MAY);
         return;
     }
@@ -216,15 +220,15 @@ static void plan_on_tlsa(void *arg)
 
 /* ---- one host: addresses, then TLSA ----------------------------------------------------- */
 
-/* May TLSA records count at all? Not behind an insecure MX (RFC 7672 2.2.1), unless the caller wants
- * so. */
+/* May TLSA records count at all? Behind an insecure MX they do not (RFC 7672 2.2.1), unless the
+ * caller wants it. */
 static bool may_have_dane(const struct nh_plan *p)
 {
     return !p->literal &&
            (!p->dest.have_mx || p->dest.expanded_authentic || p->dane_behind_insecure_mx);
 }
 
-/* RFC 7672 2.2.2: is TLSA to be asked for, and where? */
+/* Must TLSA be looked up, and at which names (RFC 7672 2.2.2)? */
 static bool wants_tlsa(struct nh_plan_host *h)
 {
     const struct nh_ips_call *i = &h->ips;
@@ -238,12 +242,12 @@ static bool wants_tlsa(struct nh_plan_host *h)
     if (secure) {
         h->tlsa.expanded_authentic = true;
         nh_copy(h->tlsa.expanded_host, sizeof h->tlsa.expanded_host, i->expanded);
-    } /* else a secure alias into an insecure zone: the alias alone is the base domain */
+    } /* else a secure alias into an insecure zone: the alias is the only base domain */
     return true;
 }
 
-/* One family has secure addresses at that name, which will be the first base domain: no need to wait
- * for the other family. */
+/* One family has secure addresses at that name, which will be the first base domain. So the
+ * lookup of TLSA need not wait for the other family. */
 static void on_secure(void *arg, const char *name)
 {
     struct nh_plan_host *h = arg;
@@ -286,8 +290,9 @@ static void set_dialed(const struct nh_plan *p, struct nh_ips_call *i, const cha
     }
 }
 
-/* Without an MX the host is the next-hop domain itself: its aliases and its addresses are one
- * chain (RFC 7672 2.2.2), so the addresses are asked for at its beginning. */
+/* Starts a host. Without an MX the host is the next-hop domain itself. Then its aliases and its
+ * addresses are one chain (RFC 7672 2.2.2), so the addresses are looked up at the beginning of
+ * that chain. */
 static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *name, int pref)
 {
     const char *first = p->dest.have_mx ? name : p->domain;
@@ -306,9 +311,10 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
     nh_copy(h->tlsa.protocol, sizeof h->tlsa.protocol, "tcp");
     if (may_have_dane(p))
         h->ips.on_secure = on_secure;
-    /* Behind a secure MX the host is likely to be secure, too: TLSA is asked for side by side with
-     * the addresses, which saves a round trip. RFC 7672 2.2.2 warns of relying on such an answer, or
-     * of failing over it, before the addresses are known to be secure; nothing here does. */
+    /* Behind a secure MX the host is probably secure, too. So TLSA is looked up at the same time
+     * as the addresses, which saves a round trip. RFC 7672 2.2.2 warns against using such an
+     * answer, or failing because of it, before the addresses are known to be secure. Nothing
+     * here does that. */
     if (p->dest.have_mx && p->dest.expanded_authentic &&
         !nh_resolver_knows_host(p->op.resolver, first))
         nh_tlsa_call_ask_early(&h->tlsa, p->op.resolver, first);
@@ -317,7 +323,7 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
     nh_ips_type.start(&h->ips.op, p->op.resolver);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- the plan ------------------------------------------------------------------------------- */
 
 static bool make_hosts(struct nh_plan *p, size_t n)
 {
@@ -384,14 +390,14 @@ static void plan_start(struct nh_op *op, struct nh_resolver *r)
     nh_dest_type.start(&p->dest.op, r);
 }
 
-/* Ends a host with what is known of it. */
+/* Ends a host with what is known about it when the deadline comes. */
 static void expire_host(struct nh_plan_host *h)
 {
     if (!h->asked_tlsa && nh_ips_expire(&h->ips))
         return;
     if (h->asked_tlsa)
         nh_tlsa_type.stop(&h->tlsa.op);
-    h->tlsa.dane_required = h->asked_tlsa; /* as of any lookup that failed */
+    h->tlsa.dane_required = h->asked_tlsa; /* as for any lookup that failed */
     nh_fail_expired(&h->tlsa.op.err, "%s: the deadline came before all of it was looked up",
                     h->ips.host);
     skip_host(h, &h->tlsa.op.err);

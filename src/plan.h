@@ -1,4 +1,4 @@
-/* plan.h - plan: the whole way from a domain to what TLS its hosts are owed. */
+/* plan.h - plan: all steps from a domain to what TLS its hosts are owed. */
 #ifndef NEXTHOP_PLAN_H
 #define NEXTHOP_PLAN_H
 
@@ -14,14 +14,14 @@ enum nh_tls { NH_TLS_SKIP, NH_TLS_MAY, NH_TLS_ENCRYPT, NH_TLS_DANE };
 struct nh_plan_host {
     struct nh_plan *plan;
     const char
-        *name; /* what the result calls it; of an implicit MX the end of the domain's aliases */
+        *name; /* the name in the result; for an implicit MX the end of the domain's aliases */
     int pref;
     bool done, asked_tlsa;
     enum nh_tls tls;
-    const struct nh_err *err; /* NULL: none; else that of ips.op or tlsa.op */
+    const struct nh_err *err; /* NULL: no error; else the error of ips.op or tlsa.op */
     struct nh_ips_call ips;
     struct nh_tlsa_call tlsa;
-    struct nh_tlsa *weaker; /* dropped by digest agility; the tail of tlsa.records */
+    struct nh_tlsa *weaker; /* records that digest agility dropped; the end of tlsa.records */
     size_t n_weaker;
     struct nh_trace trace;
     const char *names[4]; /* reference identifiers */
@@ -33,23 +33,23 @@ struct nh_plan_host {
 struct nh_plan {
     struct nh_op op;
     char domain[NH_HOST_MAX];
-    bool literal, bracketed; /* bracketed: that host itself, no MX */
+    bool literal, bracketed; /* bracketed: the host itself, without MX */
     enum nh_network network;
     uint16_t port;
     size_t max_hosts;
     bool dane_behind_insecure_mx, require_dane;
-    uint8_t digests[8]; /* strongest first */
+    uint8_t digests[8]; /* the strongest is first */
     size_t n_digests;
-    /* per host: earlier attempts; the caller's, until done */
+    /* for each host: earlier attempts; the caller owns them until done() */
     const struct nh_dialed *dialed;
     size_t n_dialed;
-    struct nh_pool *pool; /* of struct nh_plan_host; the caller's, outlives the plan */
+    struct nh_pool *pool; /* of struct nh_plan_host; the caller owns it, and it outlives the plan */
 
     struct nh_dest_call dest;
     struct nh_plan_host **hosts;
     size_t n_hosts, truncated, open;
     bool mx_authentic;
-    bool expired;          /* the deadline came before all of it was known */
+    bool expired;          /* the deadline came before everything was known */
     struct nh_trace trace; /* of the destinations */
 };
 

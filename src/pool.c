@@ -1,6 +1,7 @@
 /*
- * pool.c - keeps some blocks of a size for the next use. For blocks of kilobytes: those malloc()
- * keeps apart at no price end at 1 KB, above it every free() and malloc() merges and splits.
+ * pool.c - holds some blocks of one size for their next use. It is meant for blocks of
+ * kilobytes: malloc() has fast lists only up to 1 KB, and above that size every free() and
+ * malloc() merges and splits blocks.
  */
 #include "pool.h"
 
@@ -8,7 +9,7 @@
 #include <string.h>
 
 #ifdef __SANITIZE_ADDRESS__
-#define SPARE_MAX 0 /* a use after nh_pool_give() is to be found */
+#define SPARE_MAX 0 /* ASan must find a use after nh_pool_give() */
 #else
 #define SPARE_MAX 64
 #endif

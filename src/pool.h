@@ -6,18 +6,19 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Zero but for size, at least that of a pointer, before the first use. */
+/* Before the first use everything is zero except size, which is at least the size of a pointer. */
 struct nh_pool {
     size_t size;
     unsigned n_spare;
     void *spare;
 };
 
-/* A zeroed block, NULL when memory is out. It may also be given to free(). */
+/* nh_pool_take() returns a zeroed block, or NULL when memory runs out. The block may also be
+ * freed with free(). */
 void *nh_pool_take(struct nh_pool *pool);
 void nh_pool_give(struct nh_pool *pool, void *block);
 
-/* Frees the spare blocks. */
+/* Frees the blocks that are not in use. */
 void nh_pool_empty(struct nh_pool *pool);
 
 #pragma GCC visibility pop

@@ -1,9 +1,9 @@
 /*
  * query.c - what is asked of libunbound, and what comes back.
  *
- * libunbound's callback only reads what it was given into an answer of ours; everything else runs
- * from nh_resolver_run(), after libunbound has returned. Rules about libunbound ("rule N") are
- * explained in CONTRIBUTING.md, "What libunbound does to its users".
+ * The callback that libunbound calls only reads its arguments into an answer of ours. Everything
+ * else runs from nh_resolver_run(), after libunbound has returned. CONTRIBUTING.md explains the
+ * rules about libunbound ("rule N") under "What libunbound does to its users".
  */
 #include "resolver_private.h"
 
@@ -52,7 +52,7 @@ void nh_context_free(struct nh_resolver *r, struct nh_context *c)
     nh_sigpipe_enter(&r->sigpipe);
     nh_sigpipe_hold(&r->sigpipe);
     nh_context_close(c->ub);
-    r->sigpipe.written = true; /* TLS says goodbye on connections that are closed */
+    r->sigpipe.written = true; /* TLS sends a last message on connections that are closed */
     nh_sigpipe_leave(&r->sigpipe);
     for (q = TAILQ_FIRST(&r->released); q; q = next) {
         next = TAILQ_NEXT(q, link);
@@ -93,7 +93,7 @@ static struct nh_query *new_query(struct nh_resolver *r, struct nh_context *c)
     return q;
 }
 
-/* Where the queries of that context wait. */
+/* The list for the queries of that context. */
 static struct nh_queries *list_of(struct nh_resolver *r, const struct nh_context *c)
 {
     return c == r->main ? &r->young : &r->others;
@@ -159,8 +159,8 @@ static void release(struct nh_query *q)
     move(q, &q->resolver->released);
 }
 
-/* Do not call ub_cancel(): the query would keep its socket, and we would lose the callback that
- * tells us when it is free (rule 3). */
+/* Releases the queries of the lookup. Do not call ub_cancel(): the query would keep its socket,
+ * and we would lose the callback that tells us when the socket is free (rule 3). */
 void nh_query_release(struct nh_lookup *l)
 {
     if (l->query)
@@ -169,8 +169,8 @@ void nh_query_release(struct nh_lookup *l)
         release(l->second);
 }
 
-/* Takes a released query for the same question. Without this, a name whose servers are silent would
- * take one more place each time that it is asked for. */
+/* Takes over a released query for the same question. Without this, a name whose servers are
+ * silent would take one more place each time it is asked for. */
 static bool take_over(struct nh_lookup *l, struct nh_context *c)
 {
     struct nh_query *q;
@@ -211,7 +211,7 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *c)
         r->sigpipe.written = true;
     nh_sigpipe_leave(&r->sigpipe);
     if (q->lookup != l)
-        return; /* answered: q is free */
+        return; /* answered at once: q is free */
     if (rc != 0) {
         detach(q);
         end_query(q);
@@ -251,7 +251,7 @@ void nh_query_age(struct nh_resolver *r)
 
 /* ---- answers ------------------------------------------------------------------------ */
 
-/* Reads a packet into an answer that all who ask for it share. */
+/* Reads a packet into an answer that all lookups of this question share. */
 static enum nh_code read_answer(struct nh_lookup *l, const uint8_t *packet, size_t len, bool secure)
 {
     enum nh_code code;
@@ -271,26 +271,26 @@ static enum nh_code read_answer(struct nh_lookup *l, const uint8_t *packet, size
     return code;
 }
 
-/* The order of reading is that of rule 2. */
+/* Reads a result in the order that rule 2 requires. */
 static enum nh_code read_result(struct nh_lookup *l, int rcode, const uint8_t *packet, int len,
                                 int sec)
 {
     l->rcode = (uint8_t)rcode;
     if (rcode != 0)
-        return NH_SERVFAIL; /* packet may be anything: it is not looked at */
+        return NH_SERVFAIL; /* the packet may hold anything, so it is not read */
     if (!packet || len <= 0)
         return sec == 1 ? NH_BOGUS : NH_SERVFAIL;
     if (l->internal) {
-        l->rcode = len > 3 ? packet[3] & 0x0f : 2; /* a server's SERVFAIL is in the header */
+        l->rcode = len > 3 ? packet[3] & 0x0f : 2; /* the SERVFAIL of a server is in the header */
         l->has_dnssec = nh_answer_has_dnssec(packet, (size_t)len);
         return l->rcode != 0 && l->rcode != 3 ? NH_SERVFAIL : sec == 1 ? NH_BOGUS : NH_OK;
     }
     if (sec == 1)
-        return NH_BOGUS; /* the forged data is in packet: it is not looked at */
+        return NH_BOGUS; /* the packet holds the forged data, so it is not read */
     return read_answer(l, packet, (size_t)len, sec == 2);
 }
 
-/* libunbound's callback: it takes what it is given and does nothing else (rule 1). */
+/* The callback for libunbound. It reads its arguments and does nothing else (rule 1). */
 static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited)
 {
     struct nh_query *q = arg;
@@ -304,7 +304,7 @@ static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char
         detach(q);
     end_query(q);
     if (!l || l->state != NH_SENT)
-        return; /* nobody waits for it, or its time was up already */
+        return; /* the lookup was given up, or its time was up already */
     code = read_result(l, rcode, packet, len, sec);
     l->context = c;
     l->at_once = l->sending;

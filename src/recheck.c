@@ -1,20 +1,20 @@
 /*
- * recheck.c - a lookup that has failed is asked again where the failure may come from what libunbound
- * remembers, and not from what is in the DNS.
+ * recheck.c - asks a failed lookup again, if it may have failed because of what libunbound
+ * remembers and not because of what is in the DNS.
  *
- * libunbound remembers for a minute or more that a server was silent, that a forwarder did not speak
- * EDNS, and which keys did not validate or could not be fetched. Nothing clears that memory but a new
- * context. So:
+ * libunbound remembers for a minute or more that a server was silent, that a forwarder did not
+ * speak EDNS, and which keys did not validate or could not be fetched. Nothing but a new context
+ * clears that memory. Therefore:
  *
  *   bogus     -> once more in the main context -> in a fresh context -> can the keys be fetched?
- *             -> is it a forwarder that strips DNSSEC (rule 13)? -> without that forwarder
- *   SERVFAIL  -> in a fresh context, if libunbound asked nobody, has waited in vain for long, or servers
- *                were away lately
- *   silence   -> in a fresh context beside the main one, if all are silent
+ *             -> does a forwarder strip DNSSEC (rule 13)? -> without that forwarder
+ *   SERVFAIL  -> in a fresh context, if libunbound asked no server, or has waited for long in vain,
+ *                or servers were away recently
+ *   silence   -> in a fresh context beside the main one, if all servers are silent
  *
- * A fresh context validates from the trust anchor like any other, so its answer counts as much. It
- * becomes the main one when it has an answer that the main one had not. Opening one takes some
- * milliseconds: in the long run one in REFILL seconds is opened.
+ * A fresh context validates from the trust anchor like any other context, so its answer counts
+ * as much. It becomes the main one when it has an answer that the main one did not have. Opening
+ * one takes some milliseconds. In the long run one context is opened every REFILL seconds.
  */
 #include "resolver_private.h"
 
@@ -26,16 +26,16 @@
 #include <string.h>
 
 #define FRESH_FOR 5.0        /* seconds after which a context is no longer fresh */
-#define BURST 8.0            /* contexts that may be opened one after the other */
-#define REFILL 5.0           /* seconds for one more */
-#define SLOW 1.0             /* seconds after which a SERVFAIL is likely to be libunbound's own */
+#define BURST 8.0            /* contexts that may be opened in a row */
+#define REFILL 5.0           /* seconds until one more may be opened */
+#define SLOW 1.0             /* seconds; a SERVFAIL that took longer is probably libunbound's own */
 #define KEYS_TIMEOUT 3.0     /* seconds for DNSKEY and DS */
-#define PROBE_TIMEOUT 5.0    /* seconds for the question to a forwarder */
-#define PROBE_EVERY 60.0     /* seconds that the finding about the forwarders holds */
+#define PROBE_TIMEOUT 5.0    /* seconds for the lookup at a forwarder */
+#define PROBE_EVERY 60.0     /* seconds for which the result of the probe is valid */
 #define CONFIRM_BOGUS 60.0   /* seconds; as long as libunbound remembers it */
-#define CONFIRM_SERVFAIL 5.0 /* likewise */
+#define CONFIRM_SERVFAIL 5.0 /* seconds; as long as libunbound remembers it */
 #define MAX_FORWARDERS 32
-#define FEW_SOCKETS 64 /* with fewer a context is no relief */
+#define FEW_SOCKETS 64 /* a context with fewer sockets does not help */
 
 enum tries { FIRST, AGAIN, IN_FRESH, KEYS_CHECKED, FORWARDERS_PROBED, LAST };
 
@@ -85,7 +85,7 @@ static unsigned count_forwarders(const struct nh_resolver *r)
     return n < MAX_FORWARDERS ? n : MAX_FORWARDERS;
 }
 
-/* The forwarders that strip DNSSEC, where there are others. */
+/* The forwarders that strip DNSSEC, one bit each. 0 when all of them do: then none is left out. */
 static uint32_t forwarders_to_leave(const struct nh_resolver *r)
 {
     unsigned n = count_forwarders(r);
@@ -96,7 +96,8 @@ static uint32_t forwarders_to_leave(const struct nh_resolver *r)
     return r->stripping;
 }
 
-/* The fresh context, opened when there is none. NULL: it cannot be had. */
+/* Returns the fresh context. Opens one when there is none. Returns NULL when none can be opened
+ * now. */
 static struct nh_context *fresh_context(struct nh_resolver *r)
 {
     struct nh_context *c = r->fresh, *opened;
@@ -155,12 +156,12 @@ void nh_recheck_tidy(struct nh_resolver *r)
         if (c->n_lookups == 0) {
             TAILQ_REMOVE(&r->draining, c, link);
             nh_context_free(r, c);
-            break; /* one at a time: it takes some milliseconds */
+            break; /* close one at a time: it takes some milliseconds */
         }
     }
 }
 
-/* The context that gave the lookup its result, or the main one if it has gone. */
+/* The context that gave the lookup its result, or the main one when that context is closed. */
 static struct nh_context *context_of(const struct nh_lookup *l)
 {
     struct nh_resolver *r = l->resolver;
@@ -204,8 +205,8 @@ void nh_recheck_silent(struct nh_lookup *l)
 
 /* ---- can the keys be fetched? --------------------------------------------------------------- */
 
-/* libunbound calls it bogus, too, when DNSKEY or DS cannot be fetched. The questions for them tell the
- * difference: they fail then, and are not bogus. */
+/* libunbound also says "bogus" when DNSKEY or DS cannot be fetched. Lookups of DNSKEY and DS
+ * show the difference: then they fail, and are not bogus. */
 struct nh_key_check {
     struct nh_lookup *lookup;
     unsigned waiting;
@@ -241,8 +242,8 @@ static void on_key(void *arg, struct nh_lookup *key)
     nh_recheck_stop(l);
 }
 
-/* The zone that the validator's reason names, if it names one: "... for key example.org. while ...",
- * "key for validation example.org. is marked ...", "for DS example.org." */
+/* Finds the zone that the validator's reason names, if it names one: "... for key example.org.
+ * while ...", "key for validation example.org. is marked ...", "for DS example.org." */
 static bool zone_of_reason(const char *why, char zone[NH_NAME_MAX])
 {
     static const char *const before[] = {" for key ", "key for validation ", " for DS ",
@@ -265,7 +266,8 @@ static bool zone_of_reason(const char *why, char zone[NH_NAME_MAX])
     return true;
 }
 
-/* Asks for the keys of the zone that the reason names. False: it names none, or there is no memory. */
+/* Looks up the keys of the zone that the reason names. Returns false when it names none, or
+ * memory runs out. */
 static bool check_keys(struct nh_lookup *l)
 {
     struct nh_context *c = context_of(l);
@@ -289,14 +291,14 @@ static bool check_keys(struct nh_lookup *l)
 
 /* ---- a forwarder that strips DNSSEC (rule 13) ------------------------------------------------ */
 
-/* Behind such a forwarder everything is bogus. Each one is asked on its own, in a context that has
- * no other: does the DNSKEY of the anchor's zone come with its signatures? */
+/* Behind such a forwarder everything is bogus. The probe asks each forwarder alone, in a context
+ * that has no other forwarder: does the DNSKEY of the anchor's zone come with its signatures? */
 struct nh_forwarder_probe {
     struct nh_resolver *resolver;
     unsigned n, waiting;
     uint32_t stripping;
     struct {
-        struct nh_context *context; /* NULL: it is the resolver's */
+        struct nh_context *context; /* NULL: a context of the resolver is used */
         struct nh_lookup lookup;
     } forwarders[];
 };
@@ -346,13 +348,13 @@ static void start_probe(struct nh_resolver *r, struct nh_context *c)
     struct nh_err err;
 
     if (n == 0)
-        n = 1; /* those of an unbound.conf are asked together */
+        n = 1; /* the forwarders of an unbound.conf are asked together */
     probe = calloc(1, sizeof *probe + n * sizeof probe->forwarders[0]);
     if (!probe)
         return;
     probe->resolver = r;
     probe->n = n;
-    probe->waiting = 1; /* for this function */
+    probe->waiting = 1; /* counts this function */
     r->probe = probe;
     for (k = 0; k < n; k++) {
         if (n > 1) {
@@ -369,7 +371,7 @@ static void start_probe(struct nh_resolver *r, struct nh_context *c)
         end_probe(r);
 }
 
-/* True when the lookup has to wait for the probe. */
+/* Starts the probe if it is necessary. Returns true when the lookup has to wait for it. */
 static bool probe_forwarders(struct nh_lookup *l)
 {
     struct nh_resolver *r = l->resolver;
@@ -388,7 +390,7 @@ static bool probe_forwarders(struct nh_lookup *l)
     return true;
 }
 
-/* Says which forwarders it is. */
+/* Puts the forwarders that strip DNSSEC into the reason of the lookup. */
 static void explain(struct nh_lookup *l)
 {
     const struct nh_config *config = l->resolver->config;
@@ -412,9 +414,10 @@ static void explain(struct nh_lookup *l)
     }
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the decision ---------------------------------------------------------------------------- */
 
-/* It is bogus. Is a forwarder the cause, and are there others? */
+/* The lookup is bogus and the forwarders were probed. Asks again without those that strip
+ * DNSSEC, if there are others. Returns false when the failure is final. */
 static bool forwarders_are_known(struct nh_lookup *l)
 {
     struct nh_resolver *r = l->resolver;
@@ -430,13 +433,13 @@ static bool forwarders_are_known(struct nh_lookup *l)
     return false;
 }
 
-/* Its keys are not the cause. */
+/* The lookup is bogus, and its keys are not the cause. Returns true when the lookup goes on. */
 static bool is_bogus(struct nh_lookup *l)
 {
     return probe_forwarders(l) || forwarders_are_known(l);
 }
 
-/* The fresh context has failed, too. */
+/* The fresh context has failed, too. Returns true when the lookup goes on. */
 static bool fresh_has_failed(struct nh_lookup *l)
 {
     context_of(l)->has_failed = true;
@@ -454,7 +457,7 @@ bool nh_recheck(struct nh_lookup *l)
     if (l->internal || l->early)
         return false;
     if (!l->timer && !l->overdue)
-        return false; /* its time is up: nothing would end it */
+        return false; /* its time is up: no timer would end it */
     switch ((enum tries)l->tries) {
     case FIRST:
         if (l->code == NH_SERVFAIL)

@@ -1,5 +1,5 @@
 /*
- * resolver.c - one libunbound context on one libuv loop: its life, and what makes it run.
+ * resolver.c - the resolver on one libuv loop: its life, and what makes it run.
  */
 #include "resolver_private.h"
 
@@ -11,8 +11,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define BATCH 16 /* events; some 2 ms, by which a query may be late */
-#define LATE 1.0 /* seconds by which the host may call us late */
+#define BATCH 16 /* events; they take about 2 ms, by which a query may be late */
+#define LATE 1.0 /* seconds; when the host program is later than that, it is late */
 
 static bool seed(struct nh_resolver *r)
 {
@@ -27,8 +27,9 @@ static void no_memory(struct nh_err *err)
     nh_fail(err, NH_NO_MEMORY, "resolver: no memory or no descriptors left");
 }
 
-/* A lookup keeps others from starting for NH_YOUNG seconds; after that the sockets of libunbound are
- * the limit. Half of them are for young lookups, a quarter is for what validation asks (rule 4). */
+/* A lookup counts against max_running for NH_YOUNG seconds. After that, only the sockets of
+ * libunbound are the limit. Half of them are for young lookups, and a quarter is for what
+ * validation asks (rule 4). */
 void nh_resolver_set_limits(struct nh_resolver *r)
 {
     unsigned sockets = nh_context_sockets(r->main->ub), max_pending = r->config->max_pending;
@@ -103,8 +104,8 @@ bool nh_resolver_mine(const struct nh_resolver *r)
     return r->pid == getpid();
 }
 
-/* What a child has left behind; keeps it reachable, so that a leak checker knows it is meant. (The
- * module is linked so that it stays loaded when Lua ends.) */
+/* Resolvers that a forked child has left behind. This list keeps them reachable, so that a leak
+ * checker does not report them. (The module is linked so that it stays loaded when Lua ends.) */
 static struct nh_resolver *abandoned;
 
 void nh_resolver_abandon(struct nh_resolver *r)
@@ -154,7 +155,7 @@ void nh_resolver_free(struct nh_resolver *r)
 
 /* ---- running -------------------------------------------------------------------- */
 
-/* Lets libunbound work on one event, of those that `next` takes. False when there is none. */
+/* Lets libunbound handle one event, which `next` chooses. Returns false when there is none. */
 static bool resolver_dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop *))
 {
     if (!nh_loop_ready(r->loop))
@@ -184,7 +185,7 @@ void nh_task_stop(struct nh_resolver *r, struct nh_task *task)
     task->is_queued = false;
 }
 
-/* Does the first task, which may free it. */
+/* Runs the first task. This may free the task. */
 static void do_task(struct nh_resolver *r)
 {
     struct nh_task *task = TAILQ_FIRST(&r->tasks);
@@ -200,8 +201,8 @@ static void on_tick(void *arg)
     ((struct nh_resolver *)arg)->tick = NULL;
 }
 
-/* Wakes the host when a query comes of age: when one that waits in the queue may start for it, or when
- * it is asked in a fresh context, too. */
+/* Sets a timer that wakes the host program when a query is old enough: then a queued lookup may
+ * start in its place, or it may also be asked in a fresh context. */
 static void set_tick(struct nh_resolver *r)
 {
     const struct nh_query *q = TAILQ_FIRST(&r->young);
@@ -209,7 +210,7 @@ static void set_tick(struct nh_resolver *r)
     double at, now;
 
     if (queued && nh_query_is_full(r)) {
-        at = nh_now() + NH_YOUNG; /* a further context may be opened by then */
+        at = nh_now() + NH_YOUNG; /* another context may be opened by then */
     } else if (queued && q) {
         at = q->sent + NH_YOUNG;
     } else {
@@ -227,8 +228,8 @@ static void set_tick(struct nh_resolver *r)
     r->tick = nh_timer_start(r->loop, at > now ? at - now : 0, on_tick, r);
 }
 
-/* Did the host come late? Then servers seem to have been slow, to libunbound, which may take them for
- * dead. */
+/* Records that the host program was late. libunbound then believes that servers were slow, and
+ * may take them for dead. */
 static void notice_lateness(struct nh_resolver *r)
 {
     double now;
@@ -259,7 +260,7 @@ void nh_resolver_drain(struct nh_resolver *r)
     struct nh_lookup *l;
 
     nh_sigpipe_enter(&r->sigpipe);
-    nh_lookup_send_queued(r); /* a lookup that was stopped has left its place */
+    nh_lookup_send_queued(r); /* a lookup that was stopped has left its place free */
     for (;;) {
         if (!TAILQ_EMPTY(&r->tasks))
             do_task(r);
@@ -269,7 +270,8 @@ void nh_resolver_drain(struct nh_resolver *r)
             break;
         nh_lookup_send_queued(r);
     }
-    /* While something is ready nobody waits, and the kernel would tell of all of it once more. */
+    /* Do not collect while something is ready: the kernel would report all ready descriptors
+     * again. */
     if (nh_loop_stale(r->loop) && !nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
     set_tick(r);
@@ -281,7 +283,7 @@ static void on_alarm(void *arg)
     *(struct nh_timer **)arg = NULL;
 }
 
-/* Waits for something to happen, for at most so long. */
+/* Waits until something happens, for at most `seconds`. */
 static void wait(struct nh_resolver *r, double seconds)
 {
     struct nh_timer *alarm = nh_timer_start(r->loop, seconds, on_alarm, &alarm);
@@ -290,12 +292,13 @@ static void wait(struct nh_resolver *r, double seconds)
     nh_timer_stop(alarm);
 }
 
-/* What answers lead to is asked for when a batch of them has been read: the queries go out in bursts,
- * and a server on the same machine need not be woken for each. */
+/* See resolver.h. The lookups that follow from answers are sent after a batch of answers was
+ * read. Then the queries go out in bursts, and a server on the same machine need not be woken
+ * for each query. */
 void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
 {
     struct nh_lookup *l;
-    unsigned left = 0; /* of a batch; none, so that what an earlier run has left comes first */
+    unsigned left = 0; /* in the batch; 0, so that what is left from before goes first */
 
     nh_sigpipe_enter(&r->sigpipe);
     notice_lateness(r);
@@ -317,7 +320,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
             left = BATCH;
             continue;
         } else if (!TAILQ_EMPTY(&r->overdue)) {
-            /* Answers that wait in the sockets come before the end of a lookup's time. */
+            /* Answers that wait in the sockets are read before the lookup ends. */
             if (nh_loop_settled(r->loop))
                 nh_lookup_end_overdue(r);
         } else {
@@ -367,7 +370,7 @@ bool nh_resolver_knows_host(struct nh_resolver *r, const char *host)
     return nh_cache_has(r->cache, host, NH_TYPE_A);
 }
 
-/* xorshift64*: spreads load, keeps no secret. */
+/* xorshift64*. It spreads load, and is not for secrets. */
 uint32_t nh_resolver_random(struct nh_resolver *r)
 {
     r->random ^= r->random >> 12;

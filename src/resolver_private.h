@@ -1,4 +1,5 @@
-/* resolver_private.h - the resolver from inside: what resolver.c, lookup.c, query.c and recheck.c share. */
+/* resolver_private.h - the inside of the resolver, which resolver.c, lookup.c, query.c and
+ * recheck.c share. */
 #ifndef NEXTHOP_RESOLVER_PRIVATE_H
 #define NEXTHOP_RESOLVER_PRIVATE_H
 
@@ -13,14 +14,15 @@
 
 #pragma GCC visibility push(hidden)
 
-/* One libunbound context. A resolver has a main one. A fresh one beside it gives a second answer
- * where the first may be wrong because of what libunbound remembers (see recheck.c). */
+/* One libunbound context. A resolver has a main context. A fresh context beside it gives a
+ * second answer when the first one may be wrong because of something that libunbound remembers
+ * (see recheck.c). */
 struct nh_context {
     struct ub_ctx *ub;
     double since;       /* when it was opened */
-    unsigned n_queries; /* each may need a socket */
+    unsigned n_queries; /* each of them may need a socket */
     unsigned n_lookups; /* lookups that wait for one of its queries */
-    bool has_failed;    /* it has failed a lookup, and may remember why */
+    bool has_failed;    /* a lookup has failed in it, and it may remember the cause */
     TAILQ_ENTRY(nh_context) link;
 };
 
@@ -29,54 +31,54 @@ TAILQ_HEAD(nh_contexts, nh_context);
 TAILQ_HEAD(nh_lookups, nh_lookup);
 TAILQ_HEAD(nh_tasks, nh_task);
 
-/* A query of libunbound's. It goes on when its lookup has been given up; then it is `released`. */
+/* A query of libunbound. It goes on after its lookup was given up. Then it is `released`. */
 struct nh_query {
     struct nh_resolver *resolver;
     struct nh_context *context;
-    struct nh_lookup *lookup; /* NULL: released */
-    char *name;               /* of a released one, and its type */
+    struct nh_lookup *lookup; /* NULL: the query is released */
+    char *name;               /* of a released query; so is the type */
     uint16_t type;
     double sent;
-    struct nh_queries *list; /* that it is in */
+    struct nh_queries *list; /* the list that it is in */
     TAILQ_ENTRY(nh_query) link;
 };
 
-#define NH_CONFIRMED 64 /* failures that are remembered as confirmed */
+#define NH_CONFIRMED 64 /* confirmed failures that are remembered */
 
 struct nh_resolver {
-    struct nh_context *main, *fresh; /* fresh: NULL where there is none */
-    struct nh_contexts draining;     /* closed when no lookup waits for them */
+    struct nh_context *main, *fresh; /* fresh is NULL when there is none */
+    struct nh_contexts draining;     /* they are closed when no lookup waits for them */
     struct nh_config *config;        /* for further contexts */
     struct nh_loop *loop;
     struct nh_cache *cache;
     pid_t pid;
     double timeout;
-    unsigned max_running;                   /* lookups under way for less than NH_YOUNG seconds */
-    unsigned max_queries;                   /* of the main context */
-    unsigned reserve;                       /* of these, for lookups that follow from an answer */
-    struct nh_lookups queued, queued_first; /* wait for a place; the second list goes first */
-    struct nh_lookups ready;                /* have their answer, done() is not yet called */
-    struct nh_lookups overdue;              /* their time is up */
+    unsigned max_running;                   /* lookups sent in the last NH_YOUNG seconds */
+    unsigned max_queries;                   /* for the main context */
+    unsigned reserve;                       /* of these, for lookups that follow from answers */
+    struct nh_lookups queued, queued_first; /* they wait for a place; the second is served first */
+    struct nh_lookups ready;                /* they have an outcome, but not yet done() */
+    struct nh_lookups overdue;              /* the time of these lookups is up */
     struct nh_tasks tasks;
     struct nh_lookups awaiting; /* bogus; they wait for the probe of the forwarders */
-    /* Queries of the main context, in the order in which they were sent. */
-    struct nh_queries young; /* less than NH_YOUNG seconds ago */
-    struct nh_queries aged;  /* longer ago */
-    struct nh_queries old;   /* longer than NH_HEDGE seconds ago */
+    /* The queries of the main context, in the order in which they were sent. */
+    struct nh_queries young; /* sent less than NH_YOUNG seconds ago */
+    struct nh_queries aged;  /* sent longer ago */
+    struct nh_queries old;   /* sent more than NH_HEDGE seconds ago */
     struct nh_queries others;
     struct nh_queries released, free_list;
     unsigned n_young;
-    bool newest_first; /* whose turn it is in a queue that has waited for long */
+    bool newest_first; /* which end of a queue that has waited for long is next */
     bool following;    /* a lookup that was answered is being finished */
     struct nh_timer *tick;
-    double tick_at;      /* when it fires */
+    double tick_at;      /* when the tick fires */
     double last_success; /* when the main context last gave an answer */
-    double due;          /* when the host was to run us again; 0: no matter */
-    double lateness;     /* seconds that it came too late, summed up */
-    double trouble;      /* until then the main context may remember that servers were away */
+    double due;          /* when the host program should run us next; 0: at any time */
+    double lateness;     /* the sum of the seconds by which it was late */
+    double trouble;      /* until this time the main context may remember that servers were away */
     struct nh_sigpipe sigpipe;
     uint64_t random;
-    /* recheck.c */
+    /* for recheck.c */
     double tokens, tokens_at; /* for opening fresh contexts */
     struct {
         uint64_t hash;
@@ -85,80 +87,84 @@ struct nh_resolver {
     unsigned next_confirmed;
     struct nh_forwarder_probe *probe; /* under way */
     double probed_at;                 /* 0: never */
-    uint32_t stripping;               /* forwarders that return no DNSSEC records, a bit each */
+    uint32_t stripping;               /* forwarders that return no DNSSEC records; one bit each */
     struct nh_stats stats;
     bool abandoned;
     struct nh_resolver *next_abandoned;
 };
 
 #define NH_YOUNG 0.5 /* seconds after which a lookup no longer keeps others from starting */
-#define NH_HEDGE 2.0 /* seconds after which it may be asked in a fresh context, too */
+#define NH_HEDGE 2.0 /* seconds after which it may also be asked in a fresh context */
 
 /* ---- query.c ------------------------------------------------------------------- */
 
-/* Asks for the lookup in that context. A cached answer calls back before this returns (rule 1). The
- * lookup is NH_SENT, or has failed and is ready. */
+/* Asks libunbound for the lookup in that context. A cached answer calls back before this
+ * function returns (rule 1). Afterwards the lookup is NH_SENT, or it has failed and is ready. */
 void nh_query_send(struct nh_lookup *l, struct nh_context *context);
 
-/* The lookup no longer waits for its queries. */
+/* Releases the queries of the lookup, which no longer waits for them. */
 void nh_query_release(struct nh_lookup *l);
 
-/* May one more lookup be sent? following: it follows from an answer. */
+/* May one more lookup be sent? following: the lookup follows from an answer. */
 bool nh_query_has_place(const struct nh_resolver *r, bool following);
 
-/* Are the queries of the main context too many for another one, and mostly old? */
+/* Does the main context have too many queries for another one, and are most of them old? */
 bool nh_query_is_full(const struct nh_resolver *r);
 
-/* Moves queries to the lists of their age; asks again for those that are silent for long. */
+/* Moves queries to the list for their age. Asks again for those that have been silent for long. */
 void nh_query_age(struct nh_resolver *r);
 
-/* Sets what depends on the sockets of the main context. */
+/* Sets the limits that depend on the sockets of the main context. */
 void nh_resolver_set_limits(struct nh_resolver *r);
 
-/* NULL and *err on failure. without: forwarders to leave out, a bit each. */
+/* Returns NULL and sets *err on failure. without: the forwarders to leave out, one bit each. */
 struct nh_context *nh_context_new(struct nh_resolver *r, uint32_t without, struct nh_err *err);
 
-/* Frees its queries, closes it. No lookup may wait for it; not from inside a callback. */
+/* Frees the queries of the context and closes it. No lookup may wait for it. Must not be called
+ * from inside a callback. */
 void nh_context_free(struct nh_resolver *r, struct nh_context *c);
 
 void nh_queries_free(struct nh_queries *list);
 
 /* ---- lookup.c ------------------------------------------------------------------ */
 
-/* Sends queued lookups as far as there is room; the first says whether there are any. */
+/* nh_lookup_send_queued() sends queued lookups while there are places for them.
+ * nh_lookup_can_send() says whether it would send one. */
 bool nh_lookup_can_send(const struct nh_resolver *r);
 void nh_lookup_send_queued(struct nh_resolver *r);
 
-/* Gives the lookup its outcome: done() is called by the next nh_lookup_finish(). */
+/* Gives the lookup its outcome. The next nh_lookup_finish() calls done(). */
 void nh_lookup_ready(struct nh_lookup *l, enum nh_code code);
 
-/* Finishes a lookup of the list `ready`, which may free it. */
+/* Finishes a lookup that is in the list `ready`. This may free the lookup. */
 void nh_lookup_finish(struct nh_lookup *l);
 
 /* Ends the lookups whose time is up. */
 void nh_lookup_end_overdue(struct nh_resolver *r);
 
-/* A lookup of our own, in that context alone: no cache, no second try, not counted. */
+/* Starts a lookup of the resolver itself, in that context only. It uses no cache, is asked once,
+ * and is not counted. */
 void nh_lookup_start_internal(struct nh_resolver *r, struct nh_context *context,
                               struct nh_lookup *l, const char *name, uint16_t type, double seconds,
                               void (*done)(void *arg, struct nh_lookup *), void *arg);
 
 /* ---- recheck.c ------------------------------------------------------------------- */
 
-/* A lookup has failed. True: it is asked again, and will be ready once more. */
+/* Decides what follows when a lookup has failed. Returns true when it is asked again. It will
+ * then be ready once more. */
 bool nh_recheck(struct nh_lookup *l);
 
-/* The lookup has waited for NH_HEDGE seconds. */
+/* Handles a lookup that has waited for NH_HEDGE seconds. */
 void nh_recheck_silent(struct nh_lookup *l);
 
-/* The lookup was answered by a fresh context: it becomes the main one. */
+/* Makes the fresh context the main one, because it has answered the lookup. */
 void nh_recheck_adopt(struct nh_resolver *r, struct nh_context *c);
 
-/* Lookups wait, and the sockets are taken by queries that nobody answers: a fresh context, with sockets
- * of its own, becomes the main one. */
+/* Makes a fresh context, which has its own sockets, the main one. This is for lookups that wait
+ * because queries that nobody answers hold the sockets. */
 void nh_recheck_relieve(struct nh_resolver *r);
 
-/* Frees what the lookup has under way in recheck.c. */
+/* Frees what recheck.c has under way for the lookup. */
 void nh_recheck_stop(struct nh_lookup *l);
 
 /* Closes contexts that nobody needs any more. */

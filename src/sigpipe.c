@@ -1,7 +1,8 @@
 /*
- * sigpipe.c - keeps SIGPIPE from the host while libunbound works, which writes to TCP without
- * MSG_NOSIGNAL (rule 7). The signal is blocked in this thread, and one that came is taken back,
- * unless it was there before; the host's disposition stays as it is.
+ * sigpipe.c - keeps SIGPIPE from the host program while libunbound works. libunbound writes to
+ * TCP without MSG_NOSIGNAL (rule 7). We block the signal in this thread, and remove a signal
+ * that came, unless it was pending before. What the host program does with SIGPIPE stays
+ * unchanged.
  */
 #include "sigpipe.h"
 

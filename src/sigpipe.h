@@ -1,4 +1,4 @@
-/* sigpipe.h - keeps SIGPIPE from the host while libunbound works. */
+/* sigpipe.h - keeps SIGPIPE from the host program while libunbound works. */
 #ifndef NEXTHOP_SIGPIPE_H
 #define NEXTHOP_SIGPIPE_H
 
@@ -7,19 +7,20 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Zero before the first use. */
+/* All fields are zero before the first use. */
 struct nh_sigpipe {
     sigset_t old;
     unsigned depth;
     bool held, was_pending;
-    bool written; /* set by the caller: something may have been sent since nh_sigpipe_hold() */
+    bool written; /* the caller sets it: something may have been sent since nh_sigpipe_hold() */
 };
 
-/* A bracket round what may call libunbound; nests. */
+/* Call these around code that may call libunbound. They may be nested. */
 void nh_sigpipe_enter(struct nh_sigpipe *sigpipe);
 void nh_sigpipe_leave(struct nh_sigpipe *sigpipe);
 
-/* Before each call of libunbound inside it: without one the signal mask is not touched. */
+/* Call this before each call of libunbound between the two. Without it the signal mask is not
+ * changed. */
 void nh_sigpipe_hold(struct nh_sigpipe *sigpipe);
 
 #pragma GCC visibility pop

@@ -1,8 +1,9 @@
 /*
  * tlsa.c - which TLSA records a mail client can use (RFC 6698 2.1, RFC 7671, RFC 7672 3.1).
  *
- * "Usable" is what OpenSSL's SSL_dane_tlsa_add() takes, less the PKIX usages 0 and 1, which it
- * takes too but which SMTP must not use. A record that is kept is never refused later.
+ * A record is usable if OpenSSL's SSL_dane_tlsa_add() accepts it and its usage is not 0 or 1.
+ * OpenSSL also accepts these PKIX usages, but SMTP must not use them. A record that is usable
+ * here is never refused later.
  */
 #include "tlsa.h"
 

@@ -13,11 +13,12 @@ struct nh_tlsa {
     uint16_t len;
     const uint8_t *data;
     char reason
-        [120]; /* "" when usable, else why not: "usage 1 (PKIX-EE) is not for SMTP (RFC 7672 3.1.3)" */
+        [120]; /* why unusable: "usage 1 (PKIX-EE) is not for SMTP (RFC 7672 3.1.3)"; else "" */
 };
 
-/* Fills *t from rdata (points into it) and judges it: usable when t->reason is "". Errors of
- * OpenSSL are taken from its queue, which is left as it was found. rdata of under 3 bytes is an unusable record. */
+/* Fills *t from rdata, into which it points, and judges it. The record is usable when t->reason
+ * is "". Errors that OpenSSL adds to its error queue are removed again. rdata of less than 3
+ * bytes is an unusable record. */
 void nh_tlsa_judge(struct nh_tlsa *t, const uint8_t *rdata, size_t len);
 
 struct nh_names_in {
@@ -25,7 +26,7 @@ struct nh_names_in {
     const char *orig_next_hop, *expanded_next_hop, *orig_base, *expanded_base;
 };
 
-/* mox GatherTLSANames. Fills out with at most 4 of the names, returns how many. */
+/* The same as mox GatherTLSANames. Fills out with at most 4 of the names and returns how many. */
 size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4]);
 
 #pragma GCC visibility pop

@@ -1,11 +1,11 @@
 /*
- * walk.c - a chain of aliases, followed hop by hop with CNAME questions, where one answer cannot tell the
- * status of each alias.
+ * walk.c - a walk: it follows a chain of aliases one at a time with CNAME questions. This is for
+ * chains where one answer cannot show the status of each alias.
  *
  *   CNAME of the name -> no alias: the end
  *                     -> an alias: its status is that of the answer; next name
- *                     -> an alias below a DNAME: its status is that of the DNAME, which is asked for
- *                     -> bogus: it may be below a DNAME; that of each name above is asked for
+ *                     -> an alias below a DNAME: the DNAME is looked up; it has the status
+ *                     -> bogus: it may be below a DNAME, so DNAME is asked for each name above
  */
 #include "walk.h"
 
@@ -60,7 +60,7 @@ static void walk_failed(struct nh_walk *w, const struct nh_lookup *l)
     walk_ended(w, l->code);
 }
 
-/* Follows an alias to w->target. */
+/* Follows the alias to w->target. secure is the status of the alias. */
 static void walk_follow(struct nh_walk *w, bool secure)
 {
     char host[NH_HOST_MAX];
@@ -96,22 +96,22 @@ static void walk_follow(struct nh_walk *w, bool secure)
                         w->seconds, on_hop, w);
 }
 
-/* The status of the DNAME is that of the alias it makes. */
+/* Follows an alias that a DNAME makes. The alias has the status of the DNAME. */
 static void on_dname(void *arg, struct nh_lookup *l)
 {
     struct nh_walk *w = arg;
 
     nh_op_record(w->op, l, w->section);
     if (l->code == NH_OK && !nh_alias_is_there(l))
-        l->code = NH_SERVFAIL; /* it was there a moment ago: a denial is no status of an alias */
+        l->code = NH_SERVFAIL; /* a denial is not the status of an alias */
     if (l->code != NH_OK)
         walk_failed(w, l);
     else
         walk_follow(w, l->secure);
 }
 
-/* Nothing but a secure DNAME makes up for a bogus answer: one of an insecure zone above, where an anchor is
- * below it, could be anybody's. */
+/* Only a secure DNAME can replace a bogus answer. If a trust anchor is below an insecure zone,
+ * anybody could have made a DNAME of that zone. */
 static void on_dname_above(void *arg, struct nh_lookup *l)
 {
     struct nh_walk *w = arg;
@@ -133,8 +133,8 @@ static void on_dname_above(void *arg, struct nh_lookup *l)
     walk_follow(w, l->secure);
 }
 
-/* libunbound takes a CNAME that a DNAME makes, asked for by that type, for bogus: nobody has signed it.
- * The DNAME is what is signed. */
+/* Looks up the DNAME of the name above. When a CNAME that a DNAME makes is asked for by that
+ * type, libunbound calls it bogus, because nobody has signed it. Only the DNAME is signed. */
 static void ask_above(struct nh_walk *w, const char *name)
 {
     const char *above = nh_name_above(name);
@@ -157,19 +157,20 @@ static void on_hop(void *arg, struct nh_lookup *l)
     } else if (l->code != NH_OK) {
         walk_failed(w, l);
     } else if (l->answer.n_links == 0) {
-        /* The end of the aliases: how it is denied lowers nothing. */
+        /* This is the end of the aliases. The status of this denial does not lower all_secure. */
         if (w->n_links == 0)
             w->first_secure = l->secure;
         walk_ended(w, NH_OK);
     } else if (l->answer.dname && !l->secure) {
-        /* The CNAME question below a DNAME is not answered by what is signed. */
+        /* Below a DNAME nothing that is signed answers the CNAME question. */
         nh_alias_start(w->op, &w->dname, &l->answer, on_dname, w);
     } else {
         walk_follow(w, l->secure);
     }
 }
 
-/* The fields up to stop_insecure are set by the caller. name must outlive the walk. */
+/* Starts the walk at name, which must outlive the walk. The caller has set the fields up to
+ * stop_insecure. */
 void nh_walk_start(struct nh_walk *w, const char *name)
 {
     w->first = name;
@@ -203,7 +204,7 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
     }
 }
 
-/* A bogus alias into a chain that libunbound gives up on is just SERVFAIL to it. */
+/* A bogus alias can lead into a chain that libunbound gives up. It then reports only SERVFAIL. */
 const struct nh_lookup *nh_walk_culprit(const struct nh_walk *w, const struct nh_lookup *l)
 {
     return l->code == NH_SERVFAIL && w->code == NH_BOGUS ? w->failed : l;
