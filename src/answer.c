@@ -1,11 +1,9 @@
 /*
- * answer.c - reads a DNS packet: the records of a question, and the CNAME chain that leads to
+ * answer.c - a DNS packet as an answer: the records of a question, and the CNAME chain that leads to
  * them.
  *
- * Nothing in the packet is trusted. Every read is checked against the end of the packet,
- * compression pointers only go back, and the counts in the header are used as limits and never
- * as sizes. A first pass finds where the records are and how much memory they need at most. Then
- * one block is allocated and filled. Names are compared as text: one byte sequence has one text,
+ * packet.c reads the packet. Its first pass finds where the records are and how much memory they need
+ * at most. Then one block is allocated and filled. Names are compared as text: one byte sequence has one text,
  * and a dot is always a separator.
  */
 #include "answer.h"
@@ -13,227 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLASS_IN 1
-#define HEADER_LEN 12
-#define FLAG_QR 0x80
-#define FLAG_TC 0x02
-#define WIRE_MAX 255
-#define LABEL_MAX 63
-#define JUMPS_MAX 127
 #define LINKS_MAX 64 /* a longer chain is an error; all our own limits are far below */
-
-/* A packet: where its sections begin, and what its answer section can hold. */
-struct view {
-    const uint8_t *packet;
-    size_t len;
-    size_t answers, authority;
-    unsigned n_answers, n_authority;
-    size_t n_wanted; /* records of the asked type, at any owner */
-    size_t room;     /* bytes that the targets (MX) or the rdata of these records take */
-    bool has_alias;  /* there is a CNAME or a DNAME */
-    uint8_t rcode;
-};
-
-struct rr {
-    size_t owner; /* offset of the owner's name */
-    size_t data;  /* offset of the rdata */
-    uint16_t type, class, len;
-    uint32_t ttl;
-};
 
 struct chain {
     size_t n_names;
     uint32_t ttl;
     bool loop;
-    struct rr link; /* the last CNAME or DNAME that was followed */
-    size_t dname;   /* where the owner of the first link's DNAME begins in text, or 0 */
+    struct nh_packet_rr link; /* the last CNAME or DNAME that was followed */
+    size_t dname;             /* where the owner of the first link's DNAME begins in text, or 0 */
     size_t names[LINKS_MAX + 1]; /* where each name begins in text */
     size_t used;
     char text[(LINKS_MAX + 1) * NH_HOST_MAX];
 };
-
-static uint16_t get16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-/* Reads a TTL. A TTL with its top bit set counts as zero (RFC 2181 8). */
-static uint32_t get_ttl(const uint8_t *p)
-{
-    uint32_t ttl = (uint32_t)get16(p) << 16 | get16(p + 2);
-
-    return ttl > INT32_MAX ? 0 : ttl;
-}
-
-static uint8_t lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
-/* ---- names ---------------------------------------------------------------- */
-
-/* Returns the offset behind the name at pos, or 0 when the name goes beyond the end. Follows no
- * pointer. */
-static size_t skip_name(const struct view *v, size_t pos)
-{
-    while (pos < v->len) {
-        uint8_t n = v->packet[pos++];
-
-        if (n == 0)
-            return pos;
-        if (n >= 0xc0)
-            return pos < v->len ? pos + 1 : 0;
-        if (n > LABEL_MAX)
-            return 0;
-        pos += n;
-    }
-    return 0;
-}
-
-/* Writes one byte of a label as text. Returns where the next byte goes. */
-static char *put_byte(char *p, uint8_t c)
-{
-    c = lower(c);
-    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_') {
-        *p++ = (char)c;
-    } else {
-        *p++ = '\\';
-        *p++ = (char)('0' + c / 100);
-        *p++ = (char)('0' + c / 10 % 10);
-        *p++ = (char)('0' + c % 10);
-    }
-    return p;
-}
-
-/*
- * Reads the name at pos as text (RFC 1035 4.1.4). A pointer must lead to a place before the part
- * of the name that it ends, so there is no loop. Returns the offset behind the name. Returns 0
- * when the name is malformed or longer than RFC 1035 3.1 allows. That limit also bounds its
- * text.
- */
-static size_t packet_read_name(const struct view *v, size_t pos, char out[NH_NAME_MAX])
-{
-    size_t end = 0, part = pos, jumps = 0, wire = 0;
-    char *p = out;
-
-    while (pos < v->len) {
-        uint8_t n = v->packet[pos];
-
-        if (n >= 0xc0) {
-            if (v->len - pos < 2)
-                return 0;
-            end = end ? end : pos + 2;
-            pos = get16(v->packet + pos) & 0x3fff;
-            if (pos < HEADER_LEN || pos >= part || ++jumps > JUMPS_MAX)
-                return 0;
-            part = pos;
-            continue;
-        }
-        wire += n + 1u;
-        if (n > LABEL_MAX || wire > WIRE_MAX || v->len - pos <= n)
-            return 0;
-        pos++;
-        if (n == 0) {
-            if (p == out)
-                *p++ = '.';
-            *p = '\0';
-            return end ? end : pos;
-        }
-        if (p != out)
-            *p++ = '.';
-        for (; n > 0; n--)
-            p = put_byte(p, v->packet[pos++]);
-    }
-    return 0;
-}
-
-/* Is this the name at pos? A malformed name is never equal. */
-static bool is_name(const struct view *v, size_t pos, const char *name)
-{
-    char other[NH_NAME_MAX];
-
-    return packet_read_name(v, pos, other) && strcmp(other, name) == 0;
-}
-
-/* ---- the packet ----------------------------------------------------------- */
-
-/* Reads the record at *pos and moves *pos behind it. Returns false when the record is cut off. */
-static bool next_rr(const struct view *v, size_t *pos, struct rr *rr)
-{
-    size_t fixed = skip_name(v, *pos);
-    const uint8_t *p = v->packet + fixed;
-
-    if (fixed == 0 || v->len - fixed < 10)
-        return false;
-    *rr = (struct rr){*pos, fixed + 10, get16(p), get16(p + 2), get16(p + 8), get_ttl(p + 4)};
-    if (v->len - rr->data < rr->len)
-        return false;
-    *pos = rr->data + rr->len;
-    return true;
-}
-
-/* Reads a name that must fill the rdata from offset skip to its end. */
-static bool read_target(const struct view *v, const struct rr *rr, size_t skip,
-                        char out[NH_NAME_MAX])
-{
-    return rr->len > skip && packet_read_name(v, rr->data + skip, out) == rr->data + rr->len;
-}
-
-/* Is the content of these records a name? target_at() says where in the rdata it begins. */
-static bool has_target(uint16_t qtype)
-{
-    return qtype == NH_TYPE_MX || qtype == NH_TYPE_DNAME;
-}
-
-static size_t target_at(uint16_t qtype)
-{
-    return qtype == NH_TYPE_MX ? 2 : 0;
-}
-
-/*
- * Finds the sections of the packet and fills *v. Returns false when the packet is not a complete
- * answer: it is cut short (TC), it is a query, or its answer section, an MX or a DNAME record is
- * malformed. A section that holds fewer records than the header says is malformed. Bytes behind
- * the last section do not matter.
- */
-static bool open_packet(struct view *v, const uint8_t *packet, size_t len, uint16_t qtype)
-{
-    char target[NH_NAME_MAX];
-    struct rr rr;
-    size_t pos = HEADER_LEN;
-
-    *v = (struct view){.packet = packet, .len = len};
-    if (len < HEADER_LEN || !(packet[2] & FLAG_QR) || (packet[2] & FLAG_TC))
-        return false;
-    if (get16(packet + 4) != 0) {
-        pos = skip_name(v, pos);
-        if (get16(packet + 4) > 1 || pos == 0 || len - pos < 4)
-            return false;
-        pos += 4;
-    }
-    v->n_answers = get16(packet + 6);
-    v->n_authority = get16(packet + 8);
-    v->answers = pos;
-    v->rcode = packet[3] & 0x0f;
-    for (unsigned i = 0; i < v->n_answers; i++) {
-        if (!next_rr(v, &pos, &rr))
-            return false;
-        if (rr.type == NH_TYPE_CNAME || rr.type == NH_TYPE_DNAME)
-            v->has_alias = true;
-        if (rr.type != qtype || rr.class != CLASS_IN)
-            continue;
-        v->n_wanted++;
-        if (has_target(qtype)) {
-            if (!read_target(v, &rr, target_at(qtype), target))
-                return false;
-            v->room += strlen(target) + 1;
-        } else {
-            v->room += rr.len;
-        }
-    }
-    v->authority = pos;
-    return true;
-}
 
 /* ---- the chain ------------------------------------------------------------ */
 
@@ -252,21 +41,21 @@ static bool is_below(const char *name, const char *owner)
  * -1 when the record is malformed or the resulting name is too long (YXDOMAIN). The limit is 253
  * bytes of text, with escapes counted as text.
  */
-static int find_link(const struct view *v, const char *name, char target[NH_NAME_MAX],
-                     struct rr *link)
+static int find_link(const struct nh_packet *v, const char *name, char target[NH_NAME_MAX],
+                     struct nh_packet_rr *link)
 {
     char text[NH_NAME_MAX];
-    struct rr rr;
+    struct nh_packet_rr rr;
     size_t pos = v->answers, tail = 0, prefix;
 
-    for (unsigned i = 0; i < v->n_answers && next_rr(v, &pos, &rr); i++) {
-        if (rr.class != CLASS_IN)
+    for (unsigned i = 0; i < v->n_answers && nh_packet_next(v, &pos, &rr); i++) {
+        if (rr.class != NH_CLASS_IN)
             continue;
-        if (rr.type == NH_TYPE_CNAME && is_name(v, rr.owner, name)) {
+        if (rr.type == NH_TYPE_CNAME && nh_packet_is_name(v, rr.owner, name)) {
             *link = rr;
-            return read_target(v, &rr, 0, target) ? 1 : -1;
+            return nh_packet_target(v, &rr, 0, target) ? 1 : -1;
         }
-        if (rr.type == NH_TYPE_DNAME && tail == 0 && packet_read_name(v, rr.owner, text) &&
+        if (rr.type == NH_TYPE_DNAME && tail == 0 && nh_packet_read_name(v, rr.owner, text) &&
             is_below(name, text)) {
             *link = rr;
             tail = strlen(text);
@@ -275,7 +64,7 @@ static int find_link(const struct view *v, const char *name, char target[NH_NAME
     if (tail == 0)
         return 0;
     prefix = strlen(name) - tail;
-    if (!read_target(v, link, 0, text) || prefix + strlen(text) >= NH_HOST_MAX)
+    if (!nh_packet_target(v, link, 0, text) || prefix + strlen(text) >= NH_HOST_MAX)
         return -1;
     memcpy(target, name, prefix);
     strcpy(target + prefix, text);
@@ -289,15 +78,15 @@ static int find_link(const struct view *v, const char *name, char target[NH_NAME
  * name below a DNAME exists only by that DNAME (RFC 6672 2.4), so its CNAME is a synthesised
  * one. Lowers *ttl to the TTL of the DNAME, because nobody has signed the TTL of the CNAME.
  */
-static size_t dname_above(const struct view *v, const char *name, uint32_t *ttl)
+static size_t dname_above(const struct nh_packet *v, const char *name, uint32_t *ttl)
 {
     char owner[NH_NAME_MAX];
-    struct rr rr;
+    struct nh_packet_rr rr;
     size_t pos = v->answers;
 
-    for (unsigned i = 0; i < v->n_answers && next_rr(v, &pos, &rr); i++) {
-        if (rr.class == CLASS_IN && rr.type == NH_TYPE_DNAME &&
-            packet_read_name(v, rr.owner, owner) && is_below(name, owner)) {
+    for (unsigned i = 0; i < v->n_answers && nh_packet_next(v, &pos, &rr); i++) {
+        if (rr.class == NH_CLASS_IN && rr.type == NH_TYPE_DNAME &&
+            nh_packet_read_name(v, rr.owner, owner) && is_below(name, owner)) {
             *ttl = rr.ttl < *ttl ? rr.ttl : *ttl;
             return strlen(owner);
         }
@@ -337,7 +126,7 @@ static bool start_chain(struct chain *c, const char *qname)
     if (len > 1 && qname[len - 1] == '.')
         c->text[--c->used - 1] = '\0';
     for (char *p = c->text; *p; p++)
-        *p = (char)lower((uint8_t)*p);
+        *p = (char)nh_lower((uint8_t)*p);
     return true;
 }
 
@@ -346,7 +135,7 @@ static bool start_chain(struct chain *c, const char *qname)
  * question of type CNAME it follows one link. A loop ends before the name that would occur
  * twice. Returns false when the chain is malformed or too long.
  */
-static bool follow_chain(const struct view *v, struct chain *c, uint16_t qtype)
+static bool follow_chain(const struct nh_packet *v, struct chain *c, uint16_t qtype)
 {
     char target[NH_NAME_MAX];
     int found;
@@ -405,23 +194,24 @@ static void add_record(struct nh_answer *a, uint16_t *seen, size_t mask)
  * Puts the records of the asked type at the final name into a. Leaves out records whose length
  * is impossible for their type. Writes their targets or their rdata at room.
  */
-static void add_records(struct nh_answer *a, const struct view *v, const char *name, uint16_t qtype,
-                        uint16_t *seen, size_t mask, uint8_t *room)
+static void add_records(struct nh_answer *a, const struct nh_packet *v, const char *name,
+                        uint16_t qtype, uint16_t *seen, size_t mask, uint8_t *room)
 {
     size_t want = qtype == NH_TYPE_A ? 4 : qtype == NH_TYPE_AAAA ? 16 : 0;
-    struct rr rr;
+    struct nh_packet_rr rr;
     size_t pos = v->answers;
 
-    for (unsigned i = 0; i < v->n_answers && next_rr(v, &pos, &rr); i++) {
+    for (unsigned i = 0; i < v->n_answers && nh_packet_next(v, &pos, &rr); i++) {
         struct nh_rr *r = &a->records[a->n_records];
 
-        if (rr.type != qtype || rr.class != CLASS_IN || (want && rr.len != want) ||
-            !is_name(v, rr.owner, name))
+        if (rr.type != qtype || rr.class != NH_CLASS_IN || (want && rr.len != want) ||
+            !nh_packet_is_name(v, rr.owner, name))
             continue;
         *r = (struct nh_rr){0};
-        if (has_target(qtype)) {
-            read_target(v, &rr, target_at(qtype), (char *)room); /* open_packet() has counted it */
-            r->pref = qtype == NH_TYPE_MX ? get16(v->packet + rr.data) : 0;
+        if (nh_has_target(qtype)) {
+            nh_packet_target(v, &rr, nh_target_at(qtype),
+                             (char *)room); /* nh_packet_open() has counted it */
+            r->pref = qtype == NH_TYPE_MX ? nh_get16(v->packet + rr.data) : 0;
             r->name = (char *)room;
             room += strlen(r->name) + 1;
         } else {
@@ -435,7 +225,7 @@ static void add_records(struct nh_answer *a, const struct view *v, const char *n
 }
 
 /* Allocates a's block and fills a from the packet. Returns NH_OK or NH_NO_MEMORY. */
-static enum nh_code build(struct nh_answer *a, const struct view *v, const struct chain *c,
+static enum nh_code build(struct nh_answer *a, const struct nh_packet *v, const struct chain *c,
                           uint16_t qtype)
 {
     size_t n = qtype == NH_TYPE_CNAME ? c->n_names - 1 : c->loop ? 0 : v->n_wanted;
@@ -474,25 +264,26 @@ static enum nh_code build(struct nh_answer *a, const struct view *v, const struc
 }
 
 /* Records what an NSEC3 record of the proof says about its zone (RFC 5155 3.2). */
-static void note_nsec3(const struct view *v, const struct rr *rr, struct nh_answer *a)
+static void note_nsec3(const struct nh_packet *v, const struct nh_packet_rr *rr,
+                       struct nh_answer *a)
 {
     const uint8_t *p = v->packet + rr->data; /* hash algorithm, flags, iterations, salt */
     uint16_t iterations;
 
-    if (rr->type != NH_TYPE_NSEC3 || rr->class != CLASS_IN || rr->len < 5)
+    if (rr->type != NH_TYPE_NSEC3 || rr->class != NH_CLASS_IN || rr->len < 5)
         return;
-    iterations = get16(p + 2);
+    iterations = nh_get16(p + 2);
     a->optout = a->optout || (p[1] & 1);
     a->iterations = iterations > a->iterations ? iterations : a->iterations;
 }
 
 /* Reads the proof of an answer that a wildcard has made: it shows that no closer name exists. */
-static void read_proof(const struct view *v, struct nh_answer *a)
+static void read_proof(const struct nh_packet *v, struct nh_answer *a)
 {
-    struct rr rr;
+    struct nh_packet_rr rr;
     size_t pos = v->authority;
 
-    for (unsigned i = 0; i < v->n_authority && next_rr(v, &pos, &rr); i++)
+    for (unsigned i = 0; i < v->n_authority && nh_packet_next(v, &pos, &rr); i++)
         note_nsec3(v, &rr, a);
 }
 
@@ -502,26 +293,27 @@ static void read_proof(const struct view *v, struct nh_answer *a)
  * denial (RFC 9077 3). It is 0 without an SOA. Returns false when the authority section or the
  * SOA is malformed.
  */
-static bool limit_denial(const struct view *v, struct nh_answer *a)
+static bool limit_denial(const struct nh_packet *v, struct nh_answer *a)
 {
     uint32_t *ttl = &a->ttl;
-    struct rr rr;
+    struct nh_packet_rr rr;
     bool has_soa = false;
     size_t pos = v->authority;
 
     for (unsigned i = 0; i < v->n_authority; i++) {
-        if (!next_rr(v, &pos, &rr))
+        if (!nh_packet_next(v, &pos, &rr))
             return false;
-        if (rr.class != CLASS_IN)
+        if (rr.class != NH_CLASS_IN)
             continue;
         note_nsec3(v, &rr, a);
         if (rr.type == NH_TYPE_SOA && !has_soa) {
-            size_t mname = skip_name(v, rr.data), rname = mname ? skip_name(v, mname) : 0;
+            size_t mname = nh_packet_skip_name(v, rr.data),
+                   rname = mname ? nh_packet_skip_name(v, mname) : 0;
             uint32_t last;
 
             if (rname == 0 || rname + 20 != rr.data + rr.len)
                 return false;
-            last = get_ttl(v->packet + rname + 16);
+            last = nh_get_ttl(v->packet + rname + 16);
             *ttl = last < *ttl ? last : *ttl;
             has_soa = true;
         } else if (rr.type != NH_TYPE_NSEC && rr.type != NH_TYPE_NSEC3) {
@@ -545,12 +337,12 @@ static bool limit_denial(const struct view *v, struct nh_answer *a)
 enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t len,
                              const char *qname, uint16_t qtype)
 {
-    struct view v;
+    struct nh_packet v;
     struct chain c;
     enum nh_code code;
 
     memset(a, 0, sizeof(*a));
-    if (!open_packet(&v, packet, len, qtype) || (v.rcode != 0 && v.rcode != 3) ||
+    if (!nh_packet_open(&v, packet, len, qtype) || (v.rcode != 0 && v.rcode != 3) ||
         !start_chain(&c, qname) || (v.has_alias && !follow_chain(&v, &c, qtype)))
         return NH_SERVFAIL;
     code = build(a, &v, &c, qtype);
@@ -575,16 +367,16 @@ void nh_answer_free(struct nh_answer *a)
 /* See answer.h. This needs a DNSKEY, and an RRSIG that covers DNSKEY (RFC 4034 3.1.1). */
 bool nh_answer_has_dnssec(const uint8_t *packet, size_t len)
 {
-    struct view v;
-    struct rr rr;
+    struct nh_packet v;
+    struct nh_packet_rr rr;
     bool key = false, sig = false;
 
-    if (!open_packet(&v, packet, len, 0))
+    if (!nh_packet_open(&v, packet, len, 0))
         return false;
-    for (size_t pos = v.answers, i = 0; i < v.n_answers && next_rr(&v, &pos, &rr); i++) {
+    for (size_t pos = v.answers, i = 0; i < v.n_answers && nh_packet_next(&v, &pos, &rr); i++) {
         key = key || rr.type == NH_TYPE_DNSKEY;
         sig = sig || (rr.type == NH_TYPE_RRSIG && rr.len >= 2 &&
-                      get16(packet + rr.data) == NH_TYPE_DNSKEY);
+                      nh_get16(packet + rr.data) == NH_TYPE_DNSKEY);
     }
     return key && sig;
 }

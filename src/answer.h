@@ -4,22 +4,9 @@
 
 #include "err.h"
 #include "name.h"
+#include "packet.h"
 
 #pragma GCC visibility push(hidden)
-
-#define NH_TYPE_A 1
-#define NH_TYPE_NS 2
-#define NH_TYPE_CNAME 5
-#define NH_TYPE_SOA 6
-#define NH_TYPE_MX 15
-#define NH_TYPE_AAAA 28
-#define NH_TYPE_DNAME 39
-#define NH_TYPE_DS 43
-#define NH_TYPE_RRSIG 46
-#define NH_TYPE_NSEC 47
-#define NH_TYPE_DNSKEY 48
-#define NH_TYPE_NSEC3 50
-#define NH_TYPE_TLSA 52
 
 /* The name of the type, as "MX". It is "?" for types that nexthop does not ask for. */
 const char *nh_type_name(uint16_t type);

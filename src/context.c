@@ -19,8 +19,6 @@
 #include <malloc.h>
 #endif
 
-#define CLASS_IN 1
-
 /* Creation, first use and deletion of contexts race between threads (rule 10). This mutex
  * prevents that. */
 static pthread_mutex_t context_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -367,7 +365,7 @@ static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struc
 
     if (stream)
         ub_ctx_debugout(ctx, stream);
-    rc = ub_resolve_event(ctx, "localhost.", NH_TYPE_A, CLASS_IN, NULL, no_result, &id);
+    rc = ub_resolve_event(ctx, "localhost.", NH_TYPE_A, NH_CLASS_IN, NULL, no_result, &id);
     if (rc == 0 && id)
         ub_cancel(ctx, id);
     ub_ctx_debugout(ctx, NULL);

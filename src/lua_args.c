@@ -12,7 +12,7 @@
 
 /* Each of these functions reads the value at the top of the stack. */
 
-static int wrong(lua_State *L, const char *key, const char *expected)
+int nh_wrong_option(lua_State *L, const char *key, const char *expected)
 {
     const char *got = luaL_typename(L, -1);
 
@@ -26,7 +26,7 @@ static int wrong(lua_State *L, const char *key, const char *expected)
 static bool opt_boolean(lua_State *L, const char *key)
 {
     if (!lua_isboolean(L, -1))
-        wrong(L, key, "boolean");
+        nh_wrong_option(L, key, "boolean");
     return lua_toboolean(L, -1);
 }
 
@@ -38,7 +38,7 @@ static lua_Integer opt_integer(lua_State *L, const char *key, lua_Integer min, l
         char expected[64];
 
         snprintf(expected, sizeof expected, "integer from %ld to %ld", (long)min, (long)max);
-        wrong(L, key, expected);
+        nh_wrong_option(L, key, expected);
     }
     return value;
 }
@@ -50,37 +50,37 @@ static double opt_seconds(lua_State *L, const char *key)
     if (lua_type(L, -1) == LUA_TNUMBER)
         value = lua_tonumber(L, -1);
     if (!(value >= 0 && value <= 1e6))
-        wrong(L, key, "seconds, 0 to 1000000,");
+        nh_wrong_option(L, key, "seconds, 0 to 1000000,");
     return value;
 }
 
 /* A string with a NUL is refused, because C would cut it off there. */
-static const char *opt_string(lua_State *L, const char *key)
+const char *nh_opt_string(lua_State *L, const char *key)
 {
     size_t len = 0;
     const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
 
     if (!s || strlen(s) != len)
-        wrong(L, key, s ? "string without a NUL" : "string");
+        nh_wrong_option(L, key, s ? "string without a NUL" : "string");
     return s;
 }
 
 static enum nh_network opt_network(lua_State *L)
 {
-    const char *s = opt_string(L, "network");
+    const char *s = nh_opt_string(L, "network");
 
     if (strcmp(s, "ip") == 0)
         return NH_IP;
     if (strcmp(s, "ip4") == 0)
         return NH_IP4;
     if (strcmp(s, "ip6") != 0)
-        wrong(L, "network", "'ip', 'ip4' or 'ip6'");
+        nh_wrong_option(L, "network", "'ip', 'ip4' or 'ip6'");
     return NH_IP6;
 }
 
 /* Writes the canonical text of a host or an address, which is its name in results. Returns false
  * when s is neither. */
-static bool canonical(const char *s, size_t len, char out[NH_HOST_MAX])
+bool nh_canonical(const char *s, size_t len, char out[NH_HOST_MAX])
 {
     struct nh_ip ip;
 
@@ -110,7 +110,7 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
     size_t n = 0, len, k;
 
     if (!lua_istable(L, -1))
-        wrong(L, "dialed_ips", "table");
+        nh_wrong_option(L, "dialed_ips", "table");
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
         n++;
     request->dialed = calloc(n ? n : 1, sizeof *request->dialed);
@@ -128,7 +128,7 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
         if (len != nh_rawlen(L, -1))
             luaL_error(L, "bad option 'dialed_ips' (a host name to a list of addresses expected)");
         host = lua_tolstring(L, -2, &len);
-        if (!canonical(host, len, d->host))
+        if (!nh_canonical(host, len, d->host))
             luaL_error(L, "bad option 'dialed_ips' ('%s' is no host name)", host);
         d->ips = calloc(nh_rawlen(L, -1) + 1, sizeof *d->ips);
         if (!d->ips)
@@ -137,7 +137,7 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
         for (k = 1; k <= nh_rawlen(L, -1); k++) {
             lua_rawgeti(L, -1, (int)k);
             if (lua_type(L, -1) != LUA_TSTRING ||
-                !nh_ip_parse(opt_string(L, "dialed_ips"), &d->ips[d->n]))
+                !nh_ip_parse(nh_opt_string(L, "dialed_ips"), &d->ips[d->n]))
                 luaL_error(L, "bad option 'dialed_ips' ('%s' is no IP address)",
                            lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
                                                           : luaL_typename(L, -1));
@@ -173,7 +173,7 @@ bool nh_tlsa_option(lua_State *L, struct nh_request *request, const char *key)
     if (strcmp(key, "expanded_authentic") == 0) {
         t->expanded_authentic = opt_boolean(L, key);
     } else if (strcmp(key, "expanded_host") == 0) {
-        const char *name = opt_string(L, key), *reason;
+        const char *name = nh_opt_string(L, key), *reason;
 
         lua_tolstring(L, -1, &len);
         reason = nh_name_parse(name, len, t->expanded_host);
@@ -182,12 +182,12 @@ bool nh_tlsa_option(lua_State *L, struct nh_request *request, const char *key)
     } else if (strcmp(key, "port") == 0) {
         t->port = (uint16_t)opt_integer(L, key, 1, 65535);
     } else if (strcmp(key, "protocol") == 0) {
-        const char *protocol = opt_string(L, key);
+        const char *protocol = nh_opt_string(L, key);
 
         len = strlen(protocol);
         if (len == 0 || len >= sizeof t->protocol ||
             strspn(protocol, "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
-            wrong(L, key, "a lower-case protocol name such as 'tcp'");
+            nh_wrong_option(L, key, "a lower-case protocol name such as 'tcp'");
         memcpy(t->protocol, protocol, len + 1);
     } else {
         for (k = 0; k < sizeof ignored / sizeof ignored[0]; k++)
@@ -203,7 +203,7 @@ static void opt_digests(lua_State *L, struct nh_plan *p)
     size_t k, n;
 
     if (!lua_istable(L, -1))
-        wrong(L, "digests", "list");
+        nh_wrong_option(L, "digests", "list");
     n = nh_rawlen(L, -1);
     if (n == 0 || n > sizeof p->digests)
         luaL_error(L, "bad option 'digests' (matching types expected, strongest first)");
@@ -228,11 +228,11 @@ bool nh_plan_option(lua_State *L, struct nh_request *request, const char *key)
     } else if (strcmp(key, "max_hosts") == 0) {
         p->max_hosts = (size_t)opt_integer(L, key, 1, 1000000);
     } else if (strcmp(key, "insecure_mx") == 0) {
-        const char *s = opt_string(L, key);
+        const char *s = nh_opt_string(L, key);
 
         p->dane_behind_insecure_mx = strcmp(s, "dane") == 0;
         if (!p->dane_behind_insecure_mx && strcmp(s, "may") != 0)
-            wrong(L, key, "'may' or 'dane'");
+            nh_wrong_option(L, key, "'may' or 'dane'");
     } else if (strcmp(key, "require_dane") == 0) {
         p->require_dane = opt_boolean(L, key);
     } else if (strcmp(key, "digests") == 0) {
@@ -436,80 +436,4 @@ struct nh_handle *nh_check_request(lua_State *L, const struct nh_call *call, int
     if (call->check)
         call->check(L, request);
     return handle;
-}
-
-/* ---- gather_tlsa_names -------------------------------------------------------------------- */
-
-static bool names_boolean(lua_State *L, const char *key)
-{
-    bool value;
-
-    lua_getfield(L, 1, key);
-    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
-        wrong(L, key, "boolean");
-    value = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return value;
-}
-
-static void names_name(lua_State *L, const char *key, char out[NH_HOST_MAX])
-{
-    const char *s;
-    size_t len;
-
-    out[0] = '\0';
-    lua_getfield(L, 1, key);
-    if (!lua_isnil(L, -1)) {
-        s = opt_string(L, key);
-        lua_tolstring(L, -1, &len);
-        if (len && !canonical(s, len, out))
-            luaL_error(L, "bad option '%s' ('%s' is no host name)", key, s);
-    }
-    lua_pop(L, 1);
-}
-
-int nh_lua_tlsa_names(lua_State *L)
-{
-    static const char *const known[] = {
-        "have_mx",
-        "expanded_next_hop_authentic",
-        "expanded_tlsa_base_domain_authentic",
-        "orig_next_hop",
-        "expanded_next_hop",
-        "orig_tlsa_base_domain",
-        "expanded_tlsa_base_domain",
-    };
-    char orig_hop[NH_HOST_MAX], hop[NH_HOST_MAX], orig_base[NH_HOST_MAX], base[NH_HOST_MAX];
-    const char *names[4];
-    struct nh_names_in in;
-    size_t k, n, i;
-
-    luaL_checktype(L, 1, LUA_TTABLE);
-    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-
-        for (k = 0, i = sizeof known / sizeof known[0]; k < i; k++)
-            if (strcmp(key, known[k]) == 0)
-                break;
-        if (k == i)
-            return luaL_error(L, "unknown option '%s' to 'gather_tlsa_names'", key);
-    }
-    in.have_mx = names_boolean(L, known[0]);
-    in.next_hop_authentic = names_boolean(L, known[1]);
-    in.base_authentic = names_boolean(L, known[2]);
-    names_name(L, known[3], orig_hop);
-    names_name(L, known[4], hop);
-    names_name(L, known[5], orig_base);
-    names_name(L, known[6], base);
-    in.orig_next_hop = orig_hop;
-    in.expanded_next_hop = hop;
-    in.orig_base = orig_base;
-    in.expanded_base = base;
-    n = nh_tlsa_names(&in, names);
-    lua_createtable(L, (int)n, 0);
-    for (k = 0; k < n; k++) {
-        lua_pushstring(L, names[k]);
-        lua_rawseti(L, -2, (int)k + 1);
-    }
-    return 1;
 }

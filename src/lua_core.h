@@ -86,7 +86,13 @@ void nh_plan_check(lua_State *L, struct nh_request *request);
 bool nh_raw_option(lua_State *L, struct nh_request *request, const char *key);
 void nh_raw_check(lua_State *L, struct nh_request *request);
 
-/* gather_tlsa_names{...} */
+/* For an option's value at the top of the stack. The first raises: what was expected. */
+int nh_wrong_option(lua_State *L, const char *key, const char *expected);
+const char *nh_opt_string(lua_State *L, const char *key);
+/* The text of a host or address as results have it. False: it is neither. */
+bool nh_canonical(const char *s, size_t len, char out[NH_HOST_MAX]);
+
+/* lua_names.c: gather_tlsa_names{...} */
 int nh_lua_tlsa_names(lua_State *L);
 
 /* lua_result.c: pushes the result, or nil and the error. Returns the number of values. */

@@ -15,8 +15,6 @@
 #include <unbound-event.h>
 #include <unbound.h>
 
-#define CLASS_IN 1
-
 static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited);
 
 /* ---- contexts ------------------------------------------------------------------- */
@@ -205,7 +203,7 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *c)
     l->sending = true;
     nh_sigpipe_enter(&r->sigpipe);
     nh_sigpipe_hold(&r->sigpipe);
-    rc = ub_resolve_event(c->ub, l->name, l->type, CLASS_IN, q, on_answer, &id);
+    rc = ub_resolve_event(c->ub, l->name, l->type, NH_CLASS_IN, q, on_answer, &id);
     l->sending = false;
     if (q->lookup == l)
         r->sigpipe.written = true;
