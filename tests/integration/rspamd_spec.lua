@@ -227,7 +227,13 @@ reload_zone.text = table.concat(reload_zone.text)
 local function reload_test(root, mode, conf, start_lookups)
   it(mode .. ": loses no lookup at a reload under load", function()
     local server = rspamd.start(root, { conf = conf, files = files() })
-    local lookups = start_lookups and start_lookups(server)
+    local lookups
+    finally(function()
+      lab:clear()
+      server:stop()
+      if lookups then lookups:stop() end
+    end)
+    lookups = start_lookups and start_lookups(server)
     lab:rule { name = "*.reload.example", type = "MX", action = "pass", delay = 400 } -- each takes its time
     local before, answered, count = server:workers(), 0, 600
     local function domain(i, n) return ("d%d.reload.example"):format(2 * i - 2 + n) end
@@ -245,15 +251,18 @@ local function reload_test(root, mode, conf, start_lookups)
     if not lookups then
       rspamd.wait_for("the end of the old workers", 60, function() return #server:directories() == 1 end)
     end
-    server:stop()
-    if lookups then lookups:stop() end
   end)
 end
 
 local function crowd_test(root, mode, conf, start_lookups)
   it(mode .. ": 1,000 messages of 10 recipients at once", function()
     local server = rspamd.start(root, { conf = conf, files = files() })
-    local lookups = start_lookups and start_lookups(server)
+    local lookups
+    finally(function()
+      server:stop()
+      if lookups then lookups:stop() end
+    end)
+    lookups = start_lookups and start_lookups(server)
     local function domain(i, n) return ("c%d.crowd.example"):format((i * 10 + n) % 200) end
     local failed, answered = {}, 0
     server:scan_many(1000, 1000, function(i)
@@ -267,8 +276,6 @@ local function crowd_test(root, mode, conf, start_lookups)
       if rspamd.symbols(answer).NEXTHOP_RCPT_NO_HOST ~= table.concat(all, ",") then failed[#failed + 1] = i end
     end)
     local log = server:log()
-    server:stop()
-    if lookups then lookups:stop() end
     assert.equal(1000, answered)
     assert(#failed == 0, ("%d failed: %s"):format(#failed, log:match "no finding for [^\n]*" or "no word in the log"))
   end)
@@ -440,6 +447,7 @@ for suite in suites:gmatch "%w+" do
       local server = rspamd.start(root, { options = "map_watch_interval = 1s; map_file_watch_multiplier = 1;",
         conf = 'socket = "@DIR@/nobody.sock"; exclude_domains = "@DIR@/exclude.map";',
         files = { ["exclude.map"] = "example.org\n*.example.net # all\nBÜCHER.example\n" } })
+      finally(function() server:stop() end)
       local function is_excluded(domain)
         return next(rspamd.symbols(server:scan { from = "a@" .. domain, ip = outside })) == nil
       end
@@ -455,12 +463,12 @@ for suite in suites:gmatch "%w+" do
       assert(not is_excluded "example.org")
       put ""
       rspamd.wait_for("the empty map", 60, function() return not is_excluded "example.com" end)
-      server:stop()
     end)
 
     it("has an example of a policy file that does what it says", function()
       local server = rspamd.start(root, { conf = 'policy = "@DIR@/policy.lua"; deadline = 2s;\n' .. resolver(),
         files = files { ["policy.lua"] = read "examples/rspamd/nexthop_policy.lua" } })
+      finally(function() server:stop() end)
       local list = "X-Mailman-Version: 2.1.39\r\nPrecedence: list\r\nList-Id: <l.nothing.example>\r\n"
         .. "X-BeenThere: l@nothing.example\r\nList-Help: <mailto:l-request@nothing.example>\r\n"
         .. "List-Subscribe: <mailto:l-join@nothing.example>\r\nList-Unsubscribe: <mailto:l-leave@nothing.example>\r\n"
@@ -469,7 +477,6 @@ for suite in suites:gmatch "%w+" do
       assert.same({}, rspamd.symbols(answer))
       assert.same({ NEXTHOP_FROM_NO_HOST = "nothing.example" },
         rspamd.symbols(server:scan { from = "a@nothing.example", ip = outside }))
-      server:stop()
     end)
 
     it("takes scores from local.d/nexthop_group.conf", function()
