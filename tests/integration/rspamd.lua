@@ -188,8 +188,8 @@ local function command(self, program)
 end
 
 local function variables(self)
-  return (("--var=CONFDIR=@/etc --var=LOCAL_CONFDIR=@/etc --var=DBDIR=@/run --var=RUNDIR=@/run --var=LOGDIR=@")
-    :gsub("@", self.dir))
+  return (("--var=CONFDIR=@/etc --var=LOCAL_CONFDIR=@/etc --var=DBDIR=@/run --var=RUNDIR=@/run "
+    .. "--var=LOGDIR=@"):gsub("@", self.dir))
 end
 
 --- A command of rspamadm: what it says, and its status.
