@@ -21,6 +21,7 @@ for _, annotations in ipairs { "lua/nexthop/meta.lua", "lua/nexthop/meta/*.lua" 
 end
 
 -- A plugin of rspamd, which sets these.
+files["examples/rspamd/nexthop_policy.lua"] = { read_globals = { "rspamd_config" } }
 files["examples/rspamd/plugins.d/*.lua"] = { read_globals = { "rspamd_config", "rspamd_logger" } }
 
 -- Programs have `arg`; so do the interpreter's own scripts.

@@ -65,6 +65,7 @@ for part in lua bin examples man .ci Makefile README.md LICENSE; do
 done
 # what has changed is new for make, whatever its date
 for file in "$in"/src/*; do [ -e "src/${file##*/}" ] || rm -f "$file"; done
+touch "$in"/bin/*
 for file in src/*; do cmp -s "$file" "$in/$file" || cp "$file" "$in/$file"; done
 rm -rf "$root"/usr/share/lua/5.1/nexthop "$root"/usr/lib/*/lua/5.1/nexthop
 rm -f "$root"/etc/rspamd/*.d/nexthop.conf "$root"/etc/rspamd/plugins.d/nexthop.lua
@@ -187,8 +188,8 @@ local function command(self, program)
 end
 
 local function variables(self)
-  return (("--var=CONFDIR=@/etc --var=LOCAL_CONFDIR=@/etc --var=DBDIR=@/run --var=RUNDIR=@/run --var=LOGDIR=@")
-    :gsub("@", self.dir))
+  return (("--var=CONFDIR=@/etc --var=LOCAL_CONFDIR=@/etc --var=DBDIR=@/run --var=RUNDIR=@/run "
+    .. "--var=LOGDIR=@"):gsub("@", self.dir))
 end
 
 --- A command of rspamadm: what it says, and its status.

@@ -26,6 +26,7 @@ describe("a worker of rspamd", function()
       now = function() return uv.hrtime() / 1e9 end, log = error,
     }
     assert(worker:ready())
+    local task = { get_ev_base = function() end }
     local function turn_until(count)
       repeat
         worker:turn()
@@ -34,7 +35,7 @@ describe("a worker of rspamd", function()
       worker:turn()
     end
     for i = 1, 5 do
-      worker:look_up({ get_ev_base = function() end }, { { domain = ("d%d.example"):format(i) } }, 60, function() end,
+      worker:look_up(task, { { domain = ("d%d.example"):format(i) } }, 60, function() end,
         function() error "is not to be called" end)
     end
     turn_until(5)

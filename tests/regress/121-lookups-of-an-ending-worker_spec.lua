@@ -28,6 +28,7 @@ local function new_tcp()
     pipe:connect(request.host, function(err)
       if err then return finish(err) end
       if request.data then pipe:write(table.concat(request.data)) end
+      if request.read == false then return finish() end
       pipe:read_start(function(failed, chunk) finish(failed or not chunk and "closed" or nil, chunk) end)
     end)
     return true

@@ -24,10 +24,10 @@ end
 -- Is `result` what the server answers to the operations `sender` and `recipient`?
 local function is_result(self, role, result)
   if type(result) ~= "table" then return false, "no result" end
-  if result.domain ~= nil and type(result.domain) ~= "string" then return false, "a domain that is no text" end
-  if result.plan ~= nil and type(result.plan) ~= "table" then return false, "a plan that is no object" end
-  if result.error ~= nil and not is_error(result.error) then return false, "an error without code or message" end
-  local finding = result.finding
+  local domain, plan, err, finding = result.domain, result.plan, result.error, result.finding
+  if domain ~= nil and type(domain) ~= "string" then return false, "a domain that is no text" end
+  if plan ~= nil and type(plan) ~= "table" then return false, "a plan that is no object" end
+  if err ~= nil and not is_error(err) then return false, "an error without code or message" end
   if finding == nil and type(result.skipped) == "string" then return true end
   if type(finding) ~= "string" then return false, "no finding" end
   if finding ~= "ok" and not self.findings[role][finding] then

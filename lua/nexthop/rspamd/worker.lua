@@ -3,7 +3,8 @@
 -- answers are not yet there waits at a Unix socket in a private directory.
 --
 -- What drives the resolver and the socket (luv's loop, run without waiting) is a chain of ticks. A tick
--- is a connection of rspamd_tcp to the same socket which nobody answers: its timeout is the call back.
+-- is a connection of rspamd_tcp to the same socket which nobody answers: its timeout calls back, or, for
+-- a tick at once, the end of its writing.
 -- rspamd has periodics for this, but they stop as soon as a worker is told to end, at each reload, and
 -- its tasks live on; connections live as long as its event loop. Timers of a task or of the event loop
 -- are not in every version, and leak.
@@ -12,9 +13,12 @@ local M = {}
 local Worker, Hold = {}, {}
 Worker.__index, Hold.__index = Worker, Hold
 
--- Seconds until the next tick. While lookups are under way, a fraction of the time since one of them
--- began or ended: a quick answer is fetched quickly, and waiting for a slow one costs little.
+-- Seconds until the next tick. rspamd's timers are as coarse as the system's clock ticks, 4 ms, and a
+-- lookup takes several questions: so the first ticks after a lookup has begun come at once. A server near
+-- by has answered by then. Later, ticks come after a fraction of the time since a lookup began or ended.
 local shortest, longest, fraction = 0.001, 0.01, 1 / 8
+local at_once_for, at_once_jobs = 0.003, 4 -- seconds; with more tasks that wait, not even then
+
 -- Without any, libunbound may still wait for what it asked on the way. Then the chain ends.
 local rest, rest_for = 0.05, 30
 local pause = 60 -- seconds before another try, when the resolver or the socket could not be had
@@ -37,7 +41,8 @@ end
 -- now = function() -> seconds, log = function(text), tcp = require "rspamd_tcp", config = rspamd_config
 function M.new(options)
   return setmetatable({
-    options = options, log = options.log, now = options.now, jobs = {}, last = 0, worked = 0,
+    options = options, log = options.log, now = options.now, jobs = {}, last = 0, worked = 0, began = 0,
+    waiting = 0, -- jobs
     taken = 0, -- connections so far
     ticks = 0, -- ticks so far
   }, Worker)
@@ -116,7 +121,7 @@ function Hold:is_done() return self.answered or self.finished end
 function Hold:close()
   local job = self.job
   if not job then return end
-  self.worker.jobs[self.number] = nil
+  self.worker:forget(self.number)
   if job.left > 0 then job:cancel() end
 end
 
@@ -192,7 +197,8 @@ end
 -- Seconds until the next tick; nil: there is nothing to wait for.
 local function delay(self)
   local idle = self.now() - self.worked
-  if (self.resolver:pending() or 0) > 0 or next(self.jobs) then
+  if (self.resolver:pending() or 0) > 0 or self.waiting > 0 then
+    if self.now() - self.began < at_once_for and self.waiting <= at_once_jobs then return 0 end
     if self.resolver:timeout() == 0 then return shortest end
     return math.max(shortest, math.min(longest, idle * fraction))
   end
@@ -218,7 +224,8 @@ function Worker:arm()
   end
   local armed = self.options.tcp.new {
     ev_base = self.event_loop, config = self.options.config, host = self.path, port = 0,
-    timeout = seconds, stop_pattern = "\n", callback = on_tick, on_error = on_tick,
+    timeout = seconds > 0 and seconds or longest, stop_pattern = "\n", callback = on_tick, on_error = on_tick,
+    read = seconds > 0, data = seconds == 0 and { "\n" } or nil,
   }
   within = false
   if not armed and self.ticks == number then self.due = nil end
@@ -246,8 +253,14 @@ function Job:cancel()
   end
 end
 
+function Worker:forget(number)
+  if self.jobs[number] then self.waiting = self.waiting - 1 end
+  self.jobs[number] = nil
+end
+
 local function start_lookups(self, job, queries, answered)
   self.worked = self.now()
+  self.began = self.worked
   for _, query in ipairs(queries) do
     local handle, err = self.resolver:plan(query.domain, { deadline = self.options.deadline },
       function(plan, failed)
@@ -280,10 +293,11 @@ function Worker:look_up(task, queries, timeout, answered, done)
   self.last = self.last + 1
   local number, over = self.last, false
   self.jobs[number] = job
+  self.waiting = self.waiting + 1
   local function finish()
     if over then return end
     over = true
-    self.jobs[number] = nil
+    self:forget(number)
     job:cancel()
     done()
   end
