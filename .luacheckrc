@@ -19,7 +19,7 @@ end
 files["lua/nexthop/meta.lua"] = { ignore = { "211", "212", "213", "241" }, max_line_length = false }
 
 -- A plugin of rspamd, which sets these.
-files["examples/rspamd/plugins.d/*.lua"] = { read_globals = { "rspamd_config", "rspamd_logger" } }
+files["share/rspamd/plugins.d/*.lua"] = { read_globals = { "rspamd_config", "rspamd_logger" } }
 
 -- Programs have `arg`; so do the interpreter's own scripts.
 for _, programs in ipairs { "bin/*", "examples/*.lua", "tests/**/*.lua", ".ci/*.lua" } do

@@ -263,8 +263,8 @@ of-one-lua = \
   0644:$(core):$(LUA_CMOD)/nexthop/core.so \
   $(call put-tree,0644,lua,$(LUA_LMOD)) \
   $(if $(filter 5.1,$(abi)), \
-    $(call put,0644,$(wildcard examples/rspamd/plugins.d/*.lua),$(SYSCONFDIR)/rspamd/plugins.d) \
-    $(call put,0644,$(wildcard examples/rspamd/modules.d/*.conf),$(SYSCONFDIR)/rspamd/modules.d))
+    $(call put,0644,$(wildcard share/rspamd/plugins.d/*.lua),$(SYSCONFDIR)/rspamd/plugins.d) \
+    $(call put,0644,$(wildcard share/rspamd/modules.d/*.conf),$(SYSCONFDIR)/rspamd/modules.d))
 
 installed-programs = \
   $(call put,0755,$(filter-out %/filter-nexthop %/nexthop-server,$(programs)),$(PREFIX)/bin) \
@@ -272,11 +272,11 @@ installed-programs = \
   $(call put,0755,$(filter %/filter-nexthop,$(programs)),$(FILTERDIR))
 
 of-all-luas = \
-  $(call put,0644,$(wildcard examples/systemd/*.service examples/systemd/*.socket),$(PREFIX)/lib/systemd/system) \
-  $(call put,0644,$(wildcard examples/systemd/sysusers.d/*.conf),$(PREFIX)/lib/sysusers.d) \
+  $(call put,0644,$(wildcard share/systemd/*.service share/systemd/*.socket),$(PREFIX)/lib/systemd/system) \
+  $(call put,0644,$(wildcard share/sysusers.d/*.conf),$(PREFIX)/lib/sysusers.d) \
   $(foreach n,1 3 5 8,$(call put,0644,$(wildcard man/*.$(n)),$(PREFIX)/share/man/man$(n))) \
-  $(foreach f,$(wildcard completions/*.bash),0644:$(f):$(PREFIX)/share/bash-completion/completions/$(notdir $(f:.bash=))) \
-  $(call put,0644,$(wildcard completions/_*),$(ZSHDIR)) \
+  $(foreach f,$(wildcard share/completions/*.bash),0644:$(f):$(PREFIX)/share/bash-completion/completions/$(notdir $(f:.bash=))) \
+  $(call put,0644,$(wildcard share/completions/_*),$(ZSHDIR)) \
   $(call put,0644,$(wildcard README.md CHANGELOG.md SECURITY.md LICENSE),$(DOCDIR)) \
   $(call put-tree,0644,examples,$(DOCDIR)/examples)
 

@@ -4,7 +4,7 @@
 local anchors = require "nexthop.config.anchors"
 local common = require "nexthop.config.common"
 local core = require "nexthop.core"
-local is_local = require("nexthop.addresses").is_loopback
+local is_local = require("nexthop.mail.addresses").is_loopback
 local unbound_conf = require "nexthop.config.unbound_conf"
 
 local fail, one_line, read_file = common.fail, common.one_line, common.read_file

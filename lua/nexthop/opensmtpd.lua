@@ -19,9 +19,9 @@
 -- os.exit raises in a handler. The protocol is spoken on descriptors that no child process inherits.
 local core = require "nexthop.core"
 local uv = require "luv"
-local guard = require "nexthop.guard"
+local guard = require "nexthop.protect"
 local protocol = require "nexthop.opensmtpd.protocol"
-local streams = require "nexthop.streams"
+local streams = require "nexthop.luv.streams"
 local logging = require "nexthop.opensmtpd.log"
 
 local M = { log = logging }

@@ -6,7 +6,7 @@
 --     print(policy.find("sender", plan, err))         -- "null_mx", "ok", ...
 --   end)
 local core = require "nexthop.core"
-local addresses = require "nexthop.addresses"
+local addresses = require "nexthop.mail.addresses"
 
 local M = {}
 

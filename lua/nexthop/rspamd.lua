@@ -7,9 +7,9 @@ local rspamd_tcp = require "rspamd_tcp"
 local rspamd_util = require "rspamd_util"
 local client = require "nexthop.rspamd.client"
 local domains = require "nexthop.rspamd.domains"
-local guard = require "nexthop.guard"
-local options = require "nexthop.rspamd.options"
-local protocol = require "nexthop.protocol"
+local guard = require "nexthop.protect"
+local options = require "nexthop.rspamd.settings"
+local protocol = require "nexthop.server.protocol"
 
 local M = {}
 

@@ -1,14 +1,14 @@
 --- The lookup server: answers nexthop's lookups in JSON lines, for processes that share one resolver
--- and its cache. This file is the protocol and knows no sockets; nexthop.listener has them, on luv.
+-- and its cache. This file is the protocol and knows no sockets; nexthop.luv.socket has them, on luv.
 --
 --   local server = assert(require("nexthop.server").new { resolver = { forward = "127.0.0.1" } })
 --   assert(server:listen "/run/nexthop/nexthop.sock")
 --   require("luv").run()
 local core = require "nexthop.core"
-local guard = require "nexthop.guard"
+local guard = require "nexthop.protect"
 local nexthop = require "nexthop"
 local policy = require "nexthop.policy"
-local protocol = require "nexthop.protocol"
+local protocol = require "nexthop.server.protocol"
 
 local M = {}
 
@@ -87,7 +87,7 @@ function Server:listen(path, options)
   options = options or {}
   local uv = options.uv or require "luv"
   self.clock = function() return uv.hrtime() / 1e9 end
-  local listener, reason = require("nexthop.listener").listen(path, {
+  local listener, reason = require("nexthop.luv.socket").listen(path, {
     uv = uv, mode = options.mode, log = options.log,
     resolver = self.resolver, limits = M.limits,
     session = function() return self:session() end,

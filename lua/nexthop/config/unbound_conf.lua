@@ -3,7 +3,7 @@
 local anchors = require "nexthop.config.anchors"
 local common = require "nexthop.config.common"
 local core = require "nexthop.core"
-local is_local = require("nexthop.addresses").is_loopback
+local is_local = require("nexthop.mail.addresses").is_loopback
 
 local M = {}
 

@@ -1,7 +1,7 @@
 --- Asks a nexthop-server for all domains of one task: one connection, a request for each domain, and
 -- the answers in any order. The connection is one of rspamd_tcp, which holds the task until the last
 -- answer has come, or the time is up. An answer that cannot be used is a failure, and is logged.
-local protocol = require "nexthop.protocol"
+local protocol = require "nexthop.server.protocol"
 
 local M = {}
 

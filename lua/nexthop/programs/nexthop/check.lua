@@ -1,6 +1,6 @@
 --- `nexthop --check`: is every host of one's own domain `dane`, and if not, what is to be mended?
-local diagnose = require "nexthop.cli.diagnose"
-local words = require "nexthop.cli.words"
+local diagnose = require "nexthop.programs.nexthop.diagnose"
+local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
 
@@ -14,7 +14,7 @@ local function sign(weak)
     :format(weak.link, zone)
 end
 
--- Each kind of nexthop.cli.diagnose in words: what is so, and what helps where that is known.
+-- Each kind of nexthop.programs.nexthop.diagnose in words: what is so, and what helps where that is known.
 local kinds = { unsigned = sign }
 
 function kinds.no_ds(weak)
@@ -274,7 +274,7 @@ end
 
 --- One line a host, and whether all of them are `dane`; of a plan with its trace. The third result says the
 -- same for programs: { ok, host (nil: the domain itself), text } for each line.
--- @param facts what nexthop.cli.diagnose has found; without it no more is said than the plan tells
+-- @param facts what nexthop.programs.nexthop.diagnose has found; without it no more is said than the plan tells
 function M.lines(tree, name, plan, err, port, facts)
   facts = facts or {}
   local out, good, verdicts = {}, true, {}

@@ -1,6 +1,6 @@
 --- What filter-nexthop(8) and nexthop-server(8) share: their options, what they print, how they end.
 --
---   local program = require("nexthop.program").new("filter-nexthop", usage)
+--   local program = require("nexthop.programs.program").new("filter-nexthop", usage)
 --   local options = program:options(arg, "c", "nvV")
 local core = require "nexthop.core"
 

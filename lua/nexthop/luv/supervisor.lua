@@ -1,7 +1,7 @@
 --- A resolver on luv's loop, for programs that must go on whatever happens to it: one that cannot
 -- be made, or breaks, is logged and made again, after a pause that grows from one second to a minute.
 local uv = require "luv"
-local new_driver = require "nexthop.driver"
+local new_driver = require "nexthop.luv.driver"
 local nexthop = require "nexthop"
 
 local pump = {}

@@ -2,8 +2,8 @@
 -- business of its session (see nexthop.server): an object with feed, finish, take, advance, is_full,
 -- is_done, close and the fields `wake` and `blocked`.
 local core = require "nexthop.core"
-local guard = require "nexthop.guard"
-local new_driver = require "nexthop.driver"
+local guard = require "nexthop.protect"
+local new_driver = require "nexthop.luv.driver"
 
 local M = {}
 

@@ -4,8 +4,8 @@ local uv = require "luv"
 local opensmtpd = require "nexthop.opensmtpd"
 local policy = require "nexthop.policy"
 local protocol = require "nexthop.opensmtpd.protocol"
-local pump = require "nexthop.pump"
-local settings_of = require "nexthop.opensmtpd.settings"
+local pump = require "nexthop.luv.supervisor"
+local settings_of = require "nexthop.programs.filter.settings"
 
 local M = {}
 
@@ -153,7 +153,7 @@ local function on_request(self, request)
 end
 
 --- Runs the filter until the end of input.
--- @param settings of nexthop.opensmtpd.settings
+-- @param settings of nexthop.programs.filter.settings
 -- @param options `verbose`: log what proceeds, too; `input`, `output`: descriptors
 -- @return true; or nil and why input or output failed
 function M.run(settings, options)

@@ -1,7 +1,7 @@
 --- Lines from one descriptor and to another on luv's loop, whatever these are: pipes, sockets (one
 -- and the same for both, under smtpd), terminals, files. Nothing blocks but writes to a file.
 local core = require "nexthop.core"
-local guard = require "nexthop.guard"
+local guard = require "nexthop.protect"
 local uv = require "luv"
 
 local M = {}

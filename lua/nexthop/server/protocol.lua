@@ -154,7 +154,7 @@ end
 local function metatables()
   if not M.metatables then
     local ok, core = pcall(require, "nexthop.core")
-    if ok then require "nexthop.format" end -- how they print
+    if ok then require "nexthop.result_text" end -- how they print
     M.metatables = ok and core.metatables or {}
   end
   return M.metatables

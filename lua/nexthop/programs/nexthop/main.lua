@@ -1,17 +1,17 @@
 --- The program nexthop(1). main(arg) returns the exit status.
-local check = require "nexthop.cli.check"
+local check = require "nexthop.programs.nexthop.check"
 local core = require "nexthop.core"
-local diagnose = require "nexthop.cli.diagnose"
-local explain = require "nexthop.cli.explain"
-local json = require "nexthop.cli.json"
+local diagnose = require "nexthop.programs.nexthop.diagnose"
+local explain = require "nexthop.programs.nexthop.explain"
+local json = require "nexthop.programs.nexthop.json"
 local nexthop = require "nexthop"
-local tally = require "nexthop.cli.tally"
-local text = require "nexthop.cli.text"
-local words = require "nexthop.cli.words"
+local tally = require "nexthop.programs.nexthop.tally"
+local text = require "nexthop.programs.nexthop.text"
+local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
 
-local options -- nexthop.cli.options, once it is known that what it needs is there
+local options -- nexthop.programs.nexthop.options, once it is known that what it needs is there
 
 local function complain(message)
   io.stderr:write(words.filter(message, function(bytes, code)
@@ -94,7 +94,7 @@ end
 -- For gather_destinations a domain that does not exist is no error, and for the exit status it is one.
 local nxdomain = { permanent = true }
 
--- Returns function(input, result, err), which gives the text and an outcome of nexthop.cli.tally.
+-- Returns function(input, result, err), which gives the text and an outcome of nexthop.programs.nexthop.tally.
 local function renderer(args, tree)
   local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
   local planned = is_plan(args)
@@ -134,9 +134,9 @@ end
 
 local function run(args, resolver)
   local uv = require "luv"
-  local progress = require "nexthop.cli.progress"
-  local runner = require "nexthop.cli.run"
-  local stream = require "nexthop.cli.stream"
+  local progress = require "nexthop.programs.nexthop.progress"
+  local runner = require "nexthop.programs.nexthop.run"
+  local stream = require "nexthop.programs.nexthop.stream"
 
   local capable = os.getenv "TERM" ~= "dumb"
   local tree = text.new {
@@ -198,7 +198,7 @@ function M.main(argv)
       return tally.UNAVAILABLE
     end
   end
-  options = require "nexthop.cli.options"
+  options = require "nexthop.programs.nexthop.options"
   local args, usage = options.parse(argv)
   if not args then
     complain(usage)

@@ -1,7 +1,7 @@
 --- The program's loop: so many lookups under way at a time, results out as they come or in order.
 -- Memory stays bounded: no more is taken in than is under way, than the reader of the output keeps up
 -- with, and than a bounded number of finished results behind one that is not.
-local new_driver = require "nexthop.driver"
+local new_driver = require "nexthop.luv.driver"
 local uv = require "luv"
 
 local M = {}
@@ -200,7 +200,7 @@ end
 
 --- options: resolver; source and, made with their wake functions, stream.input and stream.output as
 -- functions; lookup(name, callback) returning a handle; render(name, ...) with what the callback was given,
--- returning text and an outcome of nexthop.cli.tally; printed(outcome), called for each name once; jobs;
+-- returning text and an outcome of nexthop.programs.nexthop.tally; printed(outcome), called for each name once; jobs;
 -- ordered; retry: how often a name that failed for now is asked for again; tick, called five times a
 -- second with this object.
 -- Returns nil when all went through, else an exit status (128 + signal; 141: nobody reads the output;

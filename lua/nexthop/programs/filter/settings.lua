@@ -1,5 +1,5 @@
 --- The configuration of filter-nexthop: its file, defaults and checks.
-local guard = require "nexthop.guard"
+local guard = require "nexthop.protect"
 local policy = require "nexthop.policy"
 
 local M = {}

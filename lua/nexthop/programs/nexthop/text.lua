@@ -1,6 +1,6 @@
 --- Results as trees for a person to read.
 local memo = require "nexthop.memo"
-local words = require "nexthop.cli.words"
+local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
 

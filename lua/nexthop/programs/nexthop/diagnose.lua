@@ -1,5 +1,5 @@
 --- `nexthop --check`: finds out why a host is not `dane`, by further questions after the plan. What it
--- finds are facts; nexthop.cli.check makes sentences of them.
+-- finds are facts; nexthop.programs.nexthop.check makes sentences of them.
 --
 -- Facts of a plan: { network = the call's, mx = WEAK, hosts = { [i] = FACTS } }. Facts of a host, or of the
 -- error in place of a plan: { addresses = WEAK, tlsa = { TLSA, ... }, alive = boolean }.

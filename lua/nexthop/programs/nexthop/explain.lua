@@ -1,6 +1,6 @@
 --- `nexthop --explain`: the story of a decision, from the trace of a plan: what was asked, what came
 -- back, secure or not, and which section of which RFC decided.
-local words = require "nexthop.cli.words"
+local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
 

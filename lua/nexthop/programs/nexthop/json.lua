@@ -2,7 +2,7 @@
 -- lists as []. (lua-cjson keeps no order, and has no empty list on every system.)
 local hex = require "nexthop.hex"
 local memo = require "nexthop.memo"
-local words = require "nexthop.cli.words"
+local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
 
@@ -68,7 +68,7 @@ function encode(value)
   return (next(value) == nil or value[1] ~= nil) and list(value) or object(value)
 end
 
---- One line. `key` is "domain" or "host", `input` what was asked for, `check` what nexthop.cli.check says.
+--- One line. `key` is "domain" or "host", `input` what was asked for, `check` what nexthop.programs.nexthop.check says.
 function M.line(key, input, result, err, check)
   local out = {}
   if result then

@@ -1,6 +1,6 @@
 --- The section `nexthop` of rspamd's configuration, checked by hand: what UCL made of it is not what
 -- somebody wrote (numbers are parsed, an unquoted `no` is false, a repeated key is a list).
-local guard = require "nexthop.guard"
+local guard = require "nexthop.protect"
 
 local M = {}
 
