@@ -1,6 +1,6 @@
 --- Trust anchors, as records and in files: read and checked here, since libunbound reports no bad one
 -- and then validates nothing.
-local common = require "nexthop.config.common"
+local checks = require "nexthop.config.checks"
 local core = require "nexthop.core"
 
 local M = {}
@@ -119,8 +119,8 @@ end
 -- owner of the first anchor; of a BIND configuration, which libunbound does not read as one, those that
 -- can be used, too.
 function M.check_file(path, what, wanted)
-  local text, reason = common.read_file(path)
-  if not text then common.fail("%s: cannot read it: %s", what, reason) end
+  local text, reason = checks.read_file(path)
+  if not text then checks.fail("%s: cannot read it: %s", what, reason) end
   local owner, why, usable = nil, nil, {}
   local of_bind = wanted and bind_records(text, wanted)
   for _, record in ipairs(of_bind or wanted ~= M.trusted_keys and M.records(text) or {}) do
@@ -129,7 +129,7 @@ function M.check_file(path, what, wanted)
     usable[#usable + 1] = name and record
   end
   if not owner then
-    common.fail("%s: %s holds no usable trust anchor%s", what, path,
+    checks.fail("%s: %s holds no usable trust anchor%s", what, path,
       why and " (its first record " .. why .. ")" or "")
   end
   return owner, of_bind and usable
