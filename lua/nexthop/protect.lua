@@ -1,20 +1,33 @@
---- Other people's code: configuration and policy files, handlers. What it raises is told, and ends nothing.
+--- Runs functions and files of users so that their errors end nothing: handlers, policies, configurations.
 local M = {}
 
 M.call = xpcall
 if not select(2, xpcall(function(argument) return argument end, debug.traceback, true)) then
   local unpack = unpack or table.unpack -- luacheck: ignore
-  --- xpcall with arguments, which Lua 5.1's does not hand on.
+  --- xpcall with arguments, which Lua 5.1's does not pass on.
   function M.call(handler, on_error, ...)
     local arguments, count = { ... }, select("#", ...)
     return xpcall(function() return handler(unpack(arguments, 1, count)) end, on_error)
   end
 end
 
---- An error as text, whatever it is.
+--- Returns an error as text, whatever it is.
 function M.text(err)
   local ok, text = pcall(tostring, err)
   return ok and type(text) == "string" and text or "an error that cannot be printed"
+end
+
+local function tell(text)
+  io.stderr:write("error=streams message=", ("%q"):format(text), "\n")
+end
+
+--- Wraps a callback of luv, which ends the process when a callback raises.
+-- @param log function(text), for the error; nil: it goes to standard error
+function M.callback(callback, log)
+  return function(...)
+    local ok, err = M.call(callback, log and debug.traceback or M.text, ...)
+    if not ok then (log or tell)(M.text(err)) end
+  end
 end
 
 -- What stands for os.exit where the program must not end.
@@ -22,15 +35,15 @@ local function refuse()
   error("os.exit would end the whole program: raise an error instead", 2)
 end
 
--- From here on os.exit raises; returns a function after which it ends the program again.
+-- Makes os.exit raise; returns a function that undoes it.
 local function hold()
   local exit = os.exit
   rawset(os, "exit", refuse)
   return function() rawset(os, "exit", exit) end
 end
 
---- Runs luv's loop until `is_over()` says true, or until nothing is left in it. Functions of others run
--- in it: os.exit raises there, and uv.stop of theirs does not end it.
+--- Runs luv's loop until `is_over()` says true, or until nothing is left in it. Functions of users run in it:
+-- os.exit raises there, and their uv.stop does not end the loop.
 function M.keep_running(is_over)
   local uv = require "luv"
   local release = hold()
@@ -41,8 +54,8 @@ function M.keep_running(is_over)
   if not ok then error(err, 0) end
 end
 
--- The globals as they are, but for what is none: `null_mx = reject`, without quotes, would be nil, and
--- the default would hold without a word.
+-- The globals, of which one that is not defined raises: `null_mx = reject`, without quotes, would be nil,
+-- and the default would hold without a word.
 local function environment()
   return setmetatable({}, { __index = function(_, name)
     local value = rawget(_G, name)

@@ -7,7 +7,7 @@ local rspamd_tcp = require "rspamd_tcp"
 local rspamd_util = require "rspamd_util"
 local client = require "nexthop.rspamd.client"
 local domains = require "nexthop.rspamd.domains"
-local guard = require "nexthop.protect"
+local protect = require "nexthop.protect"
 local options = require "nexthop.rspamd.settings"
 local protocol = require "nexthop.server.protocol"
 
@@ -91,13 +91,13 @@ local function ask_policy(self, task, query)
     result = query.result, err = query.err, task = task,
   })
   if not ok then
-    rspamd_logger.errx(task, "policy: %s", guard.text(answer))
+    rspamd_logger.errx(task, "policy: %s", protect.text(answer))
   elseif answer == false then
     return nil
   elseif symbols[answer] or answer == "ok" then
     return answer
   elseif answer ~= nil then
-    rspamd_logger.errx(task, "policy: '%s' is no finding of a %s", guard.text(answer), query.role)
+    rspamd_logger.errx(task, "policy: '%s' is no finding of a %s", protect.text(answer), query.role)
   end
   return query.finding
 end

@@ -84,7 +84,7 @@ describe("the program's hints name its own options:", function()
     { { unbound_conf = "FILE" }, "server:\n",
       "^%-%-unbound%-conf: /%S+ holds no trust anchor: name one with %-%-anchor$" },
     { { unbound_conf = "FILE" }, 'server: auto-trust-anchor-file: "/x"\n',
-      ": name the file with %-%-anchor instead$" },
+      "and name the file with %-%-anchor instead$" },
     { { forward = "127.0.0.1", tls = true, trust_anchor_file = false }, "",
       "^%-%-tls: %-%-resolver '127.0.0.1' has no name to check" },
   } do

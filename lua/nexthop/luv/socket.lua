@@ -1,9 +1,8 @@
---- A Unix stream socket on luv's loop, and a resolver beside it. What is said on a connection is the
--- business of its session (see nexthop.server): an object with feed, finish, take, advance, is_full,
--- is_done, close and the fields `wake` and `blocked`.
+--- A Unix stream socket on luv's loop, and a resolver beside it. nexthop.luv.connection has its connections.
 local core = require "nexthop.core"
-local guard = require "nexthop.protect"
+local new_connection = require "nexthop.luv.connection"
 local new_driver = require "nexthop.luv.driver"
+local protect = require "nexthop.protect"
 
 local M = {}
 
@@ -14,108 +13,12 @@ local longest_path = 103
 -- not block, as rspamd is, gets EAGAIN at once.
 local backlog = 4096
 
-local lingers = 2000 -- ms that a client has to read why its connection ends
+local Listener = {}
+Listener.__index = Listener
 
-local Listener, Connection = {}, {}
-Listener.__index, Connection.__index = Listener, Connection
-
--- luv ends the process when a callback raises: what raises here is logged.
-local function safely(self, callback)
-  return function(a, b)
-    local ok, err = guard.call(callback, debug.traceback, a, b)
-    if not ok then self.log(guard.text(err)) end
-  end
+local function protected(self, callback)
+  return protect.callback(callback, self.log)
 end
-
--- ---- a connection ------------------------------------------------------------------
-
-function Connection:close()
-  if self.closed then return end
-  self.closed = true
-  self.session:close()
-  self.listener:forget(self)
-  if self.timer then self.timer:close() end
-  self.pipe:close()
-end
-
-local function read_on(self)
-  if self.reading or self.closed or self.at_end then return end
-  self.reading = true
-  self.pipe:read_start(safely(self.listener, function(err, chunk)
-    if self.closed then return end
-    if err then return self:close() end
-    if chunk then
-      self.session:feed(chunk)
-    else
-      self.at_end = true
-      self.session:finish()
-    end
-    self:update()
-    self.listener:pump()
-  end))
-end
-
-local function read_no_more(self)
-  if not self.reading then return end
-  self.reading = false
-  self.pipe:read_stop()
-end
-
--- Ends our side; then waits for the client's end, so that it sees the last line and no reset.
-local function say_goodbye(self)
-  if self.leaving then return end
-  self.leaving = true
-  self.pipe:shutdown(safely(self.listener, function()
-    if self.closed then return end
-    if self.at_end or self.listener.draining then return self:close() end
-    self.timer = self.listener.uv.new_timer()
-    self.timer:start(lingers, 0, safely(self.listener, function() self:close() end))
-  end))
-end
-
-local function write(self)
-  local output = self.session:take()
-  if not output then return end
-  if self.pipe:get_write_queue_size() == 0 then -- nearly always the socket takes it at once
-    local n = self.pipe:try_write(output)
-    if n == #output then return end
-    if n then output = output:sub(n + 1) end
-  end
-  local ok = self.pipe:write(output, safely(self.listener, function(err)
-    if self.closed then return end
-    if err then return self:close() end
-    if self.session.blocked then
-      self:update()
-      self.listener:pump()
-    end
-  end))
-  if not ok then self:close() end
-end
-
-local function exchange(self)
-  local session = self.session
-  write(self)
-  if self.closed then return end
-  session.blocked = self.pipe:get_write_queue_size() > self.listener.limits.output
-  if session:is_full() then return end
-  session:advance() -- with what came before it was full
-  write(self)
-end
-
---- Whatever happened: sends what is there, reads on where there is room, ends what is over.
-function Connection:update()
-  local session = self.session
-  if not self.closed then exchange(self) end
-  if self.closed then return end
-  if session:is_done() then
-    if self.at_end and self.leaving then return self:close() end
-    read_on(self) -- what still comes is thrown away
-    return say_goodbye(self)
-  end
-  if session:is_full() then read_no_more(self) else read_on(self) end
-end
-
--- ---- the socket --------------------------------------------------------------------
 
 function Listener:accept()
   local pipe = self.uv.new_pipe(false)
@@ -125,7 +28,7 @@ function Listener:accept()
     return pipe:close()
   end
   local session = self.session()
-  local connection = setmetatable({ listener = self, pipe = pipe, session = session }, Connection)
+  local connection = new_connection(self, pipe, session)
   session.wake = function() self.awake[connection] = true end
   self.connections[connection] = true
   self.count = self.count + 1
@@ -148,14 +51,13 @@ function Listener:flush()
   end
 end
 
--- What a callback raises does not end what is left to do.
+-- An error that a callback raises does not end what is left to do.
 local function process(self)
   local ok, err = pcall(self.resolver.process, self.resolver)
-  if not ok then self.log(guard.text(err)) end
+  if not ok then self.log(protect.text(err)) end
 end
 
---- Sees to it that the resolver is called when it wants to be: at once for what is in its cache, later
--- for the rest.
+--- Calls the resolver at once for what is in its cache, and arms the driver for the rest.
 function Listener:pump()
   self:flush()
   if not self.driver or self.closed then return end
@@ -168,7 +70,7 @@ end
 
 local function watch(self, resolver)
   self.resolver = resolver
-  self.driver = new_driver(self.uv, resolver, safely(self, function()
+  self.driver = new_driver(self.uv, resolver, protected(self, function()
     if self.closed then return end
     process(self)
     self:flush()
@@ -184,7 +86,7 @@ local function remove(uv, path, stat)
   return uv.fs_unlink(path)
 end
 
--- Is there a socket that nobody listens on? Removes it. Returns nil and why, if the path is taken.
+-- Removes a socket that nobody listens on. Returns nil and why, if the path is taken.
 local function make_room(uv, path)
   local stat, _, code = uv.fs_lstat(path)
   if not stat then
@@ -204,8 +106,8 @@ local function make_room(uv, path)
   return true
 end
 
--- Binds the socket. Not by libuv, which removes whatever is at the path when it closes the socket.
--- Returns nil and why not.
+-- Binds the socket; returns nil and why not. Do not let libuv bind it: libuv removes whatever is at the path
+-- when it closes the socket.
 local function bind(self)
   local fd, reason = core.bind(self.path)
   if not fd then return nil, ("%s: %s"):format(self.path, reason) end
@@ -252,7 +154,7 @@ function M.listen(path, options)
   -- nobody can connect before it listens
   ok, err = uv.fs_chmod(path, options.mode or 432)
   if ok then
-    ok, err = self.pipe:listen(backlog, safely(self, function(failed)
+    ok, err = self.pipe:listen(backlog, protected(self, function(failed)
       if not failed and not self.draining then self:accept() end
       self:pump()
     end))
@@ -271,20 +173,17 @@ function Listener:look_for_end()
   if self.draining and self.count == 0 and not self.closed then self:close() end
 end
 
---- No more connections and requests; when all is answered, or after so many seconds, it closes.
+--- Takes no more connections and requests; closes when all is answered, or after so many seconds.
 function Listener:drain(seconds, callback)
   if self.draining then return end
   self.draining, self.on_close = true, callback
   stop_listening(self)
   self.deadline = self.uv.new_timer()
-  self.deadline:start(math.ceil(seconds * 1000), 0, safely(self, function() self:close() end))
+  self.deadline:start(math.ceil(seconds * 1000), 0, protected(self, function() self:close() end))
   local all = {}
   for connection in pairs(self.connections) do all[#all + 1] = connection end
   for _, connection in ipairs(all) do
-    read_no_more(connection)
-    connection.at_end = true
-    connection.session:finish()
-    connection:update()
+    connection:finish()
   end
   self:pump()
   self:look_for_end()

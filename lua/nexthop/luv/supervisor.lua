@@ -1,11 +1,11 @@
---- A resolver on luv's loop, for programs that must go on whatever happens to it: one that cannot
--- be made, or breaks, is logged and made again, after a pause that grows from one second to a minute.
+--- A resolver on luv's loop, for programs that must go on whatever happens to it. A resolver that cannot be
+-- made, or breaks, is logged and made again, after a pause that grows from one second to a minute.
 local uv = require "luv"
 local new_driver = require "nexthop.luv.driver"
 local nexthop = require "nexthop"
 
-local pump = {}
-pump.__index = pump
+local Supervisor = {}
+Supervisor.__index = Supervisor
 
 local first_pause, last_pause = 1, 60 -- seconds
 
@@ -52,7 +52,7 @@ local function start(self)
 end
 
 --- The resolver: made when there is none and it is time; else nil.
-function pump:get()
+function Supervisor:get()
   if self.resolver then return self.resolver end
   if self.again and uv.now() < self.again then return nil end
   return start(self)
@@ -60,7 +60,7 @@ end
 
 --- resolver:plan() with a callback, which is never called before this returns.
 -- @return the request, to cancel; or nil when there is no resolver: `callback` will not be called
-function pump:plan(domain, options, callback)
+function Supervisor:plan(domain, options, callback)
   local resolver = self:get()
   if not resolver then return nil end
   local handle, err = resolver:plan(domain, options, callback)
@@ -73,7 +73,7 @@ function pump:plan(domain, options, callback)
   return handle
 end
 
-function pump:stop()
+function Supervisor:stop()
   stop(self)
   uv.run("nowait") -- what was closed is gone before Lua is
 end
@@ -83,7 +83,7 @@ return {
   -- @param on_error called with what went wrong and the seconds until the next try
   -- @param on_warning called with what was left out of the configuration when a resolver is made; or nil
   new = function(options, on_error, on_warning)
-    local self = setmetatable({ options = options, on_error = on_error, on_warning = on_warning }, pump)
+    local self = setmetatable({ options = options, on_error = on_error, on_warning = on_warning }, Supervisor)
     self.drive = function() drive(self) end
     return self
   end,

@@ -120,4 +120,24 @@ function M.is_loopback(ip)
   return bytes == ("\0"):rep(15) .. "\1"
 end
 
+-- With or without brackets, and other kinds than IP addresses in brackets (RFC 5321 4.1.3).
+local function is_literal(domain)
+  if domain:find "^%[.*%]$" then return true end
+  if domain:lower():find "^ipv6:" then return true end
+  return core.address(domain) ~= nil
+end
+
+--- The domain of a mail address, as a lower-case A-label. One that cannot exist is returned as it
+-- is, in lower case: plan() refuses it with `invalid_name`, and the finding is `no_host`.
+-- @param address without angle brackets
+-- @return domain; or nil and why there is none to look up: "null sender", "no domain",
+-- "address literal"
+function M.domain(address)
+  if address == "" or address == "<>" then return nil, "null sender" end
+  local domain = address:match "^.*@(.*)$"
+  if not domain or domain == "" then return nil, "no domain" end
+  if is_literal(domain) then return nil, "address literal" end
+  return core.name(domain) or domain:lower()
+end
+
 return M

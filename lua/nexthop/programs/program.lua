@@ -1,29 +1,36 @@
---- What filter-nexthop(8) and nexthop-server(8) share: their options, what they print, how they end.
---
---   local program = require("nexthop.programs.program").new("filter-nexthop", usage)
---   local options = program:options(arg, "c", "nvV")
+--- What the three programs share: how they begin, what they print, how they end. The main.lua of each returns
+-- main(words) -> exit status.
 local core = require "nexthop.core"
-
-local M = {}
-
---- Exit statuses, as sysexits.h has them.
-M.OK, M.FAILED, M.USAGE, M.UNAVAILABLE, M.IO = 0, 1, 64, 69, 74
+local parse = require "nexthop.programs.options"
+local utf8 = require "nexthop.json.utf8"
 
 local Program = {}
 Program.__index = Program
 
+--- Exit statuses, most of them from sysexits.h.
+for name, status in pairs { OK = 0, FAILED = 1, USAGE = 64, UNAVAILABLE = 69, IO = 74, TEMPORARY = 75 } do
+  Program[name] = status
+end
+
 --- Makes a program. Call it before luv is loaded: libuv ends the process when a descriptor of its own
 -- is one of 0 to 2, so that those which are closed are filled first.
 -- @param name for messages
--- @param usage text
-function M.new(name, usage)
+-- @param usage text, which also says what the options are: see nexthop.programs.options
+function Program.new(name, usage)
   core.fill_descriptors()
   return setmetatable({ name = name, usage = usage, exit = os.exit }, Program)
 end
 
+--- Prints a message on standard error; what a terminal would act on is escaped.
+function Program:complain(message)
+  io.stderr:write(self.name, ": ", utf8.filter(message, function(bytes, code)
+    return code == 10 and bytes or utf8.clean(bytes)
+  end), "\n")
+end
+
 --- Ends the program with a message.
 function Program:fail(status, format, ...)
-  io.stderr:write(self.name, ": ", format:format(...), "\n")
+  self:complain(format:format(...))
   self.exit(status)
 end
 
@@ -31,52 +38,37 @@ end
 function Program:say(text)
   local written, reason = io.stdout:write(text)
   if written then written, reason = io.stdout:flush() end
-  if not written then self:fail(M.IO, "standard output: %s", reason) end
+  if not written then self:fail(Program.IO, "standard output: %s", reason) end
 end
 
 --- Ends the program when one of these Lua modules is missing.
 function Program:need(...)
   for _, name in ipairs { ... } do
     if not pcall(require, name) then
-      self:fail(M.UNAVAILABLE, "the Lua module '%s' is not installed (Debian: lua-%s)", name, name)
+      self:fail(Program.UNAVAILABLE, "the Lua module '%s' is not installed (Debian: lua-%s)", name, name)
     end
   end
 end
 
---- Reads the command line. -h prints the usage.
--- @param words the arguments
--- @param with_value letters of options that take a path, "lc"
--- @param without letters of the others, "nV"
--- @return table of options by letter
-function Program:options(words, with_value, without)
-  local options, i = {}, 1
-  while words[i] do
-    local letters = words[i]:match "^%-(.+)$"
-    if not letters then
-      self:fail(M.USAGE, "%s: no arguments but options are taken\n%s", words[i], self.usage)
-    end
-    if letters == "h" or letters == "-help" then
-      self:say(self.usage)
-      self.exit(M.OK)
-    end
-    while letters ~= "" do
-      local letter = letters:sub(1, 1)
-      letters = letters:sub(2)
-      if with_value:find(letter, 1, true) then
-        if letters == "" then
-          i = i + 1
-          letters = words[i] or self:fail(M.USAGE, "-%s wants a path\n%s", letter, self.usage)
-        end
-        options[letter], letters = letters, ""
-      elseif without:find(letter, 1, true) then
-        options[letter] = true
-      else
-        self:fail(M.USAGE, "unknown option -%s\n%s", letter, self.usage)
-      end
-    end
-    i = i + 1
+--- Ends the program, which was called in a wrong way.
+function Program:misuse(reason)
+  self:fail(Program.USAGE, "%s\n%s", reason, self.usage:match "^(.-)\n\n")
+end
+
+--- Reads the command line; --help prints the usage and ends the program.
+-- @param takes_names are words that are no options taken?
+-- @return the options, the other words; see nexthop.programs.options
+function Program:parse(words, takes_names)
+  local given, others = parse(self.usage, words)
+  if not given then self:misuse(others) end
+  if given.help then
+    self:say(self.usage)
+    self.exit(Program.OK)
   end
-  return options
+  if others[1] and not takes_names then
+    self:misuse(("%s: no arguments but options are taken"):format(others[1]))
+  end
+  return given, others
 end
 
 --- Prints the versions of what the program runs on, and ends it.
@@ -89,13 +81,13 @@ function Program:print_versions()
   end
   lines[#lines + 1] = "luv " .. require("luv").version_string()
   self:say(table.concat(lines, "\n") .. "\n")
-  self.exit(M.OK, true) -- elsewhere luv's handles may be open, which does not survive the state's end
+  self.exit(Program.OK, true) -- elsewhere handles of luv may be open, and then the state cannot be closed
 end
 
 --- Says what was left out of the configuration of a resolver.
 function Program:warn(resolver)
   for _, warning in ipairs(require("nexthop").warnings(resolver)) do
-    io.stderr:write(self.name, ": ", warning, "\n")
+    self:complain(warning)
   end
 end
 
@@ -109,7 +101,7 @@ function Program:print_checked(path, options)
     resolver:close()
   end
   self:say((path or "defaults") .. ": configuration OK\n")
-  self.exit(M.OK)
+  self.exit(Program.OK)
 end
 
-return M
+return Program

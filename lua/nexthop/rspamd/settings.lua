@@ -1,6 +1,6 @@
 --- The section `nexthop` of rspamd's configuration, checked by hand: what UCL made of it is not what
 -- somebody wrote (numbers are parsed, an unquoted `no` is false, a repeated key is a list).
-local guard = require "nexthop.protect"
+local protect = require "nexthop.protect"
 
 local M = {}
 
@@ -95,7 +95,7 @@ end
 
 -- The file's function(event).
 local function load_policy(file)
-  local ok, result = guard.file(file)
+  local ok, result = protect.file(file)
   if not ok then return nil, "policy: " .. result end
   if type(result) ~= "function" then
     return nil, ("policy: %s: returns a %s, not a function"):format(file, type(result))
@@ -123,7 +123,7 @@ local function try_resolver(resolver)
         .. "run `make LUA=luajit install PREFIX=/usr` in nexthop's source tree"
     end
     return nil, "without `socket` the C half of nexthop is needed, and it cannot be loaded: "
-      .. guard.text(policy):gsub("\n.*", "")
+      .. protect.text(policy):gsub("\n.*", "")
   end
   local good, reason = policy.options.resolver(resolver)
   if not good then return nil, "resolver: " .. reason end

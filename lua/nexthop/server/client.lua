@@ -4,7 +4,10 @@
 --   local client = require("nexthop.client").new "/run/nexthop/nexthop.sock"
 --   print(client:plan "example.org")
 --   client:sender("example.org", function(answer, err) print(err or answer.finding) end)
+local errors = require "nexthop.errors"
+local new_lines = require "nexthop.luv.lines"
 local protocol = require "nexthop.server.protocol"
+local signals = require "nexthop.luv.signals"
 
 local M = {}
 
@@ -16,21 +19,18 @@ Client.__index = Client
 -- @param options { uv = require "luv" }
 function M.new(path, options)
   return setmetatable({
-    uv = options and options.uv or require "luv", path = path, waiting = {}, last = 0, input = "",
+    uv = options and options.uv or require "luv", path = path, waiting = {}, last = 0, lines = new_lines(),
   }, Client)
 end
 
 local function closed(self, reason)
-  local _, err = protocol.restore("", {
-    error = { code = "closed", message = self.path .. ": " .. reason, permanent = false },
-  })
-  return err
+  return select(2, protocol.restore("", { error = errors.new("closed", "%s: %s", self.path, reason) }))
 end
 
 -- The connection is gone, and with it the answers to come.
 local function lose(self, reason)
   local pipe, waiting = self.pipe, self.waiting
-  self.pipe, self.waiting, self.input = nil, {}, ""
+  self.pipe, self.waiting, self.lines = nil, {}, new_lines()
   if pipe and not pipe:is_closing() then pipe:close() end
   if self.sigpipe then self.sigpipe:close() end
   self.sigpipe = nil
@@ -53,16 +53,12 @@ local function take(self, line)
 end
 
 local function feed(self, pipe, chunk)
-  self.input = self.input .. chunk
-  local from = 1
+  self.lines:push(chunk)
   while self.pipe == pipe do
-    local stop = self.input:find("\n", from, true)
-    if not stop then break end
-    local line = self.input:sub(from, stop - 1)
-    from = stop + 1
+    local line = self.lines:next()
+    if not line then break end
     take(self, line)
   end
-  if self.pipe == pipe then self.input = self.input:sub(from) end
 end
 
 local function connect(self)
@@ -83,9 +79,7 @@ local function connect(self)
     return nil, err
   end
   -- to write to a server that has gone is an error of the call, not the end of this process
-  self.sigpipe = self.uv.new_signal()
-  self.sigpipe:start("sigpipe", function() end)
-  self.sigpipe:unref()
+  self.sigpipe = signals.watch(self.uv, { sigpipe = false })
   return true
 end
 

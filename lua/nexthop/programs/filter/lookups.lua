@@ -1,11 +1,12 @@
 --- filter-nexthop: looks the sender's and the recipient's domain up while the client waits, and
 -- answers as its configuration says.
-local uv = require "luv"
+local errors = require "nexthop.errors"
 local opensmtpd = require "nexthop.opensmtpd"
 local policy = require "nexthop.policy"
 local protocol = require "nexthop.opensmtpd.protocol"
-local pump = require "nexthop.luv.supervisor"
+local protect = require "nexthop.protect"
 local settings_of = require "nexthop.programs.filter.settings"
+local supervisor = require "nexthop.luv.supervisor"
 
 local M = {}
 
@@ -66,7 +67,7 @@ end
 -- An action and perhaps a text; nil for nothing, or for nonsense or an error, which are logged.
 local function ask_policy(self, id, event)
   local finding = event.finding
-  local ok, action, text, wrong = xpcall(function()
+  local ok, action, text, wrong = protect.call(function()
     return action_of(self.settings.policy(event))
   end, debug.traceback)
   if ok and not wrong then return action, text end
@@ -101,14 +102,6 @@ local function decide(self, request, event)
   end
 end
 
--- Made anew each time: they go to the policy.
-local function timed_out()
-  return { code = "timeout", permanent = false, message = "the deadline came before the answer" }
-end
-local function not_there()
-  return { code = "servfail", permanent = false, message = "there is no resolver at the moment" }
-end
-
 -- Why an address is not looked at; nil and its domain when it is.
 local function skip(self, role, session, address)
   local outside = not session.authenticated and not session.is_local
@@ -135,7 +128,7 @@ local function on_request(self, request)
   request.event = event
 
   local deadline = self.settings.deadline
-  local handle = self.pump:plan(domain, { deadline = deadline }, function(plan, err)
+  local handle = self.supervisor:plan(domain, { deadline = deadline }, function(plan, err)
     if request.answered then return end
     opensmtpd.guarded(self.filter, "decision", session, function()
       event.result, event.err = plan, err or policy.unfinished(plan)
@@ -147,7 +140,7 @@ local function on_request(self, request)
   if handle then
     request.on_gone = function() handle:cancel() end
   else
-    event.finding, event.err = "failure", not_there()
+    event.finding, event.err = "failure", errors.new("servfail", "there is no resolver at the moment")
     decide(self, request, event)
   end
 end
@@ -165,22 +158,23 @@ function M.run(settings, options)
     deadline = settings.deadline + 1,
     on_deadline = function(_, request)
       request.on_gone()
-      request.event.finding, request.event.err = "failure", timed_out()
+      request.event.finding = "failure"
+      request.event.err = errors.new("timeout", "the deadline came before the answer")
       decide(self, request, request.event)
     end,
   }
   self.log = self.filter.log
-  self.pump = pump.new(settings.resolver, function(reason, pause)
+  self.supervisor = supervisor.new(settings.resolver, function(reason, pause)
     self.log:line { error = "resolver", message = reason, retry = pause }
   end, function(warning)
     self.log:line { event = "warning", message = warning }
   end)
-  self.pump:get()
+  self.supervisor:get()
   for phase in pairs(roles) do
     self.filter:on(phase, function(request) on_request(self, request) end)
   end
   local ok, reason = self.filter:run()
-  self.pump:stop()
+  self.supervisor:stop()
   return ok, reason
 end
 

@@ -1,6 +1,6 @@
---- The configuration of filter-nexthop: its file, defaults and checks.
-local guard = require "nexthop.protect"
+--- The settings of filter-nexthop: the file, the defaults and the checks.
 local policy = require "nexthop.policy"
+local settings_of = require "nexthop.config.settings"
 
 local M = {}
 
@@ -63,9 +63,6 @@ local spec = {
 --- Checks a configuration and completes it with the defaults.
 -- @return the settings, `exclude` compiled; or nil and a message that names the key
 function M.check(given)
-  if type(given) ~= "table" then
-    return nil, ("it must return a table, and returns a %s"):format(type(given))
-  end
   local complete = {}
   for key, value in pairs(M.defaults) do complete[key] = value end
   for key, value in pairs(given) do complete[key] = value end
@@ -85,11 +82,11 @@ end
 -- @param path nil: the defaults
 -- @return the settings; or nil and a message that names the file
 function M.load(path)
-  if not path then return M.check {} end
-  local ok, given = guard.file(path)
-  if not ok then return nil, given end
-  local settings, reason = M.check(given)
-  if not settings then return nil, ("%s: %s"):format(path, reason) end
+  local options, reason = settings_of.load(path)
+  if not options then return nil, reason end
+  local settings
+  settings, reason = M.check(options)
+  if not settings then return nil, path and ("%s: %s"):format(path, reason) or reason end
   return settings
 end
 

@@ -1,5 +1,6 @@
 --- `nexthop --check`: is every host of one's own domain `dane`, and if not, what is to be mended?
 local diagnose = require "nexthop.programs.nexthop.diagnose"
+local utf8 = require "nexthop.json.utf8"
 local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
@@ -230,7 +231,7 @@ end
 
 local function unusable(host)
   local reasons = {}
-  for i, record in ipairs(host.unusable) do reasons[i] = words.clean(record.reason) end
+  for i, record in ipairs(host.unusable) do reasons[i] = utf8.clean(record.reason) end
   return table.concat(reasons, "; ")
 end
 
@@ -274,7 +275,7 @@ end
 
 --- One line a host, and whether all of them are `dane`; of a plan with its trace. The third result says the
 -- same for programs: { ok, host (nil: the domain itself), text } for each line.
--- @param facts what nexthop.programs.nexthop.diagnose has found; without it no more is said than the plan tells
+-- @param facts what diagnose.lua has found; without it no more is said than the plan tells
 function M.lines(tree, name, plan, err, port, facts)
   facts = facts or {}
   local out, good, verdicts = {}, true, {}

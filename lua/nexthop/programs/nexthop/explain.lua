@@ -1,5 +1,6 @@
 --- `nexthop --explain`: the story of a decision, from the trace of a plan: what was asked, what came
 -- back, secure or not, and which section of which RFC decided.
+local utf8 = require "nexthop.json.utf8"
 local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
@@ -167,7 +168,7 @@ function Story:verdict(host)
     return
   end
   for _, record in ipairs(host.unusable) do
-    self:so("RFC 7672 3.1", "not usable: %s: %s", words.record(record), words.clean(record.reason))
+    self:so("RFC 7672 3.1", "not usable: %s: %s", words.record(record), utf8.clean(record.reason))
   end
   if #host.weaker > 0 then
     self:so("RFC 7671 9", "%s left out: a stronger digest is there", words.count(#host.weaker, "record"))

@@ -1,29 +1,14 @@
---- The program nexthop(1). main(arg) returns the exit status.
+--- The program nexthop(1).
 local check = require "nexthop.programs.nexthop.check"
 local core = require "nexthop.core"
 local diagnose = require "nexthop.programs.nexthop.diagnose"
 local explain = require "nexthop.programs.nexthop.explain"
-local json = require "nexthop.programs.nexthop.json"
+local json_line = require "nexthop.programs.nexthop.json"
 local nexthop = require "nexthop"
+local options = require "nexthop.programs.nexthop.options"
+local program = require("nexthop.programs.program").new("nexthop", options.usage)
 local tally = require "nexthop.programs.nexthop.tally"
 local text = require "nexthop.programs.nexthop.text"
-local words = require "nexthop.programs.nexthop.words"
-
-local M = {}
-
-local options -- nexthop.programs.nexthop.options, once it is known that what it needs is there
-
-local function complain(message)
-  io.stderr:write(words.filter(message, function(bytes, code)
-    return code == 10 and bytes or words.clean(bytes)
-  end))
-end
-
-local function version()
-  local list = nexthop.versions()
-  return ("%s\nlibunbound %s\n%s\nlibuv %s\nlibidn2 %s\n%s\n"):format(nexthop._VERSION,
-    list.libunbound, list.openssl, list.libuv, list.libidn2, list.lua)
-end
 
 local function is_set(name)
   local value = os.getenv(name)
@@ -94,7 +79,7 @@ end
 -- For gather_destinations a domain that does not exist is no error, and for the exit status it is one.
 local nxdomain = { permanent = true }
 
--- Returns function(input, result, err), which gives the text and an outcome of nexthop.programs.nexthop.tally.
+-- Returns function(input, result, err, facts), which gives the text and an outcome of tally.lua.
 local function renderer(args, tree)
   local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
   local planned = is_plan(args)
@@ -112,7 +97,7 @@ local function renderer(args, tree)
     end
     local printed = lines
     if args.json then
-      printed = json.line(key, { text = input, name = name }, result, err, verdict)
+      printed = json_line(key, { text = input, name = name }, result, err, verdict)
     elseif args.mode == "explain" then
       printed = explain.story(tree, name, result, err)
     elseif not lines then
@@ -151,8 +136,8 @@ local function run(args, resolver)
     -- opened before anything is asked: a wrong name is wrong usage
     source, reason = stream.input(args.file, function() state.wake() end)
     if not source then
-      complain(("nexthop: %s\n"):format(reason))
-      return tally.USAGE
+      program:complain(reason)
+      return program.USAGE
     end
   else
     source = stream.list(args.names)
@@ -178,51 +163,32 @@ local function run(args, resolver)
   }
   bar:hide()
   if source.failed then
-    complain(("nexthop: %s: %s\n"):format(args.file, source.failed))
-    status = status or tally.IO
+    program:complain(("%s: %s"):format(args.file, source.failed))
+    status = status or program.IO
   end
-  if why then complain(("nexthop: standard output: %s\n"):format(why)) end
+  if why then program:complain("standard output: " .. why) end
   local interrupted = status and status > 128 and status ~= 141
   if args.file and status ~= 141 then summary(count, is_plan(args), bar, interrupted) end
   if status then return status end
-  if args.mode == "check" then return state.bad and tally.PERMANENT or tally.OK end
+  if args.mode == "check" then return state.bad and program.FAILED or program.OK end
   return count:status()
 end
 
---- Runs the program. argv: its arguments, from 1.
-function M.main(argv)
-  core.fill_descriptors() -- one that is closed must not become the event loop's own
-  for _, name in ipairs { "argparse", "luv" } do
-    if not pcall(require, name) then
-      complain(("nexthop: the Lua module '%s' is not installed (Debian: lua-%s)\n"):format(name, name))
-      return tally.UNAVAILABLE
-    end
-  end
-  options = require "nexthop.programs.nexthop.options"
-  local args, usage = options.parse(argv)
-  if not args then
-    complain(usage)
-    return tally.USAGE
-  end
-  if args.help or args.version then
-    local written, reason = io.stdout:write(args.help or version())
-    if written then written, reason = io.stdout:flush() end
-    if written then return tally.OK end
-    complain(("nexthop: standard output: %s\n"):format(reason))
-    return tally.IO
-  end
+--- @param words of the command line
+-- @return the exit status
+return function(words)
+  local given, names = program:parse(words, true)
+  program:need "luv"
+  if given.version then program:print_versions() end
+  local args, wrong = options.arguments(given, names)
+  if not args then program:misuse(wrong) end
   core.more_descriptors(8192)
   local resolver, err = nexthop.new(options.resolver(args))
-  if not resolver then
-    complain(("nexthop: %s\n"):format(options.complaint(err.message)))
-    return tally.USAGE
-  end
+  if not resolver then program:fail(program.USAGE, "%s", options.complaint(err.message)) end
   for _, warning in ipairs(nexthop.warnings(resolver)) do
-    complain(("nexthop: %s\n"):format(options.complaint(warning)))
+    program:complain(options.complaint(warning))
   end
   local status = run(args, resolver)
   resolver:close()
   return status
 end
-
-return M

@@ -1,7 +1,49 @@
 --- The command line: what it may say, and what of it goes to nexthop.new and to each call.
-local argparse = require "argparse"
-
 local M = {}
+
+--- The text of --help, which nexthop.programs.options reads, too.
+M.usage = [[
+usage: nexthop [OPTION ...] DOMAIN ...
+       nexthop [OPTION ...] -f PATH
+
+Where does mail for a domain go, and what TLS does each host owe?
+
+DOMAIN is a mail domain (with --ips and --tlsa: a host); [host] is that host itself.
+
+What to do:
+  --destinations           only the mail hosts of the domains
+  --ips                    only the addresses of hosts
+  --tlsa                   only the addresses' status and the TLSA records of hosts
+  --check                  is every host dane? one line a host saying what to mend; exit status 0 or 1
+  --explain                how the decision is made, step by step
+
+Many domains:
+  -f PATH, --file PATH     read names from a file, one a line (-: standard input)
+  -j N, --jobs N           so many under way at a time (100, at most 10000)
+  --retry N                with --file, ask so many times more for what failed for now (1, at most 100)
+  --ordered                results in the order of the input
+  --json                   one JSON object a line
+
+How to ask:
+  --resolver ADDR          a forwarder (127.0.0.1@5353) instead of those of /etc/resolv.conf
+  --tls                    DNS over TLS to the forwarder (ADDR@853#name)
+  --recursive              ask the name servers of the root and below, no forwarder
+  --stub ZONE=ADDR         name servers of a zone, ZONE=ADDR
+  --anchor FILE            DNSSEC trust anchor
+  --unbound-conf FILE      an unbound.conf to use
+  --timeout SECONDS        for one DNS lookup (10)
+  --deadline SECONDS       for all of one domain
+  --port PORT              port of the TLSA records (25)
+  -4, --ipv4               only IPv4 addresses
+  -6, --ipv6               only IPv6 addresses
+
+Other:
+  -h, --help               this
+  -V, --version            versions of this and of what it runs on
+
+Exit status: 0 all planned; 1 a domain failed permanently; 75 one failed for now, or has no host that
+can be used; 64 wrong usage. See nexthop(1).
+]]
 
 local function seconds(option)
   return function(text)
@@ -29,46 +71,10 @@ local function stub(text)
   return { zone, address }
 end
 
-local function parser()
-  local p = argparse("nexthop", "Where does mail for a domain go, and what TLS does each host owe?")
-    :epilog("Exit status: 0 all planned; 1 a domain failed permanently; 75 one failed for now, or has no "
-      .. "host that can be used; 64 wrong usage. See nexthop(1).")
-    :add_help(false) -- argparse's own exits at once
-  p:argument("domain", "mail domains (with --ips and --tlsa: hosts); [host] is that host itself")
-    :args "*":target "names"
-
-  p:group("What to do",
-    p:flag("--destinations", "only the mail hosts of the domains"),
-    p:flag("--ips", "only the addresses of hosts"),
-    p:flag("--tlsa", "only the addresses' status and the TLSA records of hosts"),
-    p:flag("--check", "is every host dane? one line a host saying what to mend; exit status 0 or 1"),
-    p:flag("--explain", "how the decision is made, step by step"))
-  p:group("Many domains",
-    p:option("-f --file", "read names from a file, one a line (-: standard input)"):argname "PATH",
-    p:option("-j --jobs", "so many under way at a time (100, at most 10000)"):argname "N"
-      :convert(whole("--jobs", 1, 10000)),
-    p:option("--retry", "with --file, ask so many times more for what failed for now (1, at most 100)")
-      :argname "N":convert(whole("--retry", 0, 100)),
-    p:flag("--ordered", "results in the order of the input"),
-    p:flag("--json", "one JSON object a line"))
-  p:group("How to ask",
-    p:option("--resolver", "a forwarder (127.0.0.1@5353) instead of those of /etc/resolv.conf"):argname "ADDR"
-      :count "*",
-    p:flag("--tls", "DNS over TLS to the forwarder (ADDR@853#name)"),
-    p:flag("--recursive", "ask the name servers of the root and below, no forwarder"),
-    p:option("--stub", "name servers of a zone, ZONE=ADDR"):argname "ZONE=ADDR":count "*":convert(stub),
-    p:option("--anchor", "DNSSEC trust anchor"):argname "FILE",
-    p:option("--unbound-conf", "an unbound.conf to use"):argname "FILE":target "unbound_conf",
-    p:option("--timeout", "for one DNS lookup (10)"):argname "SECONDS":convert(seconds "--timeout"),
-    p:option("--deadline", "for all of one domain"):argname "SECONDS":convert(seconds "--deadline"),
-    p:option("--port", "port of the TLSA records (25)"):argname "PORT":convert(whole("--port", 1, 65535)),
-    p:flag("-4 --ipv4", "only IPv4 addresses"),
-    p:flag("-6 --ipv6", "only IPv6 addresses"))
-  p:group("Other",
-    p:flag("-h --help", "this"),
-    p:flag("-V --version", "versions of this and of what it runs on"))
-  return p
-end
+local conversions = {
+  jobs = whole("--jobs", 1, 10000), retry = whole("--retry", 0, 100), port = whole("--port", 1, 65535),
+  timeout = seconds "--timeout", deadline = seconds "--deadline",
+}
 
 -- The options that say what to do; at most one of them.
 local modes = { "destinations", "ips", "tlsa", "check", "explain" }
@@ -93,21 +99,26 @@ local function settle(args)
   return args
 end
 
---- Reads the command line. Returns the arguments (`help`: the text), or nil and what is wrong.
-function M.parse(argv)
-  local p = parser()
-  local list = {}
-  for i = 1, #argv do list[i] = argv[i] end
-  local ok, args = p:pparse(list)
-  if ok and (args.help or args.version) then
-    args.help = args.help and p:get_help() .. "\n"
-    return args
-  elseif ok then
-    local settled, reason = settle(args)
-    if settled then return settled end
-    args = reason
+--- Makes arguments of what the parser has read.
+-- @return the arguments; or nil and what is wrong
+function M.arguments(given, names)
+  local args = { names = names, resolver = given.resolver or {}, stub = {} }
+  for key, value in pairs(given) do
+    if not args[key] then args[key] = type(value) == "table" and value[#value] or value end
   end
-  return nil, ("%s\n\nError: %s\n"):format(p:get_usage(), args)
+  for key, convert in pairs(conversions) do
+    if args[key] then
+      local value, reason = convert(args[key])
+      if not value then return nil, reason end
+      args[key] = value
+    end
+  end
+  for i, text in ipairs(given.stub or {}) do
+    local pair, reason = stub(text)
+    if not pair then return nil, reason end
+    args.stub[i] = pair
+  end
+  return settle(args)
 end
 
 --- The options of nexthop.new.

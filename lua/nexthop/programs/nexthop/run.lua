@@ -2,6 +2,7 @@
 -- Memory stays bounded: no more is taken in than is under way, than the reader of the output keeps up
 -- with, and than a bounded number of finished results behind one that is not.
 local new_driver = require "nexthop.luv.driver"
+local signals = require "nexthop.luv.signals"
 local uv = require "luv"
 
 local M = {}
@@ -190,18 +191,10 @@ function Run:signal(number)
   self.signalled = true
 end
 
--- Is SIGHUP ignored, as nohup(1) has it? Then it is to stay so.
-local function hup_is_ignored()
-  local file = io.open "/proc/self/status"
-  local last = file and file:read("*a"):match "\nSigIgn:%s*%x*(%x)\n"
-  if file then file:close() end
-  return last ~= nil and tonumber(last, 16) % 2 == 1
-end
-
 --- options: resolver; source and, made with their wake functions, stream.input and stream.output as
 -- functions; lookup(name, callback) returning a handle; render(name, ...) with what the callback was given,
--- returning text and an outcome of nexthop.programs.nexthop.tally; printed(outcome), called for each name once; jobs;
--- ordered; retry: how often a name that failed for now is asked for again; tick, called five times a
+-- returning text and an outcome of tally.lua; printed(outcome), called for each name once; jobs; ordered;
+-- retry: how often a name that failed for now is asked for again; tick, called five times a
 -- second with this object.
 -- Returns nil when all went through, else an exit status (128 + signal; 141: nobody reads the output;
 -- 74: it cannot be written, and the reason).
@@ -224,12 +217,12 @@ function M.run(options)
   self.waker = uv.new_timer()
   self.watchers[1] = self.waker
 
-  local signals = { sigint = 2, sigterm = 15, sighup = not hup_is_ignored() and 1 or nil }
-  for name, number in pairs(signals) do
-    local signal = uv.new_signal()
-    self.watchers[#self.watchers + 1] = signal
-    signal:start(name, function() self:signal(number) end)
+  local function end_by(number)
+    return function() self:signal(number) end
   end
+  self.watchers[2] = signals.watch(uv, {
+    sigint = end_by(2), sigterm = end_by(15), sighup = not signals.hup_is_ignored() and end_by(1) or nil,
+  }, true)
   if options.tick then
     local ticker = uv.new_timer()
     self.watchers[#self.watchers + 1] = ticker

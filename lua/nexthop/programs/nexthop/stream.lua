@@ -4,6 +4,7 @@
 -- so for the other programs that share it. A socket cannot be opened anew, nor can another user's pipe:
 -- these are made non-blocking as they are, or who sends the next name after a result would wait for ever,
 -- and who stops reading would stop the lookups. A plain file is read and written as it is.
+local new_lines = require "nexthop.luv.lines"
 local uv = require "luv"
 
 local M = {}
@@ -38,7 +39,7 @@ local Input = {}
 Input.__index = Input
 
 local BLOCK = 65536
-local LONGEST = 1024 -- no name is longer; what is left of such a line is passed over
+local LONGEST = 1025 -- no name is as long; the rest of such a line is left out
 
 --- Opens a file of lines ("-": standard input). `wake` is called when there is more to read.
 -- Returns it, or nil and why not.
@@ -51,7 +52,7 @@ function M.input(path, wake)
   end
   local stat = uv.fs_fstat(fd)
   if stat and stat.type == "directory" then return nil, path .. ": is a directory" end
-  local self = setmetatable({ fd = fd, wake = wake, buffer = "", at = 1, read_bytes = 0 }, Input)
+  local self = setmetatable({ fd = fd, wake = wake, lines = new_lines(LONGEST), read_bytes = 0 }, Input)
   self.own, self.poll = pollable(fd)
   if stat and stat.type == "file" then self.size = stat.size end
   return self
@@ -80,32 +81,20 @@ function Input:fill()
   end
   if block == "" then self.ended = true end
   self.read_bytes = self.read_bytes + #block
-  self.buffer, self.at = self.buffer:sub(self.at) .. block, 1
+  self.lines:push(block)
   return true
 end
 
--- The next line without its end; nil: not now, or (with self.ended) no more.
+-- The next line; nil: not now, or (with self.ended) no more.
 function Input:line()
   while true do
-    local stop = self.buffer:find("\n", self.at, true)
-    if stop then
-      local line = self.buffer:sub(self.at, math.min(stop - 1, self.at + LONGEST))
-      local skipped = self.skipping
-      self.at, self.skipping = stop + 1, false
-      if not skipped then return line end
-    elseif #self.buffer - self.at >= LONGEST then
-      local line = self.buffer:sub(self.at, self.at + LONGEST)
-      local skipped = self.skipping
-      self.buffer, self.at, self.skipping = "", 1, true
-      if not skipped then return line end
-    elseif self.ended then
-      local line = self.buffer:sub(self.at)
-      self.buffer, self.at = "", 1
-      if line ~= "" and not self.skipping then return line end
-      return nil
-    elseif not self:fill() then
-      return nil
+    local line = self.lines:next()
+    if line then return line end
+    if self.ended then
+      line = self.lines:rest()
+      return line ~= "" and line or nil
     end
+    if not self:fill() then return nil end
   end
 end
 
@@ -125,7 +114,7 @@ end
 --- How much of the file has been taken, 0 to 1; nil where that is not known.
 function Input:fraction()
   if not self.size or self.size == 0 then return nil end
-  return math.min(1, (self.read_bytes - (#self.buffer - self.at + 1)) / self.size)
+  return math.min(1, (self.read_bytes - self.lines:length()) / self.size)
 end
 
 function Input:close()

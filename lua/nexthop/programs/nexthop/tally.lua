@@ -3,9 +3,9 @@
 -- A domain counts once: as the weakest TLS among the hosts that can be used (may is weaker than
 -- encrypt, encrypt than dane), because mail may go to any of them; as `skip` when none can be used;
 -- as `no_mail` when it takes no mail; every other failure is an error.
-local M = {}
+local program = require "nexthop.programs.program"
 
-M.OK, M.PERMANENT, M.USAGE, M.UNAVAILABLE, M.IO, M.TEMPORARY = 0, 1, 64, 69, 74, 75
+local M = {}
 
 local Tally = {}
 Tally.__index = Tally
@@ -73,7 +73,7 @@ end
 
 --- Temporary failures win: who tries again later then loses nothing.
 function Tally:status()
-  return self.temporary > 0 and M.TEMPORARY or self.permanent > 0 and M.PERMANENT or M.OK
+  return self.temporary > 0 and program.TEMPORARY or self.permanent > 0 and program.FAILED or program.OK
 end
 
 --- "3 domains: 1 dane, 0 encrypt, ..."

@@ -1,5 +1,6 @@
 --- Results as trees for a person to read.
 local memo = require "nexthop.memo"
+local utf8 = require "nexthop.json.utf8"
 local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
@@ -98,7 +99,7 @@ function Tree:records(lines, r)
   end
   for _, record in ipairs(r.unusable or {}) do
     lines[#lines + 1] = self:field("TLSA", self:paint("dim", words.record(record)))
-    lines[#lines + 1] = self:field("", self:paint("yellow", "not usable: ") .. words.clean(record.reason))
+    lines[#lines + 1] = self:field("", self:paint("yellow", "not usable: ") .. utf8.clean(record.reason))
   end
 end
 

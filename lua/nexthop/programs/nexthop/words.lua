@@ -1,66 +1,16 @@
---- What the program says in more than one place: results in words, and text made fit for a terminal.
+--- What the program says in more than one place: results in words.
 local hex = require "nexthop.hex"
 local memo = require "nexthop.memo"
+local utf8 = require "nexthop.json.utf8"
 
 local M = {}
-
--- ---- text from outside ------------------------------------------------------------
-
--- The length of the valid UTF-8 sequence at `at`, and its code point; nil: there is none.
-local function sequence(text, at)
-  local first = text:byte(at)
-  local n = first < 0x80 and 1 or first >= 0xc2 and first < 0xe0 and 2 or first >= 0xe0 and first < 0xf0 and 3
-    or first >= 0xf0 and first < 0xf5 and 4
-  if not n then return nil end
-  if n == 1 then return 1, first end
-  local code = first % 2 ^ (7 - n)
-  for i = at + 1, at + n - 1 do
-    local byte = text:byte(i)
-    if not byte or byte < 0x80 or byte > 0xbf then return nil end
-    code = code * 64 + byte % 64
-  end
-  if n == 3 and (code < 0x800 or code >= 0xd800 and code <= 0xdfff) or n == 4
-    and (code < 0x10000 or code > 0x10ffff) then return nil end
-  return n, code
-end
-
--- Controls, C1 controls, and what turns the direction of text.
-local function harmful(code)
-  return code < 0x20 or code >= 0x7f and code <= 0x9f or code == 0x61c or code >= 0x200e and code <= 0x200f
-    or code >= 0x2028 and code <= 0x202e or code >= 0x2066 and code <= 0x2069 or code == 0xfeff
-end
-
---- Walks text: what is harmless UTF-8 stays, the rest becomes what replace(bytes, code) returns
--- (code is nil for bytes that are no UTF-8).
-function M.filter(text, replace)
-  if not text:find "[^ -~]" then return text end
-  local out, at = {}, 1
-  while at <= #text do
-    local n, code = sequence(text, at)
-    local bytes = text:sub(at, at + (n or 1) - 1)
-    out[#out + 1] = (not code or harmful(code)) and replace(bytes, code) or bytes
-    at = at + #bytes
-  end
-  return table.concat(out)
-end
-
-local function escaped(bytes)
-  return (bytes:gsub(".", function(c) return ("\\x%02x"):format(c:byte()) end))
-end
-
---- Text as it may go to a terminal: nothing in it but what is seen.
-function M.clean(text)
-  return M.filter(tostring(text), escaped)
-end
 
 --- An error's message; without the name it begins with, where that stands above it already.
 function M.message(err, name)
   local message = err.message
   if name and message:sub(1, #name + 2) == name .. ": " then message = message:sub(#name + 3) end
-  return M.clean(message)
+  return utf8.clean(message)
 end
-
--- ---- results in words ------------------------------------------------------------
 
 M.tls = {
   dane = "dane: TLS, verified by the TLSA records below",
@@ -117,7 +67,7 @@ end
 
 --- A name for people: cut where it is far longer than any name can be.
 function M.name(name)
-  name = M.clean(name)
+  name = utf8.clean(name)
   return #name > 300 and name:sub(1, 60) .. "..." or name
 end
 
