@@ -1,6 +1,6 @@
 /*
  * lua_result.c - results and errors as Lua tables. The fields are those of the API, described in
- * lua/nexthop/meta.lua; how they print is set by lua/nexthop/result_text.lua on the metatables.
+ * lua/nexthop/meta/nexthop.lua; how they print is set by lua/nexthop/result_text.lua on the metatables.
  */
 #include "lua_core.h"
 

@@ -7,7 +7,7 @@ local lab = support.lab
 -- { ["nexthop.Error"] = { code = true, ... }, ... }, those of the classes above included.
 local function classes()
     local list, current = {}, nil
-    for line in io.lines("lua/nexthop/meta.lua") do
+    for line in io.lines("lua/nexthop/meta/nexthop.lua") do
         local name, parents = line:match("^%-%-%-@class ([%w.]+):?%s*(.*)$")
         local field = line:match("^%-%-%-@field ([%w_]+)")
         if name then
@@ -25,7 +25,7 @@ local function classes()
     return list
 end
 
-describe("meta.lua describes every field", function()
+describe("meta/ describes every field", function()
     before_each(support.reset)
     after_each(support.close)
 

@@ -52,7 +52,9 @@ return function(usage, words)
       if option.takes_value then
         if not value then
           value, i = words[i], i + 1
-          if not value or options[value] then return nil, ("option '%s' requires an argument"):format(name) end
+          if not value or options[value] then
+            return nil, ("option '%s' requires an argument"):format(name)
+          end
         end
         given[option.key] = given[option.key] or {}
         table.insert(given[option.key], value)

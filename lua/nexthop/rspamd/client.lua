@@ -1,6 +1,7 @@
 --- Asks a nexthop-server for all domains of one task: one connection, a request for each domain, and
 -- the answers in any order. The connection is one of rspamd_tcp, which holds the task until the last
 -- answer has come, or the time is up. An answer that cannot be used is a failure, and is logged.
+local errors = require "nexthop.errors"
 local protocol = require "nexthop.server.protocol"
 
 local M = {}
@@ -11,10 +12,6 @@ Talk.__index = Talk
 --- The longest answer that is read, in bytes. The server itself keeps no more than this for a client.
 M.max_answer = 1048576
 
-local function failed(code, format, ...)
-  return { code = code, message = format:format(...), permanent = false }
-end
-
 -- ---- answers ----------------------------------------------------------------------------
 
 local function is_error(value)
@@ -24,9 +21,13 @@ end
 -- Is `result` what the server answers to the operations `sender` and `recipient`?
 local function is_result(self, role, result)
   if type(result) ~= "table" then return false, "no result" end
-  if result.domain ~= nil and type(result.domain) ~= "string" then return false, "a domain that is no text" end
+  if result.domain ~= nil and type(result.domain) ~= "string" then
+    return false, "a domain that is no text"
+  end
   if result.plan ~= nil and type(result.plan) ~= "table" then return false, "a plan that is no object" end
-  if result.error ~= nil and not is_error(result.error) then return false, "an error without code or message" end
+  if result.error ~= nil and not is_error(result.error) then
+    return false, "an error without code or message"
+  end
   local finding = result.finding
   if finding == nil and type(result.skipped) == "string" then return true end
   if type(finding) ~= "string" then return false, "no finding" end
@@ -41,9 +42,9 @@ local function take(self, query, answer)
   local result, err = answer.result, answer.error
   if err == nil then
     local good, reason = is_result(self, query.role, result)
-    if not good then err = failed("servfail", "the server's answer has %s", reason) end
+    if not good then err = errors.new("servfail", "the server's answer has %s", reason) end
   elseif not is_error(err) then
-    err = failed("servfail", "the server's answer has an error without code or message")
+    err = errors.new("servfail", "the server's answer has an error without code or message")
   end
   if err == nil and self.restore then
     result, err = protocol.restore(query.role, answer)
@@ -83,7 +84,7 @@ function Talk:finish(reason)
   if reason then
     for _, query in ipairs(self.queries) do
       if not query.finding and not query.skipped and not query.err then
-        query.err = failed("timeout", "%s: %s", self.host, reason)
+        query.err = errors.new("timeout", "%s: %s", self.host, reason)
         self.log(("no finding for %s: %s"):format(query.domain, query.err.message))
       end
     end

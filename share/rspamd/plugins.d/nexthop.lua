@@ -19,7 +19,8 @@ if ok then
 else
   local reason = tostring(plugin)
   if reason:find("module 'nexthop.rspamd' not found", 1, true) then
-    reason = "its modules are not installed for LuaJIT: run `make LUA=luajit install PREFIX=/usr` in its source tree"
+    reason = "its modules are not installed for LuaJIT: "
+      .. "run `make LUA=luajit install PREFIX=/usr` in its source tree"
   end
   logger.errx(rspamd_config, "nexthop: %s", (reason:gsub("\n.*", "")))
   lua_util.disable_module("nexthop", "config")
