@@ -16,13 +16,12 @@ for _, specs in ipairs { "tests/*_spec.lua", "tests/**/*_spec.lua" } do
 end
 
 -- Annotations for editors: the functions are empty and their arguments unused.
-for _, annotations in ipairs { "lua/nexthop/meta.lua", "lua/nexthop/meta/*.lua" } do
-    files[annotations] = { ignore = { "211", "212", "213", "241" }, max_line_length = false }
-end
+files["lua/nexthop/meta/*.lua"] = { ignore = { "211", "212", "213", "241" }, max_line_length = false }
 
 -- A plugin of rspamd, which sets these.
-files["examples/rspamd/nexthop_policy.lua"] = { read_globals = { "rspamd_config" } }
-files["examples/rspamd/plugins.d/*.lua"] = { read_globals = { "rspamd_config", "rspamd_logger" } }
+for _, plugin in ipairs { "share/rspamd/plugins.d/*.lua", "examples/rspamd/nexthop_policy.lua" } do
+    files[plugin] = { read_globals = { "rspamd_config", "rspamd_logger" } }
+end
 
 -- Programs have `arg`; so do the interpreter's own scripts.
 for _, programs in ipairs { "bin/*", "examples/*.lua", "tests/**/*.lua", ".ci/*.lua", "tools/*.lua" } do

@@ -45,15 +45,15 @@ table() {
 # WHOSE  MODE  FROM                               TO
 module   0644  $BUILD/nexthop/core.so             $LUA_CMOD/nexthop/
 module   0644  lua/                               $LUA_LMOD/
-luajit   0644  examples/rspamd/plugins.d/*.lua    $SYSCONFDIR/rspamd/plugins.d/
-luajit   0644  examples/rspamd/modules.d/*.conf   $SYSCONFDIR/rspamd/modules.d/
+luajit   0644  share/rspamd/plugins.d/*.lua       $SYSCONFDIR/rspamd/plugins.d/
+luajit   0644  share/rspamd/modules.d/*.conf      $SYSCONFDIR/rspamd/modules.d/
 program  0755  $BUILD/bin/nexthop                 $PREFIX/bin/
 program  0755  $BUILD/bin/nexthop-server          $PREFIX/sbin/
 program  0755  $BUILD/bin/filter-nexthop          $FILTERDIR/
-common   0644  examples/systemd/*.service         $PREFIX/lib/systemd/system/
-common   0644  examples/systemd/sysusers.d/*.conf $PREFIX/lib/sysusers.d/
-common   0644  completions/nexthop.bash           $PREFIX/share/bash-completion/completions/nexthop
-common   0644  completions/_nexthop               $ZSHDIR/
+common   0644  share/systemd/*.service            $PREFIX/lib/systemd/system/
+common   0644  share/sysusers.d/*.conf            $PREFIX/lib/sysusers.d/
+common   0644  share/completions/nexthop.bash     $PREFIX/share/bash-completion/completions/nexthop
+common   0644  share/completions/_nexthop         $ZSHDIR/
 common   0644  man/*.1                            $PREFIX/share/man/man1/
 common   0644  man/*.3                            $PREFIX/share/man/man3/
 common   0644  man/*.8                            $PREFIX/share/man/man8/

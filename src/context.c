@@ -111,21 +111,6 @@ void nh_config_free(struct nh_config *c)
     free(c);
 }
 
-/* Our defaults. They are set before the options of the user. The first five decide how long
- * libunbound waits for a good answer, and how long it remembers that a server was silent (rule
- * 4). `make bench` shows their effect. min-rtt and max-rtt are variables of the process in
- * libunbound: every resolver must have the same. */
-static const struct nh_step defaults[] = {
-    {NH_STEP_DEFAULT, "infra-cache-min-rtt:", "50", NULL},
-    {NH_STEP_DEFAULT, "infra-cache-max-rtt:", "120000", NULL},
-    {NH_STEP_DEFAULT, "infra-host-ttl:", "10", NULL},
-    {NH_STEP_DEFAULT, "outbound-msg-retry:", "5", NULL},
-    {NH_STEP_DEFAULT, "max-sent-count:", "32", NULL},
-    {NH_STEP_DEFAULT, "trust-anchor-signaling:", "no", NULL},
-    /* with "yes" the addresses change their order every second, but an answer must stay the same */
-    {NH_STEP_DEFAULT, "rrset-roundrobin:", "no", NULL},
-};
-
 static unsigned open_descriptors(void)
 {
     DIR *dir = opendir("/proc/self/fd");
@@ -283,6 +268,7 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
     return UB_SYNTAX;
 }
 
+/* Two defaults depend on the process; lua/nexthop/config/defaults.lua has all others, as the first steps. */
 static bool configure(struct ub_ctx *ctx, const struct nh_config *config, uint32_t without,
                       struct nh_err *err)
 {
@@ -291,8 +277,6 @@ static bool configure(struct ub_ctx *ctx, const struct nh_config *config, uint32
     size_t i;
     int rc;
 
-    for (i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
-        apply(ctx, &defaults[i], &why);
     snprintf(number, sizeof number, "%u", range);
     set_option(ctx, "outgoing-range:", number);
     snprintf(number, sizeof number, "%u", outgoing_tcp(range));

@@ -488,13 +488,13 @@ describe("nexthop", function()
         end)
 
         it("in the completions", function()
-            local bash, zsh = program.read("completions/nexthop.bash"), program.read("completions/_nexthop")
+            local bash, zsh = program.read("share/completions/nexthop.bash"), program.read("share/completions/_nexthop")
             for option in pairs(options) do
                 local pattern = option:gsub("%-", "%%-")
                 assert.is_truthy(bash:find(pattern .. "[%s']"), option .. " for bash")
                 assert.is_truthy(zsh:find(pattern .. "[%[}]"), option .. " for zsh")
             end
-            local pipe = io.popen([[bash -c '. completions/nexthop.bash; COMP_WORDS=(nexthop --ex)
+            local pipe = io.popen([[bash -c '. share/completions/nexthop.bash; COMP_WORDS=(nexthop --ex)
                 COMP_CWORD=1; _nexthop; echo "${COMPREPLY[@]}"; complete -p nexthop']])
             assert.equal("--explain\ncomplete -F _nexthop nexthop\n", pipe:read("*a"))
             pipe:close()

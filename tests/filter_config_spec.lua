@@ -64,7 +64,7 @@ describe("filter-nexthop -n", function()
   end
 
   it("passes examples/opensmtpd/filter.lua, which is what holds without a configuration", function()
-    local settings = require "nexthop.opensmtpd.settings"
+    local settings = require "nexthop.programs.filter.settings"
     local example = dofile "examples/opensmtpd/filter.lua"
     example.resolver = { trust_anchor_file = false }
     local checked = assert(settings.check(example))

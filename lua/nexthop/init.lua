@@ -2,7 +2,7 @@
 -- host owe. The public module; nexthop.meta describes every function and field.
 local core = require "nexthop.core"
 local config = require "nexthop.config"
-require "nexthop.format" -- how results and errors print
+require "nexthop.result_text" -- how results and errors print
 
 local M = {}
 

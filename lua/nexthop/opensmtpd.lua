@@ -18,102 +18,33 @@
 -- that raises is logged and its request proceeds, and so does one without an answer at its deadline.
 -- os.exit raises in a handler. The protocol is spoken on descriptors that no child process inherits.
 local core = require "nexthop.core"
-local uv = require "luv"
-local guard = require "nexthop.guard"
-local protocol = require "nexthop.opensmtpd.protocol"
-local streams = require "nexthop.streams"
+local descriptors = require "nexthop.luv.descriptors"
 local logging = require "nexthop.opensmtpd.log"
+local new_reader = require "nexthop.luv.reader"
+local new_writer = require "nexthop.luv.writer"
+local protect = require "nexthop.protect"
+local protocol = require "nexthop.opensmtpd.protocol"
+local request = require "nexthop.opensmtpd.request"
+local signals = require "nexthop.luv.signals"
+local uv = require "luv"
 
 local M = { log = logging }
 
 --- Takes standard input and output for smtpd: descriptors that no child process inherits stand for them
 -- from then on, 0 is /dev/null and 1 is standard error, which smtpd copies to its log. A filter's run()
 -- does so; a program that prints or starts other programs before it calls this first.
-M.reserve = streams.reserve
+M.reserve = descriptors.reserve
 
 local filter = {}
 filter.__index = filter
 
 local high_water = 1048576 -- bytes of answers that smtpd has not read, before we read no more
 
--- ---- requests ------------------------------------------------------------------
-
-local request = {}
-request.__index = request
-
--- No deadline any more: what hangs on a request, a whole plan, must not wait for it.
-local function unwatch(self)
-  local queue = self.filter.queue
-  if self.place then queue[self.place] = false end
-  while queue[queue.first] == false do
-    queue[queue.first] = nil
-    queue.first = queue.first + 1
-  end
-end
-
--- Writes the answer, once. What is written is whole and valid, or smtpd would end.
-local function answer(self, decision, parameter)
-  if self.phase == "data-line" then error("data-line has no answer but lines, see write", 3) end
-  if self.answered then return nil, "has its answer already" end
-  self.answered = decision
-  local owner = self.filter
-  owner.open = owner.open - 1
-  unwatch(self)
-  local waiting = owner.waiting[self.id]
-  if waiting and waiting[self.phase] == self then
-    waiting[self.phase] = nil
-    if next(waiting) == nil then owner.waiting[self.id] = nil end
-  end
-  owner:send(protocol.result(self, decision, parameter))
-  owner:settle()
-  return true
-end
-
---- Nothing against it.
--- @return true; or nil and a reason when the request has its answer already
-function request:proceed() return answer(self, "proceed") end
-
---- Marks the message, or the session, as junk. Raises at `commit`, where smtpd does not take it.
-function request:junk()
-  if self.phase == "commit" then error("junk is no answer at commit", 2) end
-  return answer(self, "junk")
-end
-
-local function checked(text)
-  local reply, reason = protocol.reply(text)
-  if not reply then error(reason, 3) end
-  return reply
-end
-
---- Refuses the command.
--- @param text the SMTP reply: 4xx or 5xx, a space and printable ASCII; raises on any other
-function request:reject(text) return answer(self, "reject", checked(text)) end
-
---- Refuses and closes the connection; text as for reject.
-function request:disconnect(text) return answer(self, "disconnect", checked(text)) end
-
---- Goes on with another parameter in place of the client's.
-function request:rewrite(parameter)
-  if type(parameter) ~= "string" or parameter == "" or #parameter > 1900 or parameter:find "%c" then
-    error("a parameter expected, one line of up to 1900 bytes", 2)
-  end
-  return answer(self, "rewrite", parameter)
-end
-
---- For `data-line`: sends a line of the message on. The last one is "."
-function request:write(line)
-  if self.phase ~= "data-line" then error("lines are for data-line", 2) end
-  -- a CR is let through: smtpd's own lines may hold one
-  if line:find("\n", 1, true) then error("one line expected", 2) end
-  self.written = true -- an error that comes after it does not send the line once more
-  self.filter:send(protocol.data_line(self, line))
-end
-
 -- ---- what comes in --------------------------------------------------------------
 
 -- Runs a handler; an error in it is logged with its place and goes no further.
 local function guarded(self, what, session, handler, ...)
-  local ok, err = guard.call(handler, debug.traceback, ...)
+  local ok, err = protect.call(handler, debug.traceback, ...)
   if not ok then
     -- as it is: what its __tostring raises, the log takes
     self.log:line { session = session and session.id, error = what, message = err or "nil" }
@@ -173,7 +104,7 @@ local function on_request(self, event, overlong)
   local former = waiting[event.phase]
   if former then
     former.answered, self.open = "forgotten", self.open - 1
-    unwatch(former)
+    self:unwatch(former)
     if former.on_gone then guarded(self, former.phase, session, former.on_gone, former) end
   end
   self.waiting[event.id], waiting[event.phase] = waiting, event
@@ -196,6 +127,16 @@ function filter:watch(event)
   queue.last = queue.last + 1
   queue[queue.last], event.place = event, queue.last
   if not self.timer:is_active() then self:arm() end
+end
+
+-- Takes a request out of the queue: what refers to it, a whole plan, must not stay until its deadline.
+function filter:unwatch(event)
+  local queue = self.queue
+  if event.place then queue[event.place] = false end
+  while queue[queue.first] == false do
+    queue[queue.first] = nil
+    queue.first = queue.first + 1
+  end
 end
 
 function filter:arm()
@@ -304,22 +245,16 @@ end
 -- @return true; or nil and why input or output failed
 function filter:run()
   local failure
-  if self.input == 0 then self.input = streams.reserve() end
-  if self.output == 1 then self.output = select(2, streams.reserve()) end
+  if self.input == 0 then self.input = descriptors.reserve() end
+  if self.output == 1 then self.output = select(2, descriptors.reserve()) end
   self.timer = uv.new_timer()
   -- a smtpd that reads no more is an error of writing, not our end; nor are the signals that tell
   -- smtpd's processes to end: it would take ours for a failure
-  local signals = {}
-  for i, name in ipairs { "sigpipe", "sighup", "sigterm" } do
-    signals[i] = uv.new_signal()
-    signals[i]:start(name, function()
-      if name ~= "sigterm" then return end
-      self.terminated = true
-      self:settle()
-    end)
-    signals[i]:unref()
-  end
-  self.writer = streams.writer(self.output, {
+  local watch = signals.watch(uv, { sigpipe = false, sighup = false, sigterm = function()
+    self.terminated = true
+    self:settle()
+  end })
+  self.writer = new_writer(self.output, {
     on_drain = function() self.reader:resume() end,
     on_broken = function(reason, code)
       self.log:line { error = "output", message = reason }
@@ -328,7 +263,7 @@ function filter:run()
       self:settle()
     end,
   })
-  self.reader = streams.reader(self.input, {
+  self.reader = new_reader(self.input, {
     max = self.max_line,
     on_line = function(line, overlong) guarded(self, "line", nil, on_line, self, line, overlong) end,
     on_end = function(reason, rest)
@@ -344,9 +279,9 @@ function filter:run()
       self:settle()
     end,
   })
-  guard.keep_running(function() return self.finished end)
+  protect.keep_running(function() return self.finished end)
   self.timer:close()
-  for _, signal in ipairs(signals) do signal:close() end
+  watch:close()
   uv.run("nowait") -- what was closed is gone before Lua is
   if failure then return nil, failure end
   return true

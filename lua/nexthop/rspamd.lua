@@ -7,37 +7,14 @@ local rspamd_tcp = require "rspamd_tcp"
 local rspamd_util = require "rspamd_util"
 local client = require "nexthop.rspamd.client"
 local domains = require "nexthop.rspamd.domains"
-local guard = require "nexthop.guard"
-local options = require "nexthop.rspamd.options"
-local protocol = require "nexthop.protocol"
+local errors = require "nexthop.errors"
+local protect = require "nexthop.protect"
+local settings_of = require "nexthop.rspamd.settings"
+local protocol = require "nexthop.server.protocol"
 
-local M = {}
+local M = { symbols = require "nexthop.rspamd.symbols" }
 
 local N = "nexthop"
-
---- Symbols of each finding: name, default score, description.
-M.symbols = {
-  sender = {
-    null_mx = { "NEXTHOP_FROM_NULL_MX", 4, "Sender domain accepts no mail (null MX)" },
-    no_host = { "NEXTHOP_FROM_NO_HOST", 3, "Sender domain does not exist or has no mail host" },
-    broken = { "NEXTHOP_FROM_BROKEN", 2, "No mail host of the sender domain has an address" },
-    unroutable = { "NEXTHOP_FROM_UNROUTABLE", 2, "No mail host of the sender domain can be reached" },
-    bogus = { "NEXTHOP_FROM_BOGUS", 1, "DNSSEC validation of the sender domain failed" },
-    failure = { "NEXTHOP_FROM_FAILURE", 0, "Sender domain could not be looked up" },
-  },
-  recipient = {
-    null_mx = { "NEXTHOP_RCPT_NULL_MX", 0, "Recipient domain accepts no mail (null MX)" },
-    no_host = { "NEXTHOP_RCPT_NO_HOST", 0, "Recipient domain does not exist or has no mail host" },
-    broken = { "NEXTHOP_RCPT_BROKEN", 0, "No mail host of the recipient domain has an address" },
-    unroutable = { "NEXTHOP_RCPT_UNROUTABLE", 0, "No mail host of the recipient domain can be reached" },
-    bogus = { "NEXTHOP_RCPT_BOGUS", 0, "DNSSEC validation of the recipient domain failed" },
-    failure = { "NEXTHOP_RCPT_FAILURE", 0, "Recipient domain could not be looked up" },
-    dane = { "NEXTHOP_RCPT_DANE", 0, "All mail hosts of the recipient domain have DANE" },
-    dane_partial = { "NEXTHOP_RCPT_DANE_PARTIAL", 0, "Some mail hosts of the recipient domain have DANE" },
-    dane_broken = { "NEXTHOP_RCPT_DANE_BROKEN", 0, "DANE of a mail host of the recipient domain is broken" },
-    no_dane = { "NEXTHOP_RCPT_NO_DANE", 0, "No mail host of the recipient domain has DANE" },
-  },
-}
 
 -- ---- what is to be looked up ----------------------------------------------------------
 
@@ -91,13 +68,13 @@ local function ask_policy(self, task, query)
     result = query.result, err = query.err, task = task,
   })
   if not ok then
-    rspamd_logger.errx(task, "policy: %s", guard.text(answer))
+    rspamd_logger.errx(task, "policy: %s", protect.text(answer))
   elseif answer == false then
     return nil
   elseif symbols[answer] or answer == "ok" then
     return answer
   elseif answer ~= nil then
-    rspamd_logger.errx(task, "policy: '%s' is no finding of a %s", guard.text(answer), query.role)
+    rspamd_logger.errx(task, "policy: '%s' is no finding of a %s", protect.text(answer), query.role)
   end
   return query.finding
 end
@@ -109,8 +86,7 @@ local function conclude(self, task, queries)
     if not query.skipped then
       if not query.finding then
         query.finding = "failure"
-        query.err = query.err or
-          { code = "timeout", message = query.domain .. ": no answer in time", permanent = false }
+        query.err = query.err or errors.new("timeout", "%s: no answer in time", query.domain)
       end
       lua_util.debugm(N, task, "%s %s: %s %s", query.role, query.domain, query.finding,
         query.err and query.err.message or "")
@@ -155,7 +131,7 @@ local function ask_worker(self, task, queries)
   local ok, reason = self.worker:ready()
   if not ok then
     for _, query in ipairs(queries) do
-      query.err = { code = "config", message = reason, permanent = false }
+      query.err = errors.new("config", "%s", reason)
     end
     return conclude(self, task, queries)
   end
@@ -278,7 +254,7 @@ function M.register(cfg)
   local function warn(text) rspamd_logger.warnx(cfg, "nexthop: %s", text) end
   local self = { now = rspamd_util.get_time }
   local wrong
-  self.settings, wrong = options.check(given, task_timeout(cfg), warn)
+  self.settings, wrong = settings_of.check(given, task_timeout(cfg), warn)
   if self.settings then
     local ok, reason = add_exclusions(self, cfg)
     if not ok then wrong = { reason } end

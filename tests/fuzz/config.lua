@@ -8,7 +8,7 @@ package.path = "./?.lua;" .. package.path
 local fuzz = require "tests.fuzz.mutate"
 local lab = require("tests.lab.lab").shared()
 local nexthop = require "nexthop"
-local settings_of = require "nexthop.opensmtpd.settings"
+local settings_of = require "nexthop.programs.filter.settings"
 local server = require "nexthop.server"
 local testos = require "testos"
 

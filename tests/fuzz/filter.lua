@@ -26,7 +26,7 @@ local function some_plan()
   return plan
 end
 
-package.preload["nexthop.pump"] = function()
+package.preload["nexthop.luv.supervisor"] = function()
   local pump = { waiting = {} }
   pump.__index = pump
 
@@ -69,8 +69,8 @@ logging.new = function()
   return log
 end
 
-local filter = require "nexthop.opensmtpd.filter"
-local settings_of = require "nexthop.opensmtpd.settings"
+local filter = require "nexthop.programs.filter.lookups"
+local settings_of = require "nexthop.programs.filter.settings"
 
 local words = {
   "|", "||", "\r", "\n", "\0", "filter", "report", "config|ready", "0.4", "0.5", "0.10", "1e9", "-1",

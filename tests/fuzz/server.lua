@@ -7,7 +7,7 @@ local cjson = require "cjson"
 local fuzz = require "tests.fuzz.mutate"
 local lab = require("tests.lab.lab").shared()
 local nexthop_server = require "nexthop.server"
-local protocol = require "nexthop.protocol"
+local protocol = require "nexthop.server.protocol"
 
 local server = assert(nexthop_server.new {
   resolver = lab:options(), deadline = 10, exclude = { "example.org", "*.example.net" },

@@ -2,7 +2,7 @@
 -- started itself again, and libuv before 1.48 runs such a one before it looks at anything else.
 -- Deadlines and smtpd's lines waited until the last lookup was done.
 local uv = require "luv"
-local pump = require "nexthop.pump"
+local pump = require "nexthop.luv.supervisor"
 local support = require "tests.support"
 
 it("the pump leaves other timers their turn while lookups are under way", function()

@@ -74,7 +74,7 @@ describe("a nameserver line without an address", function()
 end)
 
 describe("the program's hints name its own options:", function()
-  local options = require "nexthop.cli.options"
+  local options = require "nexthop.programs.nexthop.options"
 
   for _, case in ipairs {
     { { resolv_conf = "FILE" }, "nameserver x\n",

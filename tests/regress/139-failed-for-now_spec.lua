@@ -2,7 +2,7 @@
 -- drops others, and those failed.
 local cjson = require "cjson"
 local program = require "tests.program"
-local progress = require "nexthop.cli.progress"
+local progress = require "nexthop.programs.nexthop.progress"
 local lab
 
 local function split(lines)

@@ -1,6 +1,6 @@
 --- Trust anchors, as records and in files: read and checked here, since libunbound reports no bad one
 -- and then validates nothing.
-local common = require "nexthop.config.common"
+local checks = require "nexthop.config.checks"
 local core = require "nexthop.core"
 
 local M = {}
@@ -120,8 +120,8 @@ end
 -- of a BIND configuration, which libunbound does not read as one, that can be used, and those of a file of
 -- plain records that all can be used. Given so, they stay what they are when the file is written anew.
 function M.check_file(path, what, wanted)
-  local text, reason = common.read_file(path)
-  if not text then common.fail("%s: cannot read it: %s", what, reason) end
+  local text, reason = checks.read_file(path)
+  if not text then checks.fail("%s: cannot read it: %s", what, reason) end
   local owner, why, usable = nil, nil, {}
   local of_bind = wanted and bind_records(text, wanted)
   local plain = not of_bind and not (text:find "^%s*[$@]" or text:find "\n%s*[$@]")
@@ -132,7 +132,7 @@ function M.check_file(path, what, wanted)
     plain = plain and name ~= nil
   end
   if not owner then
-    common.fail("%s: %s holds no usable trust anchor%s", what, path,
+    checks.fail("%s: %s holds no usable trust anchor%s", what, path,
       why and " (its first record " .. why .. ")" or "")
   end
   return owner, (of_bind or plain) and usable or nil

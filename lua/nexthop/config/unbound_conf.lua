@@ -1,9 +1,9 @@
 --- An unbound.conf, looked through before libunbound reads it: what there is in it that libunbound ends
 -- the process over, what turns validation off, and what nexthop has to know.
 local anchors = require "nexthop.config.anchors"
-local common = require "nexthop.config.common"
+local checks = require "nexthop.config.checks"
 local core = require "nexthop.core"
-local is_local = require("nexthop.addresses").is_loopback
+local is_local = require("nexthop.mail.addresses").is_loopback
 
 local M = {}
 
@@ -19,7 +19,7 @@ M.crashes["module-config"] = function(value, what)
   local seen = {}
   for name in value:gmatch "%S+" do
     if not modules[name] or seen[name] then
-      common.fail("%s '%s': the module '%s' is not taken%s", what, value, name,
+      checks.fail("%s '%s': the module '%s' is not taken%s", what, value, name,
         seen[name] and " twice" or " (validator, iterator, respip and dns64 are)")
     end
     seen[name] = true
@@ -29,7 +29,7 @@ end
 -- So does an interface that is no address.
 M.crashes["outgoing-interface"] = function(value, what)
   if not core.address((value:gsub("/%d+$", ""))) then
-    common.fail("%s '%s' is no address", what, value)
+    checks.fail("%s '%s' is no address", what, value)
   end
 end
 
@@ -94,16 +94,16 @@ local function scan(path, found)
   if found.seen[path] then return found end
   found.seen[path] = true
   found.files[#found.files + 1] = path
-  local text, reason = common.read_file(path)
-  if not text then common.fail("unbound_conf: cannot read it: %s", reason) end
+  local text, reason = checks.read_file(path)
+  if not text then checks.fail("unbound_conf: cannot read it: %s", reason) end
   local whole = each_setting(text, conf_keys, function(key, value)
     if key == "auto-trust-anchor-file" then
-      common.fail("unbound_conf: %s has an auto-trust-anchor-file, over which libunbound may end the "
+      checks.fail("unbound_conf: %s has an auto-trust-anchor-file, over which libunbound may end the "
         .. "process: use a configuration without that line%s", path,
         found.anchor_is_named and "" or ", and name the file as trust_anchor_file instead")
     elseif key == "trust-anchor" then
       local owner, bad = anchors.owner(value)
-      if not owner then common.fail("unbound_conf: %s: trust-anchor '%s' %s", path, value, bad) end
+      if not owner then checks.fail("unbound_conf: %s: trust-anchor '%s' %s", path, value, bad) end
       found.anchor = found.anchor or owner
     elseif key == "trust-anchor-file" or key == "trusted-keys-file" then
       local of_bind = key == "trusted-keys-file"
@@ -127,7 +127,7 @@ local function scan(path, found)
     end
   end)
   if not whole then
-    common.fail("unbound_conf: %s ends inside a quoted text, over which libunbound would end the process",
+    checks.fail("unbound_conf: %s ends inside a quoted text, over which libunbound would end the process",
       path)
   end
   return found

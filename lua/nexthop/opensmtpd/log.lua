@@ -1,7 +1,7 @@
 --- Log lines of key=value on a descriptor, which smtpd copies to the mail log. Nothing blocks: who
 -- does not read them loses some. What peers send is quoted, so that it can look like nothing else.
+local new_writer = require "nexthop.luv.writer"
 local uv = require "luv"
-local streams = require "nexthop.streams"
 
 local log = {}
 log.__index = log
@@ -70,6 +70,6 @@ return {
   quote = quote,
   --- @param fd the descriptor
   new = function(fd)
-    return setmetatable({ writer = streams.writer(fd, {}) }, log)
+    return setmetatable({ writer = new_writer(fd, {}) }, log)
   end,
 }

@@ -1,6 +1,6 @@
 --- The lines of smtpd-filters(7), taken apart and put together; no input or output.
 -- Nothing is escaped in them, and only the last field may hold a `|`.
-local addresses = require "nexthop.addresses"
+local addresses = require "nexthop.mail.addresses"
 
 local M = {}
 

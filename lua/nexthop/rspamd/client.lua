@@ -1,7 +1,8 @@
 --- Asks a nexthop-server for all domains of one task: one connection, a request for each domain, and
 -- the answers in any order. The connection is one of rspamd_tcp, which holds the task until the last
 -- answer has come, or the time is up. An answer that cannot be used is a failure, and is logged.
-local protocol = require "nexthop.protocol"
+local errors = require "nexthop.errors"
+local protocol = require "nexthop.server.protocol"
 
 local M = {}
 
@@ -10,10 +11,6 @@ Talk.__index = Talk
 
 --- The longest answer that is read, in bytes. The server itself keeps no more than this for a client.
 M.max_answer = 1048576
-
-local function failed(code, format, ...)
-  return { code = code, message = format:format(...), permanent = false }
-end
 
 -- ---- answers ----------------------------------------------------------------------------
 
@@ -41,9 +38,9 @@ local function take(self, query, answer)
   local result, err = answer.result, answer.error
   if err == nil then
     local good, reason = is_result(self, query.role, result)
-    if not good then err = failed("servfail", "the server's answer has %s", reason) end
+    if not good then err = errors.new("servfail", "the server's answer has %s", reason) end
   elseif not is_error(err) then
-    err = failed("servfail", "the server's answer has an error without code or message")
+    err = errors.new("servfail", "the server's answer has an error without code or message")
   end
   if err == nil and self.restore then
     result, err = protocol.restore(query.role, answer)
@@ -83,7 +80,7 @@ function Talk:finish(reason)
   if reason then
     for _, query in ipairs(self.queries) do
       if not query.finding and not query.skipped and not query.err then
-        query.err = failed("timeout", "%s: %s", self.host, reason)
+        query.err = errors.new("timeout", "%s: %s", self.host, reason)
         self.log(("no finding for %s: %s"):format(query.domain, query.err.message))
       end
     end

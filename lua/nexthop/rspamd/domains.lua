@@ -1,5 +1,7 @@
 --- Domains as rspamd gives them, and the map of those that are not looked at. Needs no C: only a domain
 -- that is not ASCII does, and stays as it is where the C half of nexthop is not installed.
+local exclusions = require "nexthop.mail.exclusions"
+
 local M = {}
 
 local function to_ascii(domain)
@@ -24,27 +26,11 @@ end
 -- @param warn function(text), for entries that are none
 -- @return function(domain) -> boolean
 function M.exclusions(entries, warn)
-  local names, below = {}, {}
-  for _, entry in ipairs(entries) do
-    local wildcard, rest = entry:match "^(%*%.)(.*)$"
-    local name = to_ascii(rest or entry):gsub("%.$", "")
-    if name == "" or name:find "[%s*/@]" or name:find("..", 1, true) then
-      warn(("exclude_domains: '%s' is neither a domain nor '*.' and a domain"):format(entry))
-    elseif wildcard then
-      below[name] = true
-    else
-      names[name] = true
-    end
-  end
-  return function(domain)
-    if names[domain] then return true end
-    local dot = domain:find(".", 1, true)
-    while dot do
-      if below[domain:sub(dot + 1)] then return true end
-      dot = domain:find(".", dot + 1, true)
-    end
-    return false
-  end
+  return exclusions.compile(entries, function(text)
+    local name = to_ascii(text):gsub("%.$", "")
+    if name == "" or name:find "[%s*/@]" or name:find("..", 1, true) then return nil end
+    return name
+  end, function(reason) warn("exclude_domains: " .. reason) end)
 end
 
 return M

@@ -82,7 +82,7 @@ end
 
 -- ---- a task that waits -----------------------------------------------------------------
 
--- A session of nexthop.listener: the task sends the number of its job, and gets a line when it is done.
+-- A session of nexthop.luv.socket: the task sends the number of its job, and gets a line when it is done.
 function Hold:feed(bytes)
   self.input = self.input .. bytes
   local number = self.input:match "^(%d+)\n"
@@ -139,7 +139,7 @@ local function start(self)
     remove(directory)
     return nil, err.message
   end
-  listener, reason = require("nexthop.listener").listen(directory .. "/socket", {
+  listener, reason = require("nexthop.luv.socket").listen(directory .. "/socket", {
     uv = uv, mode = 384, log = self.log, limits = { output = 65536, connections = 10000 },
     session = function()
       self.taken = self.taken + 1

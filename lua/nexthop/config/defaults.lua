@@ -1,0 +1,44 @@
+--- The defaults of libunbound that nexthop changes, each with its reason. ("rule N" is in CONTRIBUTING.md.)
+-- A step of the kind `default` is no error where a libunbound does not know the option. Two more defaults
+-- depend on the process and are computed in src/context.c: outgoing-range and outgoing-num-tcp.
+local M = {}
+
+local function step(name, value)
+  return { "default", name .. ":", value }
+end
+
+--- Returns the steps that come before all that the caller configures, who may change them.
+-- @param asks_this_machine is one of the servers to ask on this machine?
+function M.first(asks_this_machine)
+  return {
+    -- These five decide how long a good answer is waited for, and how long a silent server is remembered
+    -- (rule 4); `make bench` shows their effect. The first two are variables of the process in libunbound:
+    -- every resolver must have the same ones.
+    step("infra-cache-min-rtt", "50"),
+    step("infra-cache-max-rtt", "120000"),
+    step("infra-host-ttl", "10"),
+    step("outbound-msg-retry", "5"),
+    step("max-sent-count", "32"),
+    -- libunbound would tell the name servers of the root which trust anchor it has.
+    step("trust-anchor-signaling", "no"),
+    -- Otherwise addresses change places every second: an answer must be the same each time.
+    step("rrset-roundrobin", "no"),
+    -- DNS data must not lead libunbound to ask this machine, unless the caller told it to.
+    step("do-not-query-localhost", asks_this_machine and "no" or "yes"),
+  }
+end
+
+--- Returns the step that goes with a stub zone. libunbound answers some zones itself (test., localhost.,
+-- private reverse zones). They are the caller's when he has a stub for them; the type `nodefault` has no
+-- effect through the API (rule 5).
+function M.of_stub(zone)
+  return step("local-zone", zone .. " transparent")
+end
+
+--- Returns the step that comes after an unbound.conf: at that threshold libunbound drops its cache, and with
+-- it the trust anchors.
+function M.after_unbound_conf()
+  return step("unwanted-reply-threshold", "0")
+end
+
+return M

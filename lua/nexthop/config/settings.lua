@@ -1,0 +1,90 @@
+--- Reads and checks the options of the filter, the lookup server and the plugin.
+local exclusions = require "nexthop.mail.exclusions"
+local protect = require "nexthop.protect"
+
+local M = {}
+
+--- Checks options against what is allowed.
+-- @param given the table of options
+-- @param spec { key = function(value) -> value; or nil and what is allowed }; see M.options
+-- @param prefix for messages about a table in a table: "sender.", or "." in a function of a spec
+-- @return the options that are given, as the functions returned them; or nil and a message that
+-- names the key and what is allowed
+function M.check(given, spec, prefix)
+  prefix = prefix or ""
+  if type(given) ~= "table" then
+    prefix = prefix:gsub("%.$", "")
+    return nil, ("%s%sa table expected, got a %s"):format(prefix, prefix ~= "" and ": " or "",
+      type(given))
+  end
+  local keys = {}
+  for key in pairs(spec) do keys[#keys + 1] = key end
+  table.sort(keys)
+  local checked = {}
+  for key, value in pairs(given) do
+    local check = spec[key]
+    if not check then
+      return nil, ("%s%s: no such key; there are: %s"):format(prefix, tostring(key),
+        table.concat(keys, ", "))
+    end
+    local result, reason = check(value)
+    if result == nil then
+      return nil, prefix .. key .. (reason:sub(1, 1) == "." and reason or ": " .. reason)
+    end
+    checked[key] = result
+  end
+  return checked
+end
+
+--- Functions for M.check: of options that all of the glue has.
+M.options = {}
+
+--- Options of nexthop.new: tried, with all that goes with it (trust anchors ...). What may work
+-- out another time (no memory, no descriptors) is no fault of theirs.
+function M.options.resolver(value)
+  if type(value) ~= "table" then return nil, "options of nexthop.new expected, as a table" end
+  local nexthop = require "nexthop"
+  local ok, resolver, err = pcall(nexthop.new, value)
+  if not ok then return nil, (tostring(resolver):gsub("^.-:%d+: ", "")) end
+  if resolver then
+    resolver:close()
+  elseif err.code == "config" then
+    return nil, err.message
+  end
+  return value
+end
+
+--- Seconds, more than 0.
+function M.options.deadline(value)
+  if type(value) ~= "number" or not (value > 0 and value <= 86400) then
+    local got = type(value) == "number" and tostring(value) or "a " .. type(value)
+    return nil, "seconds expected, more than 0 and at most 86400, got " .. got
+  end
+  return value
+end
+
+--- A list of domains; the result is a function(domain), see nexthop.mail.exclusions.
+function M.options.exclude(value)
+  if type(value) ~= "table" then return nil, "a list of domains expected" end
+  for key in pairs(value) do
+    if type(key) ~= "number" then
+      return nil, ("a list of domains expected, it has the key '%s'"):format(tostring(key))
+    end
+  end
+  return exclusions.of(value)
+end
+
+--- Reads a configuration file: Lua that returns a table.
+-- @param path nil: there is no file, and the defaults hold
+-- @return the table, not checked; or nil and why not, the path in it
+function M.load(path)
+  if not path then return {} end
+  local ok, options = protect.file(path)
+  if not ok then return nil, options end
+  if type(options) ~= "table" then
+    return nil, ("%s: it must return a table, and returns a %s"):format(path, type(options))
+  end
+  return options
+end
+
+return M

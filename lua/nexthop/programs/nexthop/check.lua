@@ -1,0 +1,303 @@
+--- `nexthop --check`: is every host of one's own domain `dane`, and if not, what is to be mended?
+local diagnose = require "nexthop.programs.nexthop.diagnose"
+local utf8 = require "nexthop.json.utf8"
+local words = require "nexthop.programs.nexthop.words"
+
+local M = {}
+
+local MAX_ITERATIONS = diagnose.MAX_ITERATIONS
+
+-- ---- why an answer is not secure ------------------------------------------------------------
+
+local function sign(weak)
+  local zone = weak.zone ~= weak.link and (" (%s)"):format(weak.zone) or ""
+  return ("sign the zone of %s%s with DNSSEC and have its DS published in the zone above")
+    :format(weak.link, zone)
+end
+
+-- Each kind of nexthop.programs.nexthop.diagnose in words: what is so, and what helps where that is known.
+local kinds = { unsigned = sign }
+
+function kinds.no_ds(weak)
+  return ("the zone %s has keys, but the zone above has no DS for it: have it published there")
+    :format(weak.zone)
+end
+
+function kinds.algorithm(weak)
+  return ("the zone %s is signed, but with no algorithm that the validator here supports (its DS have %s), "
+    .. "and so counts as unsigned: sign it with one that all support, such as 13 (RFC 8624)")
+    :format(weak.zone, table.concat(weak.numbers, ", "))
+end
+
+function kinds.digest(weak)
+  return ("the zone %s is signed, but its DS have no digest type that the validator here supports (%s), "
+    .. "and so it counts as unsigned: have a DS of type 2 published in the zone above (RFC 8624)")
+    :format(weak.zone, table.concat(weak.numbers, ", "))
+end
+
+function kinds.not_validated(weak)
+  return ("the zone %s has a DS that can be used, yet its answers do not count as secure here")
+    :format(weak.zone)
+end
+
+function kinds.unproven(weak)
+  if weak.iterations > MAX_ITERATIONS then
+    return ("a wildcard makes the answer at %s, and the proof of that takes %d NSEC3 iterations; with more "
+      .. "than %d it does not count: use 0 (RFC 9276)"):format(weak.link, weak.iterations, MAX_ITERATIONS)
+  elseif weak.optout then
+    return ("a wildcard makes the answer at %s, which a zone with NSEC3 opt-out cannot prove: write the name "
+      .. "into the zone, or sign it without opt-out"):format(weak.link)
+  end
+  return ("every zone on the way to %s is secure, yet the answer is not"):format(weak.link)
+end
+
+function kinds.unknown(weak)
+  return ("here it is neither secure that %s has a DS nor that it has none"):format(weak.zone)
+end
+
+function kinds.failed(weak)
+  return ("why is not known: %s of %s could not be looked up"):format(weak.type, weak.name)
+end
+
+-- "the MX records are not signed: ..."; what is not signed is called so, and all else not secure.
+local function not_secure(what, weak)
+  if not weak then return what .. " not secure" end
+  local missing = weak.kind == "unsigned" and "signed" or "secure"
+  return ("%s not %s: %s"):format(what, missing, kinds[weak.kind](weak))
+end
+
+-- No TLSA record is asked for: which link of the chain is not secure?
+local function insecure(plan, host, facts, mx)
+  if plan.have_mx and not plan.mx_authentic then
+    return not_secure(("the MX records behind %s are"):format(plan.domain), mx)
+  elseif not host.expanded_host then
+    return "it is an address, for which there is no DANE: use a host name"
+  end
+  local weak = facts.addresses
+  if weak and weak.link and weak.link ~= (plan.have_mx and host.host or plan.domain) then
+    return not_secure(("its alias %s is"):format(weak.link), weak)
+  elseif not plan.have_mx and not plan.orig_next_hop_authentic then
+    return not_secure(plan.domain .. " is", weak)
+  end
+  return not_secure("its addresses are", weak)
+end
+
+-- ---- names that lead nowhere ------------------------------------------------------------
+
+-- Domains that the DNS does not have, or answers for no other machine.
+local reserved = {
+  localhost = "RFC 6761 6.3", invalid = "RFC 6761 6.4", test = "RFC 6761 6.2", onion = "RFC 7686",
+  ["local"] = "RFC 6762", ["home.arpa"] = "RFC 8375",
+}
+
+-- Why no mail from elsewhere can come to a host of such a name.
+local function nowhere(plan, host)
+  local name = host.expanded_host or host.host
+  local above = name:match "([^.]+%.arpa)$" or name:match "([^.]+)$"
+  local section = reserved[above]
+  if not section then return nil end
+  local what = above == "localhost" and "by that name every machine means itself"
+    or ("names that end in .%s are reserved, and not in the DNS that others see"):format(above)
+  if name ~= host.host then what = ("it is an alias of %s; %s"):format(name, what) end
+  return ("%s (%s)%s"):format(what, section, plan.have_mx
+    and ": let the MX name a host, or publish the null MX (MX 0 .) if no mail is taken" or "")
+end
+
+local families = { ip4 = { "IPv4 address", "-4" }, ip6 = { "IPv6 address", "-6" } }
+
+-- Not so of [host], which is a host itself.
+local function was_asked_for_mx(plan)
+  for _, entry in ipairs(plan.trace or {}) do
+    if entry.type == "MX" then return true end
+  end
+  return false
+end
+
+local function no_address(plan, host, network)
+  local family = families[network]
+  if family then
+    return ("it has no %s, and only those were asked for (%s)"):format(family[1], family[2])
+  end
+  local first = plan.have_mx and host.host or plan.domain
+  local target = host.expanded_host or first
+  local alias = target ~= first
+  local is = alias and ("it is an alias of %s, which has "):format(target) or "it has "
+  local there = alias and " there" or ""
+  if plan.have_mx then
+    return ("%sno address: add A or AAAA records%s, or take it out of the MX"):format(is, there)
+  elseif not was_asked_for_mx(plan) then
+    return ("%sno address: add A or AAAA records%s"):format(is, there)
+  end
+  return ("%sneither MX records nor an address: add MX records%s that name its mail hosts, or the null MX "
+    .. "(MX 0 .) if it takes no mail"):format(is, there)
+end
+
+-- ---- failures ------------------------------------------------------------
+
+local advice = {
+  no_mail = "it takes no mail (null MX), so there is no host to look at",
+  nxdomain = "it does not exist",
+  invalid_mx = "no MX names a host that could exist: let the MX point to the names of mail servers",
+}
+
+local held_back = "until then senders that do DANE hold mail back"
+local repairs = {
+  bogus = "repair the signatures or the DS of that zone",
+  timeout = "see that all name servers of that zone answer",
+  servfail = "see that all name servers of that zone answer",
+}
+
+local function failed(err, name, alive)
+  if advice[err.code] then return advice[err.code] end
+  local what = words.message(err, name)
+  if err.expired or what:find("the deadline came", 1, true) then return what end
+  local help = repairs[err.code]
+  if help and alive then return ("%s; %s, %s"):format(what, help, held_back) end
+  if alive == false then
+    return what .. "; nothing else is answered here (SOA of arpa is not), so this says nothing about "
+      .. "that zone"
+  end
+  return what
+end
+
+-- ---- TLSA records ------------------------------------------------------------
+
+local function tlsa_name(host, port)
+  return ("_%d._tcp.%s"):format(port, host.tlsa_base_domain or host.host)
+end
+
+local function alias_of(tlsa)
+  local target = tlsa.chain[#tlsa.chain]
+  if target == tlsa.name then return nil end
+  local text = ("%s is an alias of %s"):format(tlsa.name, target)
+  return target, tlsa.dname and ("%s (by the DNAME at %s)"):format(text, tlsa.dname) or text
+end
+
+-- An alias at a TLSA name that leads to no record.
+local function useless_alias(plan, host, tlsa)
+  local target, text = alias_of(tlsa)
+  if target == host.host or target == host.expanded_host or target == plan.domain then
+    return ("%s, the host itself, which has no TLSA record: put one such as 3 1 1 in the place of the alias")
+      :format(text)
+  end
+  local what = tlsa.rcode == "NXDOMAIN" and "which does not exist" or "which has no TLSA record"
+  local weak = tlsa.weak
+  if weak and weak.kind ~= "unproven" then
+    return ("%s, %s and is not in a secure zone either%s"):format(text, what,
+      tlsa.dname and "" or ": put a TLSA record such as 3 1 1 in the place of the alias")
+  end
+  return ("%s, %s: publish a TLSA record such as 3 1 1 there%s"):format(text, what,
+    tlsa.dname and "" or ", or in the place of the alias")
+end
+
+-- There is no record, and that is not secure either. The denial alone may be what does not count: a record
+-- in the same zone would.
+local function unproven(tlsa, at)
+  if tlsa.weak.kind ~= "unproven" then
+    return ("there is no TLSA record at %s, and that is not secure: %s"):format(at,
+      kinds[tlsa.weak.kind](tlsa.weak))
+  end
+  local why = ""
+  if tlsa.iterations > MAX_ITERATIONS then
+    why = (", with %d NSEC3 iterations where validators take %d at most and RFC 9276 wants 0"):format(
+      tlsa.iterations, MAX_ITERATIONS)
+  elseif tlsa.optout then
+    why = ", as its zone has NSEC3 opt-out"
+  end
+  return ("its addresses are secure, but it has no TLSA record (the proof of that does not count%s): "
+    .. "publish one such as 3 1 1 at %s"):format(why, at)
+end
+
+-- TLSA records were asked for, and none counts.
+local function no_tlsa(plan, host, facts, port)
+  local at, denied = tlsa_name(host, port), nil
+  local list = facts.tlsa or {}
+  for _, tlsa in ipairs(list) do
+    if tlsa.count > 0 and not tlsa.secure then
+      local what = ("what there is at %s is not %s, and does not count: "):format(tlsa.name,
+        tlsa.weak and tlsa.weak.kind ~= "unsigned" and "secure" or "signed")
+      if tlsa.weak and tlsa.weak.kind ~= "unsigned" then return what .. kinds[tlsa.weak.kind](tlsa.weak) end
+      return what .. "publish a TLSA record such as 3 1 1 in a signed zone (an alias at that name must lead "
+        .. "into one)"
+    end
+  end
+  for _, tlsa in ipairs(list) do
+    if alias_of(tlsa) then return useless_alias(plan, host, tlsa) end
+    if tlsa.name == at and tlsa.weak then denied = tlsa end
+  end
+  if denied then return unproven(denied, at) end
+  return ("it is signed, but has no TLSA record: publish one such as 3 1 1 at %s"):format(at)
+end
+
+local function unusable(host)
+  local reasons = {}
+  for i, record in ipairs(host.unusable) do reasons[i] = utf8.clean(record.reason) end
+  return table.concat(reasons, "; ")
+end
+
+local function none_usable(host, facts, port)
+  local at = tlsa_name(host, port)
+  for _, tlsa in ipairs(facts.tlsa or {}) do
+    local target = tlsa.name == at and alias_of(tlsa)
+    if target then at = ("%s, of which %s is an alias"):format(target, at) end
+  end
+  return ("none of its TLSA records is usable (%s): publish one such as 3 1 1 at %s")
+    :format(unusable(host), at)
+end
+
+-- ---- the lines ------------------------------------------------------------
+
+-- True and what is good about the host, or false and what to mend.
+local function judge(plan, i, port, facts)
+  local host, here = plan.hosts[i], facts.hosts and facts.hosts[i] or {}
+  if host.tls == "dane" then
+    local text = "dane, " .. words.count(#host.records, "usable TLSA record")
+    if #host.unusable > 0 then
+      text = ("%s (%d not usable: %s)"):format(text, #host.unusable, unusable(host))
+    end
+    for family, err in pairs(host.failed or {}) do
+      text = ("%s, but %s failed: %s"):format(text, family, words.message(err, host.host))
+    end
+    return true, text
+  elseif host.tls == "encrypt" then
+    return false, none_usable(host, here, port)
+  elseif host.tls == "skip" and host.err.code == "not_found" then
+    return false, nowhere(plan, host) or no_address(plan, host, facts.network)
+  elseif host.tls == "skip" then
+    return false, failed(host.err, host.host, here.alive)
+  elseif nowhere(plan, host) then
+    return false, nowhere(plan, host)
+  elseif host.tlsa_base_domain then
+    return false, no_tlsa(plan, host, here, port)
+  end
+  return false, insecure(plan, host, here, facts.mx)
+end
+
+--- One line a host, and whether all of them are `dane`; of a plan with its trace. The third result says the
+-- same for programs: { ok, host (nil: the domain itself), text } for each line.
+-- @param facts what diagnose.lua has found; without it no more is said than the plan tells
+function M.lines(tree, name, plan, err, port, facts)
+  facts = facts or {}
+  local out, good, verdicts = {}, true, {}
+  local function add(ok, subject, text, host)
+    good = good and ok
+    verdicts[#verdicts + 1] = { ok = ok, host = host, text = text }
+    out[#out + 1] = ("%s  %s: %s\n"):format(
+      ok and tree:paint("green", "ok  ") or tree:paint("red", "mend"), subject, text)
+  end
+  if not plan then
+    add(false, words.name(name), failed(err, name, facts.alive))
+    return table.concat(out), good, verdicts
+  end
+  for i, host in ipairs(plan.hosts) do
+    local ok, text = judge(plan, i, port, facts)
+    add(ok, host.pref >= 0 and ("%s %d %s"):format(plan.domain, host.pref, host.host) or host.host, text,
+      host.host)
+  end
+  if plan.truncated then
+    add(false, plan.domain, words.count(plan.truncated, "more host") .. " not looked at: too many MX records")
+  end
+  return table.concat(out), good, verdicts
+end
+
+return M

@@ -1,0 +1,194 @@
+--- The program nexthop(1).
+local check = require "nexthop.programs.nexthop.check"
+local core = require "nexthop.core"
+local diagnose = require "nexthop.programs.nexthop.diagnose"
+local explain = require "nexthop.programs.nexthop.explain"
+local json_line = require "nexthop.programs.nexthop.json"
+local nexthop = require "nexthop"
+local options = require "nexthop.programs.nexthop.options"
+local program = require("nexthop.programs.program").new("nexthop", options.usage)
+local tally = require "nexthop.programs.nexthop.tally"
+local text = require "nexthop.programs.nexthop.text"
+
+local function is_set(name)
+  local value = os.getenv(name)
+  return value ~= nil and value ~= ""
+end
+
+local function is_utf8()
+  for _, name in ipairs { "LC_ALL", "LC_CTYPE", "LANG" } do
+    if is_set(name) then return os.getenv(name):lower():find "utf%-?8" ~= nil end
+  end
+  return false
+end
+
+-- ---- the lookups ------------------------------------------------------------
+
+-- TLSA behind addresses: two calls that look like one, and have one deadline.
+local function tlsa_lookup(resolver, name, call, port, callback)
+  local hrtime = require "luv".hrtime
+  local proxy, begun = {}, hrtime()
+  local function cancel(self) return self.handle:cancel() end
+  proxy.cancel = cancel
+  proxy.handle = resolver:gather_ips(name, call, function(ips, err)
+    if not ips then return callback(nil, err) end
+    local result = {
+      authentic = ips.authentic, expanded_authentic = ips.expanded_authentic,
+      host_authentic = ips.host_authentic, expanded_host = ips.expanded_host,
+      dane_required = false, records = {}, unusable = {}, tlsa_base_domain = core.name(name) or name,
+      ttl = ips.ttl,
+    }
+    if not ips.authentic and not ips.host_authentic then return callback(result) end
+    proxy.handle = resolver:gather_tlsa(name, {
+      expanded_authentic = ips.expanded_authentic, expanded_host = ips.expanded_host, port = port,
+      deadline = call.deadline and math.max(0, call.deadline - (hrtime() - begun) / 1e9),
+    }, function(tlsa, failure)
+      if not tlsa then return callback(nil, failure) end
+      for key, value in pairs(tlsa) do result[key] = value end
+      if ips.ttl and (not tlsa.ttl or ips.ttl < tlsa.ttl) then result.ttl = ips.ttl end
+      callback(result)
+    end)
+  end)
+  return proxy
+end
+
+local function lookup(args, resolver)
+  local call = options.call(args)
+  if args.mode == "tlsa" then
+    return function(name, callback) return tlsa_lookup(resolver, name, call, args.port, callback) end
+  elseif args.mode == "check" then
+    return function(name, callback) return diagnose.plan(resolver, name, call, args.port or 25, callback) end
+  end
+  local method = args.mode == "destinations" and "gather_destinations"
+    or args.mode == "ips" and "gather_ips" or "plan"
+  return function(name, callback) return resolver[method](resolver, name, call, callback) end
+end
+
+-- ---- what is printed ------------------------------------------------------------
+
+-- The name in results: what was asked for, as a lower-case A-label if it is one.
+local function canonical(name)
+  local inner = name:match "^%[(.*)%]$" or name
+  return core.name(inner) or name
+end
+
+local function is_plan(args)
+  return args.mode == "plan" or args.mode == "check" or args.mode == "explain"
+end
+
+-- For gather_destinations a domain that does not exist is no error, and for the exit status it is one.
+local nxdomain = { permanent = true }
+
+-- Returns function(input, result, err, facts), which gives the text and an outcome of tally.lua.
+local function renderer(args, tree)
+  local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
+  local planned = is_plan(args)
+  return function(input, result, err, facts)
+    local name = canonical(input)
+    local outcome = planned and tally.outcome_of_plan(result, err)
+      or tally.outcome_of_step(err or result.nxdomain and nxdomain or nil)
+    local lines, verdict
+    if args.mode == "check" then
+      local good, verdicts
+      lines, good, verdicts = check.lines(tree, name, result, err, args.port or 25, facts)
+      outcome.bad, verdict = not good, { ok = good, verdicts = verdicts }
+      local answer = result or err
+      answer.trace = nil -- was wanted for these lines alone
+    end
+    local printed = lines
+    if args.json then
+      printed = json_line(key, { text = input, name = name }, result, err, verdict)
+    elseif args.mode == "explain" then
+      printed = explain.story(tree, name, result, err)
+    elseif not lines then
+      printed = err and tree:error(err, name) or tree[args.mode](tree, result, name)
+    end
+    return printed, outcome
+  end
+end
+
+-- ---- all of it ------------------------------------------------------------
+
+local function summary(count, planned, bar, interrupted)
+  local line = planned and count:summary()
+    or ("%d names: %d failed"):format(count.total, count.permanent + count.temporary)
+  local seconds = bar:seconds()
+  io.stderr:write(("%s%s (%.1f s, %.0f/s)\n"):format(interrupted and "interrupted; " or "", line, seconds,
+    seconds > 0 and count.total / seconds or 0))
+end
+
+local function run(args, resolver)
+  local uv = require "luv"
+  local progress = require "nexthop.programs.nexthop.progress"
+  local runner = require "nexthop.programs.nexthop.run"
+  local stream = require "nexthop.programs.nexthop.stream"
+
+  local capable = os.getenv "TERM" ~= "dumb"
+  local tree = text.new {
+    colour = uv.guess_handle(1) == "tty" and capable and not is_set "NO_COLOR", utf8 = is_utf8(),
+  }
+  local count, state, bar = tally.new(), {}, progress.new()
+  local shows = args.file and capable and uv.guess_handle(2) == "tty"
+  local render = renderer(args, tree)
+
+  local source, reason
+  if args.file then
+    -- opened before anything is asked: a wrong name is wrong usage
+    source, reason = stream.input(args.file, function() state.wake() end)
+    if not source then
+      program:complain(reason)
+      return program.USAGE
+    end
+  else
+    source = stream.list(args.names)
+  end
+
+  local status, why = runner.run {
+    resolver = resolver, lookup = lookup(args, resolver), jobs = args.jobs or 100,
+    ordered = args.ordered or not args.file, retry = args.file and (args.retry or 1) or 0,
+    output = stream.output,
+    source = function(wake)
+      state.wake = wake
+      return source
+    end,
+    render = function(...)
+      bar:hide()
+      return render(...)
+    end,
+    printed = function(outcome)
+      count:add(outcome)
+      state.bad = state.bad or outcome.bad
+    end,
+    tick = shows and function(self) bar:show(self) end or nil,
+  }
+  bar:hide()
+  if source.failed then
+    program:complain(("%s: %s"):format(args.file, source.failed))
+    status = status or program.IO
+  end
+  if why then program:complain("standard output: " .. why) end
+  local interrupted = status and status > 128 and status ~= 141
+  if args.file and status ~= 141 then summary(count, is_plan(args), bar, interrupted) end
+  if status then return status end
+  if args.mode == "check" then return state.bad and program.FAILED or program.OK end
+  return count:status()
+end
+
+--- @param words of the command line
+-- @return the exit status
+return function(words)
+  local given, names = program:parse(words, true)
+  program:need "luv"
+  if given.version then program:print_versions() end
+  local args, wrong = options.arguments(given, names)
+  if not args then program:misuse(wrong) end
+  core.more_descriptors(8192)
+  local resolver, err = nexthop.new(options.resolver(args))
+  if not resolver then program:fail(program.USAGE, "%s", options.complaint(err.message)) end
+  for _, warning in ipairs(nexthop.warnings(resolver)) do
+    program:complain(options.complaint(warning))
+  end
+  local status = run(args, resolver)
+  resolver:close()
+  return status
+end

@@ -1,0 +1,181 @@
+--- The command line: what it may say, and what of it goes to nexthop.new and to each call.
+local M = {}
+
+--- The text of --help, which nexthop.programs.options reads, too.
+M.usage = [[
+usage: nexthop [OPTION ...] DOMAIN ...
+       nexthop [OPTION ...] -f PATH
+
+Where does mail for a domain go, and what TLS does each host owe?
+
+DOMAIN is a mail domain (with --ips and --tlsa: a host); [host] is that host itself.
+
+What to do:
+  --destinations           only the mail hosts of the domains
+  --ips                    only the addresses of hosts
+  --tlsa                   only the addresses' status and the TLSA records of hosts
+  --check                  is every host dane? one line a host saying what to mend; exit status 0 or 1
+  --explain                how the decision is made, step by step
+
+Many domains:
+  -f PATH, --file PATH     read names from a file, one a line (-: standard input)
+  -j N, --jobs N           so many under way at a time (100, at most 10000)
+  --retry N                with --file, ask so many times more for what failed for now (1, at most 100)
+  --ordered                results in the order of the input
+  --json                   one JSON object a line
+
+How to ask:
+  --resolver ADDR          a forwarder (127.0.0.1@5353) instead of those of /etc/resolv.conf
+  --tls                    DNS over TLS to the forwarder (ADDR@853#name)
+  --recursive              ask the name servers of the root and below, no forwarder
+  --stub ZONE=ADDR         name servers of a zone, ZONE=ADDR
+  --anchor FILE            DNSSEC trust anchor
+  --unbound-conf FILE      an unbound.conf to use
+  --timeout SECONDS        for one DNS lookup (10)
+  --deadline SECONDS       for all of one domain
+  --port PORT              port of the TLSA records (25)
+  -4, --ipv4               only IPv4 addresses
+  -6, --ipv6               only IPv6 addresses
+
+Other:
+  -h, --help               this
+  -V, --version            versions of this and of what it runs on
+
+Exit status: 0 all planned; 1 a domain failed permanently; 75 one failed for now, or has no host that
+can be used; 64 wrong usage. See nexthop(1).
+]]
+
+local function seconds(option)
+  return function(text)
+    local n = text:find "^[%d.]+$" and tonumber(text)
+    if not n or n < 0.001 or n > 86400 then
+      return nil, ("%s: '%s' is no number of seconds from 0.001 to 86400"):format(option, text)
+    end
+    return n
+  end
+end
+
+local function whole(option, low, high)
+  return function(text)
+    local n = text:find "^%d+$" and tonumber(text)
+    if not n or n < low or n > high then
+      return nil, ("%s: '%s' is no whole number from %d to %d"):format(option, text, low, high)
+    end
+    return n
+  end
+end
+
+local function stub(text)
+  local zone, address = text:match "^([^=]+)=(.+)$"
+  if not zone then return nil, ("--stub: '%s' is not of the form ZONE=ADDRESS"):format(text) end
+  return { zone, address }
+end
+
+local conversions = {
+  jobs = whole("--jobs", 1, 10000), retry = whole("--retry", 0, 100), port = whole("--port", 1, 65535),
+  timeout = seconds "--timeout", deadline = seconds "--deadline",
+}
+
+-- The options that say what to do; at most one of them.
+local modes = { "destinations", "ips", "tlsa", "check", "explain" }
+
+local function settle(args)
+  local mode
+  for _, name in ipairs(modes) do
+    if args[name] then
+      if mode then return nil, ("--%s and --%s do not go together"):format(mode, name) end
+      mode = name
+    end
+  end
+  args.mode = mode or "plan"
+  if args.ipv4 and args.ipv6 then return nil, "-4 and -6 do not go together" end
+  if args.file and #args.names > 0 then return nil, "either names or --file" end
+  if not args.file and #args.names == 0 then return nil, "missing argument 'domain'" end
+  if args.retry and not args.file then return nil, "--retry needs --file" end
+  if args.recursive and #args.resolver > 0 then
+    return nil, "--recursive and --resolver do not go together"
+  end
+  if args.tls and #args.resolver == 0 then return nil, "--tls needs a --resolver (ADDR@853#name)" end
+  return args
+end
+
+--- Makes arguments of what the parser has read.
+-- @return the arguments; or nil and what is wrong
+function M.arguments(given, names)
+  local args = { names = names, resolver = given.resolver or {}, stub = {} }
+  for key, value in pairs(given) do
+    if not args[key] then args[key] = type(value) == "table" and value[#value] or value end
+  end
+  for key, convert in pairs(conversions) do
+    if args[key] then
+      local value, reason = convert(args[key])
+      if not value then return nil, reason end
+      args[key] = value
+    end
+  end
+  for i, text in ipairs(given.stub or {}) do
+    local pair, reason = stub(text)
+    if not pair then return nil, reason end
+    args.stub[i] = pair
+  end
+  return settle(args)
+end
+
+--- The options of nexthop.new.
+function M.resolver(args)
+  local options = {
+    trust_anchor_file = args.anchor, unbound_conf = args.unbound_conf, timeout = args.timeout,
+    tls = args.tls,
+  }
+  if #args.resolver > 0 then options.forward = args.resolver end
+  if args.recursive then options.resolv_conf = false end
+  for _, pair in ipairs(args.stub) do
+    options.stub = options.stub or {}
+    local zone = options.stub[pair[1]] or {}
+    options.stub[pair[1]] = zone
+    zone[#zone + 1] = pair[2]
+  end
+  return options
+end
+
+local names = {
+  forward = "--resolver", tls = "--tls", stub = "--stub", trust_anchor_file = "--anchor",
+  unbound_conf = "--unbound-conf",
+}
+
+-- What such messages advise, and how that is said of the command line.
+local hints = {
+  { "(resolv_conf = false resolves from the root)", "(--recursive resolves from the root)" },
+  { "name it as trust_anchor_file", "name it with --anchor" },
+  { "name the file as trust_anchor_file instead", "name the file with --anchor instead" },
+  { "name one as trust_anchor_file, or say trust_anchor_file = false to go without DNSSEC",
+    "name one with --anchor" },
+  { "--tls: forward '", "--tls: --resolver '" },
+  { ", name it as tls_cert_bundle", "" },
+}
+
+--- A message of nexthop.new about its options, as one about those of the command line.
+function M.complaint(message)
+  message = message:gsub("^resolv_conf: ", ""):gsub("^[%a_]+", names)
+  for _, hint in ipairs(hints) do
+    local from, to = message:find(hint[1], 1, true)
+    if from then message = message:sub(1, from - 1) .. hint[2] .. message:sub(to + 1) end
+  end
+  return message
+end
+
+--- The options of each call.
+function M.call(args)
+  local network = args.ipv4 and "ip4" or args.ipv6 and "ip6" or nil
+  if args.mode == "destinations" then return { deadline = args.deadline } end
+  if args.mode == "ips" or args.mode == "tlsa" then
+    return { deadline = args.deadline, network = network }
+  end
+  return {
+    deadline = args.deadline, network = network, port = args.port,
+    trace = args.mode == "explain" or args.mode == "check" or nil,
+    max_hosts = args.mode == "check" and 1000 or nil,
+  }
+end
+
+return M

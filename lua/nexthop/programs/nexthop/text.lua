@@ -1,0 +1,199 @@
+--- Results as trees for a person to read.
+local memo = require "nexthop.memo"
+local utf8 = require "nexthop.json.utf8"
+local words = require "nexthop.programs.nexthop.words"
+
+local M = {}
+
+local codes = { bold = 1, dim = 2, red = 31, green = 32, yellow = 33 }
+local hue = { dane = "green", encrypt = "yellow", may = "yellow", skip = "red" }
+
+local Tree = {}
+Tree.__index = Tree
+
+--- A printer. options: colour, utf8 (line drawing, rather than ASCII).
+function M.new(options)
+  local self = setmetatable({ colour = options.colour, owed = {} }, Tree)
+  if options.utf8 then
+    self.fork, self.last, self.bar = "├─ ", "└─ ", "│  "
+  else
+    self.fork, self.last, self.bar = "|- ", "`- ", "|  "
+  end
+  -- what is in every tree
+  self.blank = "   "
+  for _, name in ipairs { "fork", "last", "bar", "blank" } do self[name] = self:paint("dim", self[name]) end
+  self.column = memo(function(label) return self:paint("dim", ("%-10s"):format(label)) .. " " end)
+  self.is_secure = self:paint("green", words.secure(true))
+  self.is_insecure = self:paint("yellow", words.secure(false))
+  for tls, text in pairs(words.tls) do self.owed[tls] = self:paint(hue[tls], text) end
+  return self
+end
+
+function Tree:paint(name, text)
+  if not self.colour or text == "" then return text end
+  return ("\27[%dm%s\27[0m"):format(codes[name], text)
+end
+
+function Tree:secure(flag)
+  return flag and self.is_secure or self.is_insecure
+end
+
+-- "label      text", the label in a column of its own.
+function Tree:field(label, text)
+  return self.column[label] .. text
+end
+
+-- The lines of a node under its branch, whose first line is its title.
+function Tree:branch(out, lines, is_last)
+  local first, others = is_last and self.last or self.fork, is_last and self.blank or self.bar
+  local n = #out
+  for i, line in ipairs(lines) do
+    out[n + i] = (i == 1 and first or others) .. line
+  end
+end
+
+function Tree:failure(err, name)
+  local code = self:paint("red", err.code)
+  return ("%s: %s (%s)"):format(code, words.message(err, name),
+    err.permanent and "permanent" or "temporary")
+end
+
+-- ---- the parts of a host ------------------------------------------------------------
+
+local function families_differ(r)
+  return r.ip4_authentic ~= nil and r.ip6_authentic ~= nil and r.ip4_authentic ~= r.ip6_authentic
+end
+
+function Tree:addresses(lines, r, name)
+  if #r.ips > 0 then
+    local how = self:secure(r.expanded_authentic)
+    if not r.expanded_host then
+      how = "no DNS asked"
+    elseif families_differ(r) then
+      how = ("IPv4 %s, IPv6 %s"):format(self:secure(r.ip4_authentic), self:secure(r.ip6_authentic))
+    end
+    lines[#lines + 1] = self:field("addresses", ("%s (%s)"):format(table.concat(r.ips, " "), how))
+  end
+  if r.expanded_host and r.expanded_host ~= name then
+    lines[#lines + 1] = self:field("alias of",
+      ("%s (the alias: %s)"):format(r.expanded_host, self:secure(r.host_authentic)))
+  end
+  if not r.failed then return end
+  for _, family in ipairs { "ip6", "ip4" } do
+    local err = r.failed[family]
+    -- what made the whole host fail is said there
+    if err and not (r.err and r.err.message == err.message) then
+      lines[#lines + 1] = self:field(family == "ip6" and "no IPv6" or "no IPv4", self:failure(err, name))
+    end
+  end
+end
+
+function Tree:records(lines, r)
+  for _, record in ipairs(r.records or {}) do
+    lines[#lines + 1] = self:field("TLSA", words.record(record))
+    lines[#lines + 1] = self:field("", words.meaning(record))
+  end
+  for _, record in ipairs(r.weaker or {}) do
+    lines[#lines + 1] = self:field("TLSA", self:paint("dim", words.record(record)))
+    lines[#lines + 1] = self:field("", "left out: there is a stronger digest (RFC 7671 9)")
+  end
+  for _, record in ipairs(r.unusable or {}) do
+    lines[#lines + 1] = self:field("TLSA", self:paint("dim", words.record(record)))
+    lines[#lines + 1] = self:field("", self:paint("yellow", "not usable: ") .. utf8.clean(record.reason))
+  end
+end
+
+function Tree:host(plan, host)
+  local title = host.host
+  if host.pref >= 0 then title = ("%d %s"):format(host.pref, title) end
+  local lines = { self:paint("bold", title) }
+  lines[2] = self:field("TLS owed", self.owed[host.tls])
+  if host.err then
+    lines[3] = self:field("why", self:failure(host.err, host.host))
+  elseif host.tls == "may" then
+    lines[3] = self:field("why", words.no_dane(plan, host))
+  end
+  self:addresses(lines, host, host.host)
+  self:records(lines, host)
+  if host.names then
+    local names = table.concat(host.names, ", ")
+    if not words.names_count(host.records) then names = names .. " (not looked at with DANE-EE)" end
+    lines[#lines + 1] = self:field("names", names)
+  end
+  if host.sni then lines[#lines + 1] = self:field("SNI", host.sni) end
+  return lines
+end
+
+-- ---- results ------------------------------------------------------------
+
+function Tree:error(err, name)
+  local out = { self:paint("bold", words.name(name)) }
+  self:branch(out, { self:failure(err, name) }, true)
+  return table.concat(out, "\n") .. "\n"
+end
+
+-- "dane.example  MX (secure)": where a domain's mail goes, in one line.
+function Tree:next_hop(d, name, secure)
+  local line = self:paint("bold", name)
+  if not d.expanded_next_hop then return line .. "  an address, no DNS asked" end
+  if d.expanded_next_hop ~= name then
+    line = ("%s  an alias of %s (%s)"):format(line, d.expanded_next_hop,
+      self:secure(d.orig_next_hop_authentic))
+  end
+  local how = d.have_mx and "MX" or d.nxdomain and "does not exist" or "no MX: the name itself is the host"
+  return ("%s  %s (%s)"):format(line, how, self:secure(secure))
+end
+
+function Tree:plan(plan)
+  local secure = plan.have_mx and plan.mx_authentic or not plan.have_mx and plan.expanded_next_hop_authentic
+  local out = { self:next_hop(plan, plan.domain, secure) }
+  for i, host in ipairs(plan.hosts) do
+    self:branch(out, self:host(plan, host), i == #plan.hosts and not plan.truncated)
+  end
+  if plan.truncated then
+    self:branch(out, { words.count(plan.truncated, "more host") .. " left out" }, true)
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
+function Tree:destinations(d, name)
+  local out = { self:next_hop(d, name, d.expanded_next_hop_authentic) }
+  for i, host in ipairs(d.hosts) do
+    self:branch(out, { host.pref >= 0 and ("%d %s"):format(host.pref, host.host) or host.host },
+      i == #d.hosts)
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
+-- A host's single step: its name, then fields below.
+function Tree:single(name, lines)
+  local out = { self:paint("bold", name) }
+  self:branch(out, lines, true)
+  return table.concat(out, "\n") .. "\n"
+end
+
+function Tree:ips(r, name)
+  local lines = {}
+  self:addresses(lines, r, name)
+  return self:single(name, lines)
+end
+
+function Tree:tlsa(r, name)
+  local lines = {}
+  if not (r.authentic or r.host_authentic) then
+    lines[1] = self:field("no DANE",
+      "its addresses are not secure, TLSA is not asked for (RFC 7672 2.2.2)")
+  elseif not r.dane_required then
+    lines[1] = self:field("no DANE",
+      ("secure addresses, but no TLSA record of %s that is secure"):format(r.tlsa_base_domain))
+  else
+    lines[1] = self:field("base", r.tlsa_base_domain)
+    self:records(lines, r)
+    if #r.records == 0 then
+      lines[#lines + 1] = self:field("TLS owed", words.tls.encrypt)
+    end
+  end
+  return self:single(name, lines)
+end
+
+return M

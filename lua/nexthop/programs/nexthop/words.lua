@@ -1,0 +1,87 @@
+--- What the program says in more than one place: results in words.
+local hex = require "nexthop.hex"
+local memo = require "nexthop.memo"
+local utf8 = require "nexthop.json.utf8"
+
+local M = {}
+
+--- An error's message; without the name it begins with, where that stands above it already.
+function M.message(err, name)
+  local message = err.message
+  if name and message:sub(1, #name + 2) == name .. ": " then message = message:sub(#name + 3) end
+  return utf8.clean(message)
+end
+
+M.tls = {
+  dane = "dane: TLS, verified by the TLSA records below",
+  encrypt = "encrypt: TLS, not verified (no TLSA record is usable)",
+  may = "may: TLS if the host offers it (no DANE)",
+  skip = "skip: leave this host alone for now",
+}
+
+function M.secure(flag)
+  return flag and "secure" or "insecure"
+end
+
+local selectors = { [0] = "certificate", "public key" }
+local matches = { [0] = "as it is", "by its SHA2-256", "by its SHA2-512" }
+local usages = {
+  [0] = "a public CA's %s, %s (PKIX-TA)",
+  "the host's own %s, %s, from a public CA (PKIX-EE)",
+  "a CA's %s, %s: the certificate must come from it and bear one of the names (DANE-TA)",
+  "the host's own %s, %s: names and dates do not count (DANE-EE)",
+}
+
+local meanings = {} -- by usage, selector and match type in a row
+for usage, text in pairs(usages) do
+  for selector, what in pairs(selectors) do
+    for match, how in pairs(matches) do
+      meanings[usage * 65536 + selector * 256 + match] = text:format(what, how)
+    end
+  end
+end
+
+--- What a TLSA record means; nil if its fields say nothing.
+function M.meaning(record)
+  return meanings[record.usage * 65536 + record.selector * 256 + record.match_type]
+end
+
+local hex_of = memo(hex.encode)
+
+--- A TLSA record as in a zone file; full certificates are cut.
+function M.record(record)
+  local data = hex_of[record.data]
+  if #data > 128 then data = ("%s... (%d bytes)"):format(data:sub(1, 64), #record.data) end
+  return ("%d %d %d %s"):format(record.usage, record.selector, record.match_type, data)
+end
+
+--- Why a host has no DANE: which link of the chain is not secure, or that there are no records.
+function M.no_dane(plan, host)
+  if host.tlsa_base_domain then return "it has no TLSA record that is secure" end
+  if not host.expanded_host then return "it is an address: there is no DANE for those" end
+  if plan.have_mx and not plan.mx_authentic then
+    return "the MX records are not secure, so TLSA is not asked for (RFC 7672 2.2.1)"
+  end
+  return "its addresses are not secure, so TLSA is not asked for (RFC 7672 2.2.2)"
+end
+
+--- A name for people: cut where it is far longer than any name can be.
+function M.name(name)
+  name = utf8.clean(name)
+  return #name > 300 and name:sub(1, 60) .. "..." or name
+end
+
+--- "1 host", "2 hosts"
+function M.count(n, word)
+  return ("%d %s%s"):format(n, word, n == 1 and "" or word:find "s$" and "es" or "s")
+end
+
+--- True if a certificate's names count for one of these records.
+function M.names_count(records)
+  for _, record in ipairs(records) do
+    if record.usage == 2 then return true end
+  end
+  return false
+end
+
+return M

@@ -1,0 +1,71 @@
+--- The operations of the lookup server: what a request may ask, and what is done for it.
+local policy = require "nexthop.policy"
+local protocol = require "nexthop.server.protocol"
+
+local M = {}
+
+local function plain(value)
+  if value == nil then return protocol.null end
+  return value
+end
+
+-- { field, run } by name. run = function(server, request, options, answer): calls answer(result, err) once,
+-- now or later, and returns the handle of what is under way.
+local ops = {}
+
+for op, field in pairs {
+  gather_destinations = "domain", plan = "domain", gather_ips = "host", gather_tlsa = "host",
+} do
+  ops[op] = { field = field, run = function(server, request, options, answer)
+    return server.resolver[op](server.resolver, request[field], options, answer)
+  end }
+end
+
+for _, role in ipairs { "sender", "recipient" } do
+  ops[role] = { field = "domain", run = function(server, request, options, answer)
+    local domain, skipped = policy.domain("@" .. request.domain)
+    if domain and server.excludes(domain) then skipped = "excluded" end
+    if skipped then
+      return answer { finding = protocol.null, plan = protocol.null, error = protocol.null,
+        domain = domain, skipped = skipped }
+    end
+    return server.resolver:plan(domain, options, function(plan, err)
+      answer { finding = policy.find(role, plan, err), domain = domain, plan = plain(plan),
+        error = plain(err or policy.unfinished(plan)) }
+    end)
+  end }
+end
+
+ops.stats = { run = function(server, _, _, answer)
+  answer(server:stats())
+end }
+
+local fields = { id = true, op = true, options = true } -- of every request
+
+--- Checks a request.
+-- @return what is wrong with it; or nil and its operation
+function M.check(request)
+  if type(request.id) == "number" and request.id - request.id ~= 0 then request.id = nil end -- 1e999
+  if request.id == nil then return "the field 'id' is missing" end
+  if type(request.id) ~= "number" and type(request.id) ~= "string" then
+    return "the field 'id' is neither a number nor a string"
+  end
+  if type(request.op) ~= "string" then return "the field 'op' is missing" end
+  local op = ops[request.op]
+  if not op then return ("no such op '%s'"):format(request.op:sub(1, 40)) end
+  if op.field and type(request[op.field]) ~= "string" then
+    return ("the field '%s' is missing, or no string"):format(op.field)
+  end
+  if request.options ~= nil and type(request.options) ~= "table" then
+    return "the field 'options' is no object"
+  end
+  for name in pairs(request) do
+    if not fields[name] and name ~= op.field then
+      return ("the op '%s' has no field '%s'; there are: %s"):format(request.op, tostring(name):sub(1, 40),
+        op.field and "id, op, options, " .. op.field or "id, op, options")
+    end
+  end
+  return nil, op
+end
+
+return M
