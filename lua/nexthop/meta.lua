@@ -1,14 +1,14 @@
 ---@meta nexthop
 -- The public API: the module nexthop, and the modules nexthop.policy, nexthop.opensmtpd, nexthop.server and
--- nexthop.client for programs that have to do with mail.
+-- nexthop.client for programs that handle mail.
 --
--- Names in results are lower-case A-labels without the final dot; IP addresses are canonical text.
--- Input names may be U-labels, in any case, with a final dot; wherever a host or domain is taken, so
--- are the address literals 192.0.2.1, [192.0.2.1], 2001:db8::1 and [IPv6:2001:db8::1].
--- A label that is ASCII does not go through IDNA: it has letters, digits, `_`, and hyphens anywhere but at
+-- Names in results are lower-case A-labels without the final dot. IP addresses are canonical text.
+-- Input names may be U-labels, may be in any case, and may have a final dot. A function that accepts a host or a
+-- domain also accepts the address literals 192.0.2.1, [192.0.2.1], 2001:db8::1 and [IPv6:2001:db8::1].
+-- A label that is ASCII does not go through IDNA. It may have letters, digits, `_`, and hyphens anywhere but at
 -- its ends ("r3---sn-abc.example" is a name, and so is "xn--0.example", which decodes to nothing). A name whose
--- last label consists of digits alone ("mx.25") is refused: `invalid_name`.
--- Misuse (a wrong type, an unknown option) raises; what happens at run time is `nil, err`.
+-- last label has only digits ("mx.25") is refused: `invalid_name`.
+-- Misuse (a wrong type, an unknown option) raises an error. A failure at run time returns `nil, err`.
 
 ---@class nexthop
 ---@field _VERSION string
@@ -17,29 +17,29 @@ local nexthop = {}
 -- ---- errors ------------------------------------------------------------------------------------
 
 ---@alias nexthop.Code
----| "no_mail"      # null MX (RFC 7505): the domain takes no mail. Permanent
+---| "no_mail"      # null MX (RFC 7505): the domain accepts no mail. Permanent
 ---| "nxdomain"     # the domain does not exist (plan only; RFC 5321 5.1). Permanent
----| "invalid_name" # the input, or what an alias leads to, is no host name. Permanent
----| "invalid_mx"   # no MX names anything that could be a host. Permanent
----| "cname_loop"   # aliases in a circle
+---| "invalid_name" # the input, or the name that an alias leads to, is not a host name. Permanent
+---| "invalid_mx"   # no MX record has a name that could be a host. Permanent
+---| "cname_loop"   # the aliases form a loop
 ---| "cname_limit"  # more than 15 (domain), 11 (host) or 10 (TLSA) aliases in a row
 ---| "not_found"    # the host has no address
----| "no_dane"      # no usable TLSA record, with require_dane
----| "bogus"        # DNSSEC validation failed, also when asked again; message holds the validator's reason
----| "servfail"     # SERVFAIL, REFUSED, unreachable servers, DNSSEC keys that cannot be fetched and the like
----| "timeout"      # no answer within the lookup's timeout or the call's deadline
----| "config"       # an option of nexthop.new that does not work out
+---| "no_dane"      # with require_dane: the host has no usable TLSA record
+---| "bogus"        # DNSSEC validation failed, also when it was tried again. message has the validator's reason
+---| "servfail"     # SERVFAIL, REFUSED, unreachable servers, DNSSEC keys that cannot be fetched, and others
+---| "timeout"      # no answer came within the timeout of the lookup or the deadline of the call
+---| "config"       # an option of nexthop.new is wrong or does not work
 ---| "closed"       # the resolver was closed
----| "forked"       # the resolver was made before a fork
----| "no_memory"    # memory could not be had
----| "bad_request"  # nexthop.client: the server does not take the request; message says why. Permanent
+---| "forked"       # the resolver was created before a fork
+---| "no_memory"    # there is not enough memory
+---| "bad_request"  # nexthop.client: the server does not accept the request. message says why. Permanent
 
---- tostring(err) is err.message. Beside these fields an error has every field of the result that was
---- known when it came.
+--- tostring(err) is err.message. Besides these fields, an error has every field of the result that was
+--- known when the failure came.
 ---@class nexthop.Error
 ---@field code nexthop.Code
----@field message string one line; names the domain and the DNS name that failed
----@field permanent boolean trying again later will not help
+---@field message string one line, which names the domain and the DNS name that failed
+---@field permanent boolean it does not help to try again later
 ---@field expired? true the deadline of the call caused it
 ---@field domain? string plan
 ---@field have_mx? boolean
@@ -56,8 +56,8 @@ local nexthop = {}
 ---@field ips? string[] gather_ips: empty
 ---@field dualstack? false
 ---@field failed? { ip4?: nexthop.Error, ip6?: nexthop.Error }
----@field dane_required? boolean gather_tlsa: always true, what failed may have required it
----@field records? nexthop.Record[] gather_tlsa: empty, as unusable
+---@field dane_required? boolean gather_tlsa: always true, because the records that could not be looked up may require DANE
+---@field records? nexthop.Record[] gather_tlsa: empty; so is unusable
 ---@field unusable? nexthop.Record[]
 ---@field tlsa_base_domain? string the base domain whose lookup failed
 ---@field ttl? integer
@@ -66,51 +66,52 @@ local nexthop = {}
 
 ---@class nexthop.Options
 ---@field forward? string|string[] forwarders: "127.0.0.1", "127.0.0.1@5353", "::1@53"; with `tls` "9.9.9.9@853#dns.quad9.net"
----@field resolv_conf? string|false nameservers from this file (a line without an address is left out, see nexthop.warnings); default /etc/resolv.conf unless forward, stub or unbound_conf is given; false alone: resolve from the root
----@field stub? table<string, string|string[]> { ["zone."] = "127.0.0.1@5300" or a list }: authoritative servers of a zone
----@field trust_anchor_file? string|false DS/DNSKEY records, or BIND's clauses of keys; default: the first that exists of nexthop.config's anchor_places; false without trust_anchor: no anchor, nothing is ever secure
+---@field resolv_conf? string|false use the nameservers in this file (a line without an address is left out, see nexthop.warnings). The default is /etc/resolv.conf, unless forward, stub or unbound_conf is given. false without these: resolve from the root
+---@field stub? table<string, string|string[]> { ["zone."] = "127.0.0.1@5300" or a list }: the authoritative servers of a zone
+---@field trust_anchor_file? string|false a file of DS/DNSKEY records, or of BIND's key clauses. The default is the first file of nexthop.config's anchor_places that exists. false without trust_anchor: there is no anchor, and nothing is ever secure
 ---@field trust_anchor? string|string[] DS/DNSKEY records as text
----@field unbound_conf? string an unbound.conf to read; its trust anchors count
----@field options? table<string, string|string[]> options of libunbound, passed through
+---@field unbound_conf? string an unbound.conf to read. Its trust anchors are used
+---@field options? table<string, string|string[]> options of libunbound, passed on unchanged
 ---@field timeout? number seconds for one DNS lookup (10)
----@field max_pending? integer lookups under way before further ones queue (1000; where the process may open fewer than some 8,200 descriptors, fewer). One that has waited for half a second does not count
----@field budget? number seconds that one process() may work (0.005)
----@field tls? boolean DNS over TLS to `forward`, with the name after '#' verified (false)
----@field tls_cert_bundle? string PEM file of CAs for that (the system's)
+---@field max_pending? integer how many lookups may be under way before others wait in a queue (1000, and fewer if the process may open fewer than about 8,200 descriptors). A lookup that has waited for half a second no longer counts
+---@field budget? number seconds for which one process() may work (0.005)
+---@field tls? boolean use DNS over TLS to `forward`, and verify the name after '#' (false)
+---@field tls_cert_bundle? string PEM file of the CAs for tls (that of the system)
 
---- Makes a resolver: a libunbound context of its own, for one thread.
+--- Creates a resolver. It has its own libunbound context, and belongs to one thread.
 ---@param options? nexthop.Options
 ---@return nexthop.Resolver? resolver
 ---@return nexthop.Error? err code `config`
 function nexthop.new(options) end
 
---- What was left out of the configuration of a resolver: nameserver lines of a resolv.conf that hold no address.
+--- Returns what was left out of the configuration of a resolver: nameserver lines of a resolv.conf that hold no
+--- address.
 ---@param resolver nexthop.Resolver
 ---@return string[] messages of one line each
 function nexthop.warnings(resolver) end
 
---- The resolver behind the functions of this module, one for the process: made at first use from
---- /etc/resolv.conf and the system's trust anchor, and made again after a fork or a close.
+--- Returns the resolver that the functions of this module use. There is one in the process. It is created at its
+--- first use, from /etc/resolv.conf and the trust anchor of the system, and again after a fork or a close.
 ---@return nexthop.Resolver? resolver
 ---@return nexthop.Error? err
 function nexthop.default() end
 
---- Versions of libunbound, openssl, libuv, libidn2 and lua, by these names.
+--- Returns the versions of libunbound, openssl, libuv, libidn2 and lua, under these names.
 ---@return table<string, string>
 function nexthop.versions() end
 
 ---@class nexthop.Resolver
 local resolver = {}
 
---- A call under way, returned when a callback was given.
+--- The handle of a call that is under way. A call with a callback returns it.
 ---@class nexthop.Request
 local request = {}
 
---- The callback will not run.
----@return boolean cancelled false: it had run, or had been cancelled, already
+--- Cancels the call: its callback will not run.
+---@return boolean cancelled false: the callback had run already, or the call had been cancelled already
 function request:cancel() end
 
---- The descriptor to poll for reading: there is something for process() to do. The same as getfd().
+--- Returns the descriptor to poll for reading. When it is readable, call process(). The same as getfd().
 ---@return integer fd
 function resolver:pollfd() end
 
@@ -120,67 +121,69 @@ function resolver:getfd() end
 ---@return "r"
 function resolver:events() end
 
---- Call process() after so long even if the descriptor is not readable.
+--- Returns the time after which to call process() even if the descriptor is not readable.
 ---@return number? seconds 0: now; nil: nothing is pending
 function resolver:timeout() end
 
---- Does what is ready, for about `budget` seconds, and runs callbacks; never blocks. When callbacks
---- raise, the batch is finished and the first error is raised, with its traceback.
----@return integer? callbacks how many ran
+--- Does the work that is ready, for about `budget` seconds, and runs callbacks. It never blocks. When a callback
+--- raises an error, the other callbacks of the batch still run. Then the first error is raised, with its traceback.
+---@return integer? callbacks how many have run
 ---@return nexthop.Error? err
 function resolver:process() end
 
---- Processes until no callback is pending, or the time is up.
----@param seconds? number default: no bound
+--- Works until no callback is pending, or until the time is up.
+---@param seconds? number default: no limit
 ---@return boolean? idle false: the time was up
 ---@return nexthop.Error? err
 function resolver:wait(seconds) end
 
---- Calls whose callback has still to run.
+--- Returns the number of calls whose callback has not run yet.
 ---@return integer?
 ---@return nexthop.Error? err
 function resolver:pending() end
 
 ---@class nexthop.Stats
----@field calls integer gather_*/plan calls made
----@field delivered integer callbacks run
----@field pending integer callbacks to come
----@field lookups integer DNS lookups started
----@field kept integer lookups answered from what the resolver itself had kept, without libunbound
----@field running integer lookups under way in libunbound
----@field queued integer lookups waiting for a place (max_pending)
----@field secure integer lookups answered, validated
----@field insecure integer lookups answered, not signed (or no anchor)
----@field bogus integer lookups that failed validation
----@field servfail integer lookups that failed otherwise
----@field timeouts integer lookups without an answer in time
----@field cancelled integer lookups given up by their caller
----@field longest_process number seconds of the longest process() so far, callbacks included
+---@field calls integer gather_* and plan calls that were made
+---@field delivered integer callbacks that have run
+---@field pending integer callbacks that have not run yet
+---@field lookups integer DNS lookups that were started
+---@field kept integer lookups that the resolver's own cache has answered, without libunbound
+---@field running integer lookups that are under way in libunbound
+---@field queued integer lookups that wait because of max_pending
+---@field secure integer lookups with an answer that was validated
+---@field insecure integer lookups with an answer that is not signed (or there is no anchor)
+---@field bogus integer lookups whose answer failed validation
+---@field servfail integer lookups that failed for another reason
+---@field timeouts integer lookups that got no answer in time
+---@field cancelled integer lookups that were stopped because their call had ended
+---@field longest_process number seconds of the longest process() so far, with its callbacks
 
+--- Returns the counters of the resolver.
 ---@return nexthop.Stats?
 ---@return nexthop.Error? err
 function resolver:stats() end
 
---- Frees everything. Pending callbacks run with the error `closed`, from in here. Idempotent; also
---- __close, and __gc (which runs no callbacks). Every other method then returns nil and `closed`.
+--- Frees everything. Pending callbacks run inside this function, with the error `closed`. It may be called twice.
+--- __close does the same, and so does __gc, which runs no callbacks. Afterwards every other method returns nil and
+--- the error `closed`.
 function resolver:close() end
 
 -- ---- gather_destinations -------------------------------------------------------------------------------
 
 ---@class nexthop.CallOptions
----@field deadline? number seconds for the whole call; default: only the lookups' own timeouts
+---@field deadline? number seconds for the whole call. Default: only the timeouts of the lookups
 
 ---@class nexthop.Destinations
 ---@field have_mx boolean
----@field orig_next_hop_authentic boolean the domain's own CNAME or MX answer was secure
----@field expanded_next_hop_authentic boolean every answer on the way was
----@field expanded_next_hop? string the domain after following CNAMEs; nil for an address
----@field nxdomain? true that name does not exist
----@field hosts { host: string, pref: integer }[] by preference, equal ones in an order of chance; pref -1: no MX
+---@field orig_next_hop_authentic boolean the answer for the domain's own CNAME or MX was secure
+---@field expanded_next_hop_authentic boolean every answer that was used was secure
+---@field expanded_next_hop? string the name at the end of the domain's CNAMEs; nil for an address
+---@field nxdomain? true that name (expanded_next_hop) does not exist
+---@field hosts { host: string, pref: integer }[] sorted by preference; hosts with equal preference are in a random order; pref -1: no MX
 ---@field permanent false
 ---@field ttl? integer seconds; nil for an address
 
---- Where mail for a domain goes. mox smtpclient.GatherDestinations; RFC 5321 5.1, RFC 7505.
+--- Finds the hosts that mail for a domain goes to. mox smtpclient.GatherDestinations; RFC 5321 5.1, RFC 7505.
 --- Errors: no_mail, invalid_mx, cname_loop, cname_limit, bogus, servfail, timeout, invalid_name.
 ---@param domain string
 ---@param options? nexthop.CallOptions
@@ -192,22 +195,22 @@ function resolver:gather_destinations(domain, options, callback) end
 -- ---- gather_ips ------------------------------------------------------------------------------------------
 
 ---@class nexthop.IpsOptions: nexthop.CallOptions
----@field dialed_ips? table<string, string[]> earlier attempts by host, oldest first
+---@field dialed_ips? table<string, string[]> for each host the addresses of earlier attempts, the oldest first
 ---@field network? "ip"|"ip4"|"ip6"
 
 ---@class nexthop.Ips
----@field authentic boolean the first name's own CNAME and the addresses were secure (mox)
----@field expanded_authentic boolean every answer on the way was
----@field host_authentic boolean the first name's own CNAME (or, without one, address) answer was: a secure alias into an insecure zone, RFC 7672 2.2.2
----@field ip4_authentic? boolean the IPv4 answer as a whole was; set when there are IPv4 addresses
----@field ip6_authentic? boolean likewise IPv6
----@field expanded_host? string the host after following CNAMEs; nil for an address
+---@field authentic boolean the host's own CNAME and the addresses were secure (mox)
+---@field expanded_authentic boolean every answer that was used was secure
+---@field host_authentic boolean the answer for the host's own CNAME was secure, or without a CNAME that for its addresses. It matters for a secure alias into an insecure zone, RFC 7672 2.2.2
+---@field ip4_authentic? boolean the whole IPv4 answer was secure; set when there are IPv4 addresses
+---@field ip6_authentic? boolean the same for IPv6
+---@field expanded_host? string the name at the end of the host's CNAMEs; nil for an address
 ---@field ips string[] in the order to try
 ---@field dualstack boolean both families have addresses
----@field failed? { ip4?: nexthop.Error, ip6?: nexthop.Error } one family could not be looked up
+---@field failed? { ip4?: nexthop.Error, ip6?: nexthop.Error } the lookup of one family failed
 ---@field ttl? integer seconds
 
---- The addresses of a host. mox smtpclient.GatherIPs; RFC 7672 2.2.2.
+--- Looks up the addresses of a host. mox smtpclient.GatherIPs; RFC 7672 2.2.2.
 --- Errors: not_found, cname_loop, cname_limit, bogus, servfail, timeout, invalid_name.
 ---@param host string
 ---@param options? nexthop.IpsOptions
@@ -233,15 +236,15 @@ function resolver:gather_ips(host, options, callback) end
 ---@field reason? string why it is not usable
 
 ---@class nexthop.Tlsa
----@field dane_required boolean there are TLSA records: TLS is required even if none is usable
+---@field dane_required boolean there are TLSA records, so TLS is required even if none of them is usable
 ---@field records nexthop.Record[] the usable ones
 ---@field unusable nexthop.Record[] the others, each with its reason
----@field tlsa_base_domain string where the records are; without records the host
+---@field tlsa_base_domain string the base domain of the records; without records it is the host
 ---@field ttl? integer seconds
 
---- The TLSA records of a host. Call it only if the addresses are authentic or host_authentic. The
+--- Looks up the TLSA records of a host. Call it only if the addresses are authentic or host_authentic. The
 --- result of gather_ips may be passed as options. mox smtpclient.GatherTLSA; RFC 7672 2.2.3. A lookup
---- that fails is an error with dane_required = true: never take it for "no DANE".
+--- that fails is an error with dane_required = true. It never means "no DANE".
 --- Errors: bogus, servfail, timeout, cname_loop, cname_limit, invalid_name.
 ---@param host string
 ---@param options? nexthop.TlsaOptions
@@ -261,8 +264,8 @@ function resolver:gather_tlsa(host, options, callback) end
 ---@field orig_tlsa_base_domain? string
 ---@field expanded_tlsa_base_domain? string
 
---- The names a certificate may bear for usage DANE-TA, the first one for SNI. Exactly mox
---- smtpclient.GatherTLSANames (RFC 7672 3.2.2), without DNS. The names of a plan are others, see there.
+--- Returns the names that a certificate may have for usage DANE-TA. The first one is for SNI. It does exactly the
+--- same as mox smtpclient.GatherTLSANames (RFC 7672 3.2.2), and does no lookups. A plan has other names, see there.
 ---@param names nexthop.TlsaNames
 ---@return string[]
 function nexthop.gather_tlsa_names(names) end
@@ -274,21 +277,21 @@ function nexthop.gather_tlsa_names(names) end
 ---@field network? "ip"|"ip4"|"ip6"
 ---@field port? integer 25
 ---@field max_hosts? integer 20
----@field insecure_mx? "may"|"dane" DANE behind an insecure MX (RFC 7672 2.2.1 allows it); default "may"
----@field require_dane? boolean hosts without usable records become `skip` with no_dane
----@field digests? integer[] matching types accepted, strongest first; { 2, 1 }
+---@field insecure_mx? "may"|"dane" "dane" uses DANE behind an insecure MX (RFC 7672 2.2.1 allows it); default "may"
+---@field require_dane? boolean a host without usable records is `skip`, with the error no_dane
+---@field digests? integer[] the matching types that are accepted, the strongest first; default { 2, 1 }
 ---@field trace? boolean
 
 ---@class nexthop.PlanHost: nexthop.Ips
 ---@field host string
 ---@field pref integer -1: no MX
----@field tls "dane"|"encrypt"|"may"|"skip" dane: verify by records; encrypt: TLS, no verification (records, none usable); may: no DANE; skip: could not be looked up safely, see err; never downgrade
+---@field tls "dane"|"encrypt"|"may"|"skip" dane: use TLS and verify it with records; encrypt: there are records but none is usable: use TLS without verification; may: there is no DANE; skip: a lookup was not safe, see err: do not use this host
 ---@field dane_required boolean
----@field records nexthop.Record[] usable, after digest agility (RFC 7671 9)
----@field weaker nexthop.Record[] dropped by digest agility
+---@field records nexthop.Record[] the usable records, after digest agility (RFC 7671 9)
+---@field weaker nexthop.Record[] the records that digest agility has dropped
 ---@field unusable nexthop.Record[]
----@field tlsa_base_domain? string nil when TLSA was not asked for
----@field names? string[] for `dane`: what a certificate may bear for usage 2 (RFC 7672 3.2.2); not to be applied to usage 3
+---@field tlsa_base_domain? string nil when TLSA was not looked up
+---@field names? string[] for `dane`: the names that a certificate may have for usage 2 (RFC 7672 3.2.2). Do not check names for usage 3
 ---@field sni? string for `dane` and `encrypt`: the TLSA base domain
 ---@field err? nexthop.Error for `skip`
 ---@field ttl? integer seconds
@@ -298,26 +301,26 @@ function nexthop.gather_tlsa_names(names) end
 ---@field type string
 ---@field rcode string "NOERROR", "NXDOMAIN", "SERVFAIL" (and other failures), "TIMEOUT"
 ---@field security "secure"|"insecure"|"bogus"|"failed"
----@field section string the RFC section the question stands under
----@field host? integer which of the plan's hosts it was asked for; nil: where the mail goes
+---@field section string the section of the RFC that requires the question
+---@field host? integer the number of the host in the plan that it was asked for; nil: it was asked for the destinations
 
 ---@class nexthop.Plan
 ---@field domain string
 ---@field have_mx boolean
----@field mx_authentic boolean the MX answer (or its denial) and all before it was secure
+---@field mx_authentic boolean the MX answer (or its denial) and all answers before it were secure
 ---@field orig_next_hop_authentic boolean
 ---@field expanded_next_hop_authentic boolean
 ---@field expanded_next_hop? string
 ---@field hosts nexthop.PlanHost[] in the order to try
----@field truncated? integer hosts left out by max_hosts; nil: none
----@field expired? true the deadline came before all of it was known
+---@field truncated? integer how many hosts were left out because of max_hosts; nil: none
+---@field expired? true the deadline came before everything was known
 ---@field trace? nexthop.TraceEntry[]
 ---@field ttl? integer seconds; 0 when a host failed temporarily
 
---- The whole way, by RFC 7672: destinations, then every host's addresses and TLSA side by side. A
---- domain in brackets, [mail.example.org], is that host itself. A host that fails never fails the
---- plan. At the deadline the hosts that are not done are `skip`; a host of which one address family is still
---- missing has the other's addresses, and `failed`.
+--- Does all steps by RFC 7672: it finds the destinations, and then looks up the addresses and TLSA records of all
+--- hosts at the same time. A domain in brackets, [mail.example.org], is that host itself. A host that fails never
+--- makes the plan fail. At the deadline the hosts that are not done are `skip`. If only one address family of a host
+--- is still missing, the host has the addresses of the other family, and `failed`.
 --- Errors: those of gather_destinations, and nxdomain.
 ---@param domain string
 ---@param options? nexthop.PlanOptions
@@ -343,32 +346,32 @@ nexthop.plan = nil
 -- ---- nexthop.policy: what a plan means for mail ---------------------------------------------------------------------------
 
 ---@alias nexthop.Finding
----| "ok"           # senders: nothing to say against it
----| "null_mx"      # takes no mail
----| "no_host"      # does not exist, or has neither MX nor address, or cannot exist
----| "broken"       # has MX records, and no host of them an address
----| "unroutable"   # every address is private, loopback, link-local, documentation or otherwise not global
+---| "ok"           # senders: there is nothing wrong with the domain
+---| "null_mx"      # the domain accepts no mail
+---| "no_host"      # the domain does not exist, has neither MX nor address, or cannot exist
+---| "broken"       # the domain has MX records, and none of their hosts has an address
+---| "unroutable"   # every address is private, loopback, link-local, for documentation or for another reason not global
 ---| "bogus"        # DNSSEC validation failed
----| "failure"      # could not be looked up
+---| "failure"      # the lookup failed
 ---| "dane"         # recipients: every host with an address has DANE
----| "dane_partial" # recipients: some have, or have TLSA records of which none is usable
----| "dane_broken"  # recipients: the TLSA records of a host could not be looked up
----| "no_dane"      # recipients: none has
+---| "dane_partial" # recipients: some hosts have DANE, or have TLSA records of which none is usable
+---| "dane_broken"  # recipients: the lookup of the TLSA records of a host failed
+---| "no_dane"      # recipients: no host has DANE
 
 ---@class nexthop.policy
 ---@field findings { sender: nexthop.Finding[], recipient: nexthop.Finding[] } the findings of each role, without `ok`
 ---@field options { resolver: function, deadline: function, exclude: function } functions for check()
 local policy = {}
 
---- The finding for what resolver:plan() gave.
+--- Returns the finding for the result of resolver:plan().
 ---@param role "sender"|"recipient"
 ---@param plan? nexthop.Plan
 ---@param err? nexthop.Error
 ---@return nexthop.Finding
 function policy.find(role, plan, err) end
 
---- The error of the first host that the deadline kept from being looked up; nil when the plan is whole. The
---- finding of a plan that is not whole is `failure`.
+--- Returns the error of the first host that was not looked up because the deadline came, or nil when the plan is
+--- complete. The finding of an incomplete plan is `failure`.
 ---@param plan nexthop.Plan
 ---@return nexthop.Error? err
 function policy.unfinished(plan) end
@@ -378,22 +381,22 @@ function policy.unfinished(plan) end
 ---@return boolean
 function policy.is_finding(role, name) end
 
---- The domain of a mail address: what follows the last `@`, as a lower-case A-label where it is a
---- name, else as it is.
+--- Returns the domain of a mail address, which is the text after the last `@`. If it is a name, it is returned as a
+--- lower-case A-label. Otherwise it is returned unchanged.
 ---@param address string without angle brackets
----@return string? domain nil: nothing to look up
+---@return string? domain nil: there is nothing to look up
 ---@return "null sender"|"no domain"|"address literal"|nil reason
 function policy.domain(address) end
 
---- Compiles names (`example.org`) and wildcards (`*.example.net`: everything below).
+--- Compiles a list of names (`example.org`) and wildcards (`*.example.net`: everything below that name).
 ---@param list string[]
 ---@return (fun(domain: string): boolean)? excluded
----@return string? reason names the entry
+---@return string? reason it names the entry that is wrong
 function policy.exclusions(list) end
 
 --- Can this address be reached from the whole Internet (IANA's special-purpose registries)?
 ---@param ip string
----@return boolean? global nil: no address
+---@return boolean? global nil: the text is not an address
 ---@return string? purpose
 ---@return string? rfc
 function policy.is_global(ip) end
@@ -402,12 +405,13 @@ function policy.is_global(ip) end
 ---@return boolean
 function policy.is_loopback(ip) end
 
---- Checks options against a table of functions, each value -> what stands for it, or nil and what is allowed.
+--- Checks options with a table of functions. Each function takes a value, and returns the value to use, or nil and
+--- what is allowed.
 ---@param given table
 ---@param spec table<string, fun(value: any): any, string?>
 ---@param prefix? string for messages: "sender."
 ---@return table? checked
----@return string? message names the key and what is allowed
+---@return string? message it names the key and what is allowed
 function policy.check(given, spec, prefix) end
 
 -- ---- nexthop.opensmtpd: smtpd-filters(7) ------------------------------------------------------------------------------------
@@ -416,7 +420,7 @@ function policy.check(given, spec, prefix) end
 ---@field log { new: (fun(fd: integer): nexthop.opensmtpd.Log), quote: (fun(value: any): string) }
 local opensmtpd = {}
 
---- Calls handler(...); an error in it is logged as error=what and goes no further.
+--- Protects the call handler(...): an error in it is logged as error=what and ends nothing else.
 ---@param filter nexthop.opensmtpd.Filter
 ---@param what string
 ---@param session? nexthop.opensmtpd.Session
@@ -424,9 +428,10 @@ local opensmtpd = {}
 ---@return boolean ok
 function opensmtpd.guarded(filter, what, session, handler, ...) end
 
---- Takes standard input and output for smtpd. Descriptors that no child process inherits stand for them from
---- then on, 0 is /dev/null and 1 is standard error, which smtpd logs. A filter's run() does so; a program that
---- prints or starts other programs before it calls this first. A second call gives the same descriptors.
+--- Reserves standard input and output for the connection to smtpd. It moves them to descriptors that no child process
+--- inherits. Afterwards descriptor 0 is /dev/null, and 1 is standard error, which smtpd logs. A filter's run() does
+--- this. A program that prints or starts other programs before run() must call this function first. A second call
+--- returns the same descriptors.
 ---@return integer input
 ---@return integer output
 function opensmtpd.reserve() end
@@ -434,21 +439,21 @@ function opensmtpd.reserve() end
 ---@class nexthop.opensmtpd.Log
 local log = {}
 
---- Writes a line of key=value; values from the peer are quoted. Never blocks.
+--- Writes one line of key=value pairs. Values from the peer are quoted. It never blocks.
 ---@param fields table<string, any>
 function log:line(fields) end
 
---- Runs `done` when all lines are written, or could not be written within a second.
+--- Runs `done` when all lines are written, or when they could not be written within a second.
 ---@param done fun()
 function log:close(done) end
 
 ---@class nexthop.opensmtpd.Options
----@field deadline? number seconds after which a request without an answer proceeds (none)
----@field on_deadline? fun(filter: nexthop.opensmtpd.Filter, request: nexthop.opensmtpd.Request) called then; may answer otherwise
----@field log? nexthop.opensmtpd.Log (to stderr)
----@field input? integer descriptor (that of opensmtpd.reserve)
----@field output? integer descriptor (that of opensmtpd.reserve)
----@field max_line? integer bytes of the longest line that is looked at (131072); requests in longer ones proceed
+---@field deadline? number seconds after which a request without an answer proceeds (default: no limit)
+---@field on_deadline? fun(filter: nexthop.opensmtpd.Filter, request: nexthop.opensmtpd.Request) called at the deadline; it may give another answer
+---@field log? nexthop.opensmtpd.Log default: a log to standard error
+---@field input? integer descriptor (default: that of opensmtpd.reserve)
+---@field output? integer descriptor (default: that of opensmtpd.reserve)
+---@field max_line? integer bytes of the longest line that is read (131072); a request in a longer line proceeds
 
 ---@class nexthop.opensmtpd.Session
 ---@field id string
@@ -459,41 +464,43 @@ function log:close(done) end
 ---@field helo? string
 ---@field username? string
 ---@field authenticated boolean
----@field is_local boolean a Unix socket or a loopback address
+---@field is_local boolean the peer is at a Unix socket or a loopback address
 
 ---@param options? nexthop.opensmtpd.Options
 ---@return nexthop.opensmtpd.Filter
 function opensmtpd.new(options) end
 
 ---@class nexthop.opensmtpd.Filter
----@field config table<string, string> what smtpd said of itself
+---@field config table<string, string> what smtpd said about itself
 ---@field sessions table<string, nexthop.opensmtpd.Session>
 ---@field log nexthop.opensmtpd.Log
 local filter = {}
 
---- Sets the handler of a phase (`mail-from` ...), called with a request, or of a report (`tx-mail` ...),
---- called with an event: name, session and the fields of smtpd-filters(7) by name. Raises for a name
---- that smtpd does not know; one that it knows no more (wiz, since 7.9) is not asked for.
+--- Sets the handler of a phase (`mail-from` ...) or of a report (`tx-mail` ...). The handler of a phase is called with
+--- a request. The handler of a report is called with an event, which has name, session and the fields of
+--- smtpd-filters(7) under their names. A name that smtpd does not know raises an error. A name that smtpd no longer
+--- knows (wiz, since 7.9) is not registered.
 ---@param name string
 ---@param handler function
 ---@return nexthop.opensmtpd.Filter self
 function filter:on(name, handler) end
 
---- Serves until the end of input, and until everything that was open then has its answer; or until smtpd has
---- gone. What is printed meanwhile, and what programs print that a handler starts, goes to standard error: see
---- opensmtpd.reserve. os.exit raises meanwhile, because smtpd ends when a filter does.
+--- Serves until the end of input, and then until every open request has its answer. It returns at once when smtpd
+--- has ended. Until it returns, everything that is printed goes to standard error, also by programs that a handler
+--- starts: see opensmtpd.reserve. Until then os.exit raises an error, because smtpd ends when a filter ends.
 ---@return boolean? ok
----@return string? reason why input or output failed
+---@return string? reason why the input or the output failed
 function filter:run() end
 
---- One answer each, and none at data-line: a second one is nil and a reason. What would end smtpd raises.
+--- A request has one answer, and none at data-line. A second answer returns nil and a reason. An answer that would
+--- end smtpd raises an error.
 ---@class nexthop.opensmtpd.Request
 ---@field phase string
----@field parameter string all after the token
----@field address? string for mail-from and rcpt-to, as the client said it
+---@field parameter string everything after the token
+---@field address? string for mail-from and rcpt-to: the address as the client wrote it
 ---@field session nexthop.opensmtpd.Session
 ---@field answered? string
----@field on_gone? fun(request: nexthop.opensmtpd.Request) may be set: nobody waits for the answer any more
+---@field on_gone? fun(request: nexthop.opensmtpd.Request) may be set; it is called when nobody waits for the answer any more
 local filter_request = {}
 
 function filter_request:proceed() end
@@ -509,35 +516,35 @@ function filter_request:disconnect(text) end
 ---@param parameter string
 function filter_request:rewrite(parameter) end
 
---- For data-line: a line of the message that goes on.
+--- For data-line: passes on one line of the message.
 ---@param line string
 function filter_request:write(line) end
 
 -- ---- nexthop.server: lookups for other processes ----------------------------------------------------------------------------
 
---- The JSON lines of nexthop-server(8), and a Unix socket on luv's loop (lua-luv, lua-cjson).
+--- A server for the JSON lines of nexthop-server(8), at a Unix socket on luv's loop (lua-luv, lua-cjson).
 ---@class nexthop.server
----@field limits { in_flight: integer, output: integer, connections: integer } of a connection: requests under way before no more are read, bytes of answers not fetched; and of the server
+---@field limits { in_flight: integer, output: integer, connections: integer } for a connection, in_flight is the number of requests under way at which no more are read, and output is the number of bytes of answers that the client has not read; connections is for the server
 local server_module = {}
 
 ---@class nexthop.server.Options
 ---@field resolver? nexthop.Options
 ---@field exclude? string[] domains that `sender` and `recipient` do not look up: "example.org", "*.example.net"
----@field deadline? number seconds that a request may take, and the most it may ask for (10)
+---@field deadline? number seconds that a request may take, and the highest deadline that it may ask for (10)
 
---- Reads a configuration file; checks nothing but that it returns a table.
+--- Reads a configuration file. Checks only that it returns a table.
 ---@param path? string nil: the defaults
 ---@return nexthop.server.Options? options
 ---@return string? reason
 function server_module.load(path) end
 
---- Checks a configuration; the resolver is made and closed again.
+--- Checks a configuration. For this the resolver is created and closed again.
 ---@param options nexthop.server.Options
 ---@return table? checked
 ---@return nexthop.Error? err `config`
 function server_module.check(options) end
 
---- Makes a server and its resolver.
+--- Creates a server and its resolver.
 ---@param options? nexthop.server.Options
 ---@return nexthop.server.Server? server
 ---@return nexthop.Error? err `config`
@@ -547,24 +554,24 @@ function server_module.new(options) end
 ---@field resolver nexthop.Resolver
 local server = {}
 
---- Takes connections at a Unix socket, whenever luv's loop runs. Call it outside of luv's callbacks.
+--- Accepts connections at a Unix socket while luv's loop runs. Call it outside of luv's callbacks.
 ---@param path string at most 103 bytes
 ---@param options? { mode?: integer, log?: fun(text: string), uv?: table } mode: 432 (0660)
 ---@return boolean? ok
----@return nexthop.Error? err `config`: the path is in use, or no socket
+---@return nexthop.Error? err `config`: the path is in use, or is not a socket
 function server:listen(path, options) end
 
---- No more connections and requests; those that are there are answered, then the callback runs.
+--- Accepts no more connections and requests. When the requests that are there are answered, the callback runs.
 ---@param callback fun()
 function server:drain(callback) end
 
 function server:close() end
 
 ---@class nexthop.server.Stats
----@field connections integer so far
+---@field connections integer connections so far
 ---@field open integer connections now
 ---@field requests integer
----@field answered integer by the resolver or at once, errors included
+---@field answered integer requests with an answer, also an error
 ---@field bad_requests integer
 ---@field deadline number seconds
 ---@field resolver nexthop.Stats
@@ -572,39 +579,40 @@ function server:close() end
 ---@return nexthop.server.Stats
 function server:stats() end
 
---- A connection without a socket: whoever has one feeds it with what comes, and sends what it takes.
+--- Returns a connection without a socket. The caller feeds it with the bytes that come from the client, and sends
+--- the bytes that it takes from it.
 ---@return nexthop.server.Session
 function server:session() end
 
 ---@class nexthop.server.Session
----@field wake fun() may be set: called when the resolver has delivered, there is something to take or to advance
----@field blocked? boolean to be set while the client does not fetch what was taken
+---@field wake fun() may be set; it is called when the resolver has delivered a result: then call take() and advance()
+---@field blocked? boolean set it while the client does not read the bytes that were taken
 local session = {}
 
 ---@param bytes string
 function session:feed(bytes) end
 
---- The client sends no more.
+--- Tells the session that the client sends no more.
 function session:finish() end
 
---- Reads on in what was fed before it was full.
+--- Goes on with the bytes that were fed before the session was full.
 function session:advance() end
 
----@return string? bytes to send; nil: nothing
+---@return string? bytes to send; nil: there are none
 function session:take() end
 
----@return boolean full no more is to be fed for now
+---@return boolean full do not feed more bytes now
 function session:is_full() end
 
----@return boolean done all is answered, and nothing is to come
+---@return boolean done everything is answered, and the client sends no more
 function session:is_done() end
 
---- The connection is gone: its lookups are given up.
+--- Ends the session when the connection is lost. Its lookups are stopped.
 function session:close() end
 
---- What the ops `sender` and `recipient` answer.
+--- The answer of the ops `sender` and `recipient`.
 ---@class nexthop.server.Finding
----@field finding? string nil: it was not looked up, see skipped
+---@field finding? string nil: the domain was not looked up, see skipped
 ---@field skipped? "excluded"|"address literal"|"no domain"
 ---@field domain? string lower-case A-label
 ---@field plan? nexthop.Plan
@@ -612,9 +620,9 @@ function session:close() end
 
 -- ---- nexthop.client: lookups in another process ---------------------------------------------------------------------------
 
---- The calls of a resolver, answered by a nexthop-server. Without a callback a call runs luv's loop until the
---- answer is there, so it must not be made inside a callback; with a callback it returns true. After a lost
---- connection calls end with `closed`; the next call connects again.
+--- The calls of a resolver, which a nexthop-server answers. A call without a callback runs luv's loop until the
+--- answer is there, so it must not be made inside a callback. A call with a callback returns true. When the
+--- connection is lost, calls end with `closed`. The next call connects again.
 ---@class nexthop.client
 local client_module = {}
 
@@ -638,7 +646,7 @@ client.gather_tlsa = nil
 ---@type fun(self: nexthop.client.Client, domain: string, options?: nexthop.PlanOptions, callback?: fun(result?: nexthop.Plan, err?: nexthop.Error)): (nexthop.Plan|true)?, nexthop.Error?
 client.plan = nil
 
---- Looks up a sender's domain: the plan, and what it means.
+--- Looks up the domain of a sender. The answer has the plan and the finding.
 ---@param domain string
 ---@param options? nexthop.PlanOptions
 ---@param callback? fun(answer?: nexthop.server.Finding, err?: nexthop.Error)
@@ -646,7 +654,7 @@ client.plan = nil
 ---@return nexthop.Error? err
 function client:sender(domain, options, callback) end
 
---- The same for a recipient's domain.
+--- Does the same for the domain of a recipient.
 ---@param domain string
 ---@param options? nexthop.PlanOptions
 ---@param callback? fun(answer?: nexthop.server.Finding, err?: nexthop.Error)
@@ -654,13 +662,13 @@ function client:sender(domain, options, callback) end
 ---@return nexthop.Error? err
 function client:recipient(domain, options, callback) end
 
---- The counters of the server.
+--- Returns the counters of the server.
 ---@param callback? fun(stats?: nexthop.server.Stats, err?: nexthop.Error)
 ---@return (nexthop.server.Stats|true)? stats
 ---@return nexthop.Error? err
 function client:stats(callback) end
 
---- Ends the connection. Calls under way end with `closed`.
+--- Closes the connection. Calls that are under way end with `closed`.
 function client:close() end
 
 return nexthop
