@@ -1,6 +1,6 @@
 #!/usr/bin/env lua5.4
--- Another filter on nexthop.opensmtpd, as a start for your own. It refuses clients that greet with our own name, and
--- messages that say "cheap" in their subject. In smtpd.conf:
+-- Another filter on nexthop.opensmtpd, as a start for your own. It refuses clients that greet with our
+-- own name, and messages that say "cheap" in their subject. In smtpd.conf:
 --   filter "example" proc-exec "/usr/local/libexec/opensmtpd/filter-example.lua mx.example.org"
 local opensmtpd = require "nexthop.opensmtpd"
 local uv = require "luv"

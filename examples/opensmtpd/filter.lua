@@ -1,5 +1,5 @@
--- /etc/nexthop/filter.lua: the configuration of filter-nexthop(8). All values here are the defaults, except those in
--- comments. Check the file with
+-- /etc/nexthop/filter.lua: the configuration of filter-nexthop(8). All values here are the defaults,
+-- except those in comments. Check the file with
 --   /usr/libexec/opensmtpd/filter-nexthop -n -c /etc/nexthop/filter.lua
 return {
   -- The options of nexthop.new. With a validating resolver on this machine lookups are fast:

@@ -1,5 +1,5 @@
--- /etc/rspamd/nexthop_policy.lua: this function is called for every finding, also for `ok`. It returns nil (no
--- change), the name of another finding, or false (no symbol). It must not block.
+-- /etc/rspamd/nexthop_policy.lua: this function is called for every finding, also for `ok`. It returns nil
+-- (no change), the name of another finding, or false (no symbol). It must not block.
 --
 -- event: role ("sender" or "recipient"), phase, address, domain, finding, result (the plan, or nil),
 -- err (or nil), task.
@@ -7,7 +7,8 @@
 -- Hosts that accept mail for many throw-away domains.
 local unwanted = { ["mx.throwaway.example"] = true }
 
--- If the function reads a symbol, that symbol must be set before. Otherwise rspamd runs both at the same time.
+-- If the function reads a symbol, that symbol must be set before. Otherwise rspamd runs both at the same
+-- time.
 rspamd_config:register_dependency("NEXTHOP_CHECK", "MAILLIST")
 
 return function(event)
