@@ -13,8 +13,8 @@ for _, host in ipairs(plan.hosts) do -- in the order to try them
         print("", "TLSA", record) -- what the certificate must match
     end
     if host.names then
-        print("", "names", table.concat(host.names, " ")) -- what it must bear, for usage 2
+        print("", "names", table.concat(host.names, " ")) -- the names it must have, for usage 2
     elseif host.err then
-        print("", "left alone:", host.err) -- never take a failure for "no DANE"
+        print("", "left alone:", host.err) -- a failure never means "no DANE"
     end
 end

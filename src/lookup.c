@@ -75,7 +75,8 @@ static void lookup_start_timer(struct nh_lookup *l, double seconds)
         lookup_end(l, NH_NO_MEMORY);
 }
 
-/* Gives the servers the time back in which the host program did not let us work. */
+/* Ends overdue lookups. Before that, each gets once more the time in which the host program did
+ * not let us work, because the servers are not responsible for that time. */
 void nh_lookup_end_overdue(struct nh_resolver *r)
 {
     struct nh_lookup *l;

@@ -159,7 +159,7 @@ static const char *parse_ascii(const char *text, size_t len, char out[NH_HOST_MA
     return reason;
 }
 
-/* A name that is being put together of its labels. */
+/* A name that is being put together from its labels. */
 struct joined {
     char text[2 * NH_HOST_MAX];
     size_t len;
@@ -176,10 +176,10 @@ static const char *add(struct joined *name, const char *text, size_t len)
 }
 
 /*
- * Adds what libidn2 makes of a label that is not all ASCII (RFC 5891 5, UTS #46 non-transitional,
- * which also folds case and the full stops of other scripts, so that it may become several). The
- * ASCII part of the label is looked at first, for the sake of the reason. What libidn2 allocates is
- * freed here.
+ * Adds the form that libidn2 makes of a label that is not all ASCII (RFC 5891 5, UTS #46
+ * non-transitional). libidn2 also folds case and the full stops of other scripts, so one label
+ * may become several. The ASCII part of the label is checked first, because this gives a better
+ * reason. What libidn2 allocates is freed here.
  */
 static const char *add_ulabel(struct joined *name, const char *label, size_t len)
 {
@@ -209,7 +209,8 @@ static const char *add_ulabel(struct joined *name, const char *label, size_t len
     return reason;
 }
 
-/* Checks a name that is not all ASCII: label by label it becomes one that is. */
+/* Checks a name that is not all ASCII. Each label is made ASCII, and then the whole name is
+ * checked. */
 static const char *parse_idna(const char *text, size_t len, char out[NH_HOST_MAX])
 {
     struct joined name = {.len = 0};
@@ -243,14 +244,15 @@ const char *nh_name_parse(const char *text, size_t len, char out[NH_HOST_MAX])
     return parse_ascii(text, len, out);
 }
 
-/* See name.h. An escape, which stands for a byte that no host name has, is refused for its
+/* See name.h. An escape stands for a byte that no host name has. It is refused because of its
  * backslash. */
 const char *nh_name_from_dns(const char *text, char out[NH_HOST_MAX])
 {
     return parse_ascii(text, strlen(text), out);
 }
 
-/* Parses len bytes as a bare address of one family into ip, which is left alone on failure. */
+/* Parses len bytes as an address of one family, without brackets, into ip. On failure ip is
+ * unchanged. */
 static bool parse_family(int family, const char *text, size_t len, struct nh_ip *ip)
 {
     char copy[NH_IP_TEXT];
@@ -309,7 +311,7 @@ bool nh_ip_parse(const char *text, struct nh_ip *ip)
     return parse_family(memchr(text, ':', len) ? AF_INET6 : AF_INET, text, len, ip);
 }
 
-/* Writes the address in canonical form (RFC 5952, as inet_ntop has it). */
+/* Writes the address in the canonical form of RFC 5952, as inet_ntop() does. */
 void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT])
 {
     if (!inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->addr, out, NH_IP_TEXT))

@@ -85,7 +85,8 @@ static unsigned count_forwarders(const struct nh_resolver *r)
     return n < MAX_FORWARDERS ? n : MAX_FORWARDERS;
 }
 
-/* The forwarders that strip DNSSEC, one bit each. 0 when all of them do: then none is left out. */
+/* The forwarders to leave out because they strip DNSSEC, one bit each. 0 when all of them do, or
+ * when the last probe was too long ago. */
 static uint32_t forwarders_to_leave(const struct nh_resolver *r)
 {
     unsigned n = count_forwarders(r);

@@ -27,11 +27,11 @@ static void unusable(struct nh_tlsa *t, const char *format, ...)
 }
 
 /*
- * Parses the data as a certificate in DER. Returns how many bytes of it OpenSSL read, 0 when it
- * is no certificate; *key says whether its key could be read. OpenSSL reads the key lazily and
- * would refuse the record, and any handshake with that certificate, only later, so it is asked
- * for here. (Go takes a certificate with a key of a kind unknown to it; nothing built on
- * OpenSSL could verify with that.)
+ * Parses the data as a certificate in DER. Returns how many bytes OpenSSL has read, or 0 when
+ * the data is no certificate. *key says whether the key in it could be read. OpenSSL reads the
+ * key only when it is needed. It would refuse the record, and any handshake with that
+ * certificate, only later. So we ask for the key here. (Go accepts a certificate with a key of
+ * an unknown kind, but nothing built on OpenSSL could verify with it.)
  */
 static size_t read_certificate(const uint8_t *data, size_t len, bool *key)
 {
@@ -54,9 +54,10 @@ static size_t read_public_key(const uint8_t *data, size_t len)
 }
 
 /*
- * Judges match type 0: the data must be the thing itself to its very last byte. OpenSSL adds to
- * its error queue what it cannot parse; the mark takes just that away again. (The queue is a
- * ring of 16 entries: of a host that leaves more than a dozen in it, OpenSSL drops the oldest.)
+ * Judges match type 0: the data must be the certificate or the key to its last byte. OpenSSL
+ * adds what it cannot parse to its error queue, and the mark removes exactly these errors again.
+ * (The queue is a ring of 16 entries. If the host program leaves more than a dozen errors in it,
+ * OpenSSL drops the oldest.)
  */
 static void judge_full(struct nh_tlsa *t)
 {
@@ -77,7 +78,7 @@ static void judge_full(struct nh_tlsa *t)
         unusable(t, "%s Full(0): a certificate with an unreadable public key", field);
 }
 
-/* Judges a digest: its length is all that can be wrong with it. */
+/* Judges a digest. Only its length can be wrong. */
 static void judge_digest(struct nh_tlsa *t, const char *field, unsigned want)
 {
     if (t->len != want)

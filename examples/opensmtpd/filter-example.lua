@@ -1,6 +1,6 @@
 #!/usr/bin/env lua5.4
--- Another filter on nexthop.opensmtpd, to begin from: clients that greet with our own name are
--- refused, and every message from outside that says so in its subject is junk. In smtpd.conf:
+-- Another filter on nexthop.opensmtpd, as a start for your own. It refuses clients that greet with our
+-- own name, and messages that say "cheap" in their subject. In smtpd.conf:
 --   filter "example" proc-exec "/usr/local/libexec/opensmtpd/filter-example.lua mx.example.org"
 local opensmtpd = require "nexthop.opensmtpd"
 local uv = require "luv"
@@ -17,14 +17,14 @@ local function greeting(request)
 end
 filter:on("helo", greeting):on("ehlo", greeting)
 
--- Lines of messages come one by one and go on one by one, changed or not.
+-- The lines of a message come one by one. Each is passed on, and may be changed before.
 filter:on("data-line", function(request)
   local line = request.parameter
   if line:lower():find "^subject:.*cheap" then request.session.cheap = true end
   request:write(line)
 end)
 
--- An answer may come later: every other request is served meanwhile.
+-- An answer may be given later. All other requests are served meanwhile.
 filter:on("data", function(request)
   local timer = uv.new_timer()
   timer:start(100, 0, function()

@@ -1,20 +1,20 @@
--- /etc/nexthop/filter.lua: the configuration of filter-nexthop(8). Everything here is the default
--- but for what stands in comments; check it with
+-- /etc/nexthop/filter.lua: the configuration of filter-nexthop(8). All values here are the defaults,
+-- except those in comments. Check the file with
 --   /usr/libexec/opensmtpd/filter-nexthop -n -c /etc/nexthop/filter.lua
 return {
-  -- The options of nexthop.new. A validating resolver on this machine makes it quick:
+  -- The options of nexthop.new. With a validating resolver on this machine lookups are fast:
   -- resolver = { forward = "127.0.0.1" },
 
-  deadline = 10, -- seconds; then the finding is "failure"
+  deadline = 10, -- seconds; after them the finding is "failure"
 
   -- proceed, log (and proceed), junk, reject, tempfail
   sender = {
-    null_mx = "reject",    -- says that it takes no mail
-    no_host = "junk",      -- does not exist, or has neither MX nor address
-    broken = "junk",       -- has MX hosts, none with an address
-    unroutable = "junk",   -- has private, loopback, documentation ... addresses only
+    null_mx = "reject",    -- the domain accepts no mail
+    no_host = "junk",      -- it does not exist, or has neither MX nor address
+    broken = "junk",       -- it has MX hosts, none with an address
+    unroutable = "junk",   -- it has only private, loopback, documentation ... addresses
     bogus = "log",         -- DNSSEC validation failed
-    failure = "proceed",   -- could not be looked up in time
+    failure = "proceed",   -- the lookup failed or was too slow
   },
   recipient = {
     null_mx = "reject", no_host = "proceed", broken = "proceed", unroutable = "proceed",
@@ -22,10 +22,11 @@ return {
     dane = "log", dane_partial = "log", dane_broken = "log", no_dane = "proceed",
   },
 
-  -- Not looked at: a name alone, and everything below one.
+  -- Domains that are not checked: one name, and every name below a name.
   -- exclude = { "example.org", "*.internal.example.org" },
 
-  -- The last word. nil: as above; an action; or { "reject", "550 5.7.1 your text" }.
+  -- This function makes the final decision. It returns nil (the action above), an action, or
+  -- { "reject", "550 5.7.1 your text" }.
   -- policy = function(event)
   --   if event.role == "sender" and event.finding == "no_host" and event.session.rdns == "<unknown>" then
   --     return { "reject", "550 5.7.1 No such domain as " .. event.domain }

@@ -1,18 +1,19 @@
--- /etc/rspamd/nexthop_policy.lua: called for every finding, `ok` too. Returns nil (as it is), the name
--- of another finding, or false (no symbol). It must not block.
+-- /etc/rspamd/nexthop_policy.lua: this function is called for every finding, also for `ok`. It returns nil
+-- (no change), the name of another finding, or false (no symbol). It must not block.
 --
 -- event: role ("sender" or "recipient"), phase, address, domain, finding, result (the plan, or nil),
 -- err (or nil), task.
 
--- Hosts that take mail for whole hills of throw-away domains.
+-- Hosts that accept mail for many throw-away domains.
 local unwanted = { ["mx.throwaway.example"] = true }
 
--- A symbol that the function asks for must be there before: rspamd runs all at once otherwise.
+-- If the function reads a symbol, that symbol must be set before. Otherwise rspamd runs both at the same
+-- time.
 rspamd_config:register_dependency("NEXTHOP_CHECK", "MAILLIST")
 
 return function(event)
   if event.role ~= "sender" then return nil end
-  -- Newsletters from a subdomain without a mail host of its own are common. There is no plan then.
+  -- Newsletters often come from a subdomain that has no mail host. Then there is no plan.
   if event.finding == "no_host" and event.task:has_symbol "MAILLIST" then return "ok" end
   if not event.result then return nil end
   for _, host in ipairs(event.result.hosts) do

@@ -1,4 +1,5 @@
--- rspamd's plugin nexthop: mail hosts of sender and recipient domains. All of it is in nexthop.rspamd.
+-- The plugin nexthop for rspamd looks up the mail hosts of sender and recipient domains. Its code is in
+-- nexthop.rspamd.
 local lua_util = require "lua_util"
 local logger = require "rspamd_logger"
 
