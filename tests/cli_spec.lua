@@ -488,7 +488,8 @@ describe("nexthop", function()
         end)
 
         it("in the completions", function()
-            local bash, zsh = program.read("share/completions/nexthop.bash"), program.read("share/completions/_nexthop")
+            local bash = program.read("share/completions/nexthop.bash")
+            local zsh = program.read("share/completions/_nexthop")
             for option in pairs(options) do
                 local pattern = option:gsub("%-", "%%-")
                 assert.is_truthy(bash:find(pattern .. "[%s']"), option .. " for bash")

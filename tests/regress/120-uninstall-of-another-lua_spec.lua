@@ -9,7 +9,8 @@ local function exists(path)
 end
 
 describe("make uninstall", function()
-  local folder, programs = nil, { "/bin/nexthop", "/sbin/nexthop-server", "/libexec/opensmtpd/filter-nexthop" }
+  local folder
+  local programs = { "/bin/nexthop", "/sbin/nexthop-server", "/libexec/opensmtpd/filter-nexthop" }
   local manual, plugin = "/share/man/man8/nexthop-server.8", "/etc/rspamd/plugins.d/nexthop.lua"
 
   local function put(path, text)
