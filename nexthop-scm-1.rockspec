@@ -126,6 +126,7 @@ build = {
         ["nexthop.programs.nexthop.stream"] = "lua/nexthop/programs/nexthop/stream.lua",
         ["nexthop.programs.nexthop.tally"] = "lua/nexthop/programs/nexthop/tally.lua",
         ["nexthop.programs.nexthop.text"] = "lua/nexthop/programs/nexthop/text.lua",
+        ["nexthop.programs.nexthop.weaknesses"] = "lua/nexthop/programs/nexthop/weaknesses.lua",
         ["nexthop.programs.nexthop.words"] = "lua/nexthop/programs/nexthop/words.lua",
         ["nexthop.programs.options"] = "lua/nexthop/programs/options.lua",
         ["nexthop.programs.program"] = "lua/nexthop/programs/program.lua",
