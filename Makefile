@@ -108,11 +108,11 @@ help:
 
 here := $(CURDIR)
 
-# Prints, and builds nothing.
+# Prints, and builds nothing. The default path of some Luas lacks ./?/init.lua, by which `tests.support` is found.
 .PHONY: lua-env
 lua-env:
 	@echo "export" \
-	 "LUA_PATH='$(here)/lua/?.lua;$(here)/lua/?/init.lua;;'" \
+	 "LUA_PATH='$(here)/lua/?.lua;$(here)/lua/?/init.lua;./?/init.lua;;'" \
 	 "LUA_CPATH='$(here)/$(B)/?.so;;'" \
 	 "PATH='$(here)/$(B)/bin:$(here)/bin':\"\$$PATH\""
 

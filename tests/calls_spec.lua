@@ -1,5 +1,5 @@
 -- Calls with a callback: delivery, handles, what may be done inside one, coroutines.
-local calling = require "tests.calling"
+local calling = require "tests.support.calling"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab

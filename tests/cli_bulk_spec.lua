@@ -1,6 +1,6 @@
 -- nexthop(1) with many names: --file, --jobs, --ordered, the progress bar, the summary, signals, memory.
 local cjson = require "cjson"
-local program = require "tests.program"
+local program = require "tests.support.program"
 local lab
 local run = program.run
 

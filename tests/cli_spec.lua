@@ -1,7 +1,7 @@
 -- The program nexthop(1): what a person sees, and what a script gets.
 local cjson = require "cjson"
 local lab = require("tests.lab.lab").shared()
-local program = require "tests.program"
+local program = require "tests.support.program"
 local run = program.run
 
 local function contains(text, ...)

@@ -6,8 +6,8 @@
 --   NEXTHOP_DOWNGRADE=all    5,000 lookups, not some hundreds
 --   NEXTHOP_SEED=N           other damage: a number, or "random"; the seed is printed
 local support = require "tests.support"
-local world = require "tests.world"
-local worlds = require "tests.worlds"
+local world = require "tests.support.world"
+local worlds = require "tests.support.worlds"
 
 local asked = os.getenv "NEXTHOP_SEED"
 local seed = tonumber(asked) or (asked == "random" and os.time() % 1000000) or 1

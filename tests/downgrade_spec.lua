@@ -4,8 +4,8 @@
 --   NEXTHOP_DOWNGRADE=all    all of them, not a sample
 --   NEXTHOP_SEED=N           others of them: a number, or "random"; the seed is printed
 local support = require "tests.support"
-local reference = require "tests.reference"
-local combinations = require "tests.combinations"
+local reference = require "tests.support.reference"
+local combinations = require "tests.support.combinations"
 local lab = support.lab
 
 local asked = os.getenv "NEXTHOP_SEED"

@@ -6,8 +6,8 @@
 --   NEXTHOP_DOWNGRADE=all    all of them, not a sample
 --   NEXTHOP_SEED=N           another sample: a number, or "random"; the seed is printed
 local support = require "tests.support"
-local world = require "tests.world"
-local worlds = require "tests.worlds"
+local world = require "tests.support.world"
+local worlds = require "tests.support.worlds"
 local chance = require "tests.lab.chance"
 
 local asked = os.getenv "NEXTHOP_SEED"

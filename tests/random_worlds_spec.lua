@@ -3,7 +3,7 @@
 --   NEXTHOP_SEED=N      the first seed, or "random"; each world has the next one. Printed.
 --   NEXTHOP_HOSTS=N     until so many hosts have been looked at, instead of for some seconds
 local support = require "tests.support"
-local worlds = require "tests.worlds"
+local worlds = require "tests.support.worlds"
 
 local asked = os.getenv "NEXTHOP_SEED"
 local first = tonumber(asked) or (asked == "random" and os.time() % 1000000) or 1

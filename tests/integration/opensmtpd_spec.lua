@@ -1,6 +1,6 @@
 -- filter-nexthop under real mail servers: smtpd 6.8 of Debian 12 and 7.6 of Debian 13, or those of
 -- the releases that NEXTHOP_SMTPD names: sid for what comes next.
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local links = require "tests.integration.link"
 local smtpd = require "tests.integration.smtpd"
 local lab = require("tests.lab.lab").shared()

@@ -7,7 +7,7 @@
 --
 -- Clients of server:talk come from the loopback, or by the PROXY protocol from where `from` says.
 local uv = require "luv"
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local lab = require("tests.lab.lab").shared()
 local links = require "tests.integration.link"
 

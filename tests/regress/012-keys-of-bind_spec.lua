@@ -1,6 +1,6 @@
 -- bind.keys is among the places where the root's anchor is looked for, and was refused as holding none; so
 -- was every trusted-keys-file of an unbound.conf, which has to be in BIND's form.
-local child = require "tests.child"
+local child = require "tests.support.child"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab

@@ -2,7 +2,7 @@
 -- libuv before 1.48 runs again and again before it looks at anything else: Ctrl-C and the progress bar
 -- waited for the end of the file.
 local support = require "tests.support"
-local program = require "tests.program"
+local program = require "tests.support.program"
 
 describe("a bulk run with answers at hand", function()
     setup(function()

@@ -1,7 +1,7 @@
 -- The last alias of a chain that is given up, and what is no alias at all, were said to lead to the host's
 -- or domain's name; an answer of aliases alone was said to be "0 records".
 local support = require "tests.support"
-local program = require "tests.program"
+local program = require "tests.support.program"
 
 describe("nexthop --explain of a name that fails", function()
     setup(function()

@@ -2,7 +2,7 @@
 -- told as "no TLSA record", with the advice to publish one where the alias stands.
 local cjson = require "cjson"
 local support = require "tests.support"
-local program = require "tests.program"
+local program = require "tests.support.program"
 
 describe("TLSA records that are not signed", function()
     setup(function()

@@ -1,6 +1,6 @@
 -- What --version and --help print was lost on a full disk, and the status was 0.
 local support = require "tests.support"
-local program = require "tests.program"
+local program = require "tests.support.program"
 
 it("nexthop says so when --version or --help cannot be written", function()
     program.lab = support.lab

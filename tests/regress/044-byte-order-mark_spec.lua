@@ -2,7 +2,7 @@
 -- the input that JSON repeats.
 local cjson = require "cjson"
 local support = require "tests.support"
-local program = require "tests.program"
+local program = require "tests.support.program"
 
 describe("a file of names with a byte order mark", function()
     setup(function()

@@ -2,7 +2,7 @@
 -- verdict to its caller.
 local cjson = require "cjson"
 local support = require "tests.support"
-local program = require "tests.program"
+local program = require "tests.support.program"
 
 describe("nexthop --destinations of a domain that does not exist", function()
     setup(function()

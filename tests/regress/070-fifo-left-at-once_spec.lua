@@ -1,6 +1,6 @@
 -- The program opened its standard input and output anew, and where that was a FIFO that the other side had
 -- closed meanwhile it waited for ever for the next to open it.
-local program = require "tests.program"
+local program = require "tests.support.program"
 local support = require "tests.support"
 
 describe("a FIFO whose other side has left", function()

@@ -1,5 +1,5 @@
 -- Under nohup a bulk run ended when its terminal did: the program took SIGHUP up again.
-local program = require "tests.program"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local lab = support.lab
 

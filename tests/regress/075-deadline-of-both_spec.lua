@@ -1,5 +1,5 @@
 -- nexthop --tlsa gave the addresses the whole --deadline, and the TLSA records another.
-local program = require "tests.program"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local lab = support.lab
 

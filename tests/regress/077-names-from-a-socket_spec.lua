@@ -1,6 +1,6 @@
 -- Names from a socket (what libuv and Node give a child as its standard input) were waited for with
 -- everything else at a stand: who sends the next name after a result never got one.
-local program = require "tests.program"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local uv = require "luv"
 

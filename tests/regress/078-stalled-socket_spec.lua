@@ -1,6 +1,6 @@
 -- A socket, or another user's pipe, as standard output was written as it is: once its reader had stopped,
 -- no signal but SIGKILL ended the program, and the lookups under way timed out.
-local program = require "tests.program"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local uv = require "luv"
 

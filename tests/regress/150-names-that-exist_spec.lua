@@ -4,8 +4,8 @@
 local nexthop = require "nexthop"
 local policy = require "nexthop.policy"
 local domains_of_rspamd = require "nexthop.rspamd.domains"
-local filter = require "tests.filter"
-local program = require "tests.program"
+local filter = require "tests.support.filter"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local lab = support.lab
 

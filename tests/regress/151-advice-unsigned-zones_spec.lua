@@ -1,8 +1,8 @@
 -- `nexthop --check` said "sign the zone" of zones that are signed: with an algorithm or a digest that the
 -- validator does not support, without a DS in the zone above, or left unvalidated by the configuration. And
 -- it named the end of a chain of aliases, whichever link was not secure.
-local advice = require "tests.advice"
-local program = require "tests.program"
+local advice = require "tests.support.advice"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local lab = support.lab
 

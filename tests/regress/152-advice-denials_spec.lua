@@ -1,8 +1,8 @@
 -- `nexthop --check` said "what there is at _25._tcp... is not signed" where nothing is, but the proof of that
 -- does not count: a zone with NSEC3 opt-out, or with more NSEC3 iterations than validators take. Of answers
 -- that a wildcard makes in such a zone it said "sign the zone".
-local advice = require "tests.advice"
-local program = require "tests.program"
+local advice = require "tests.support.advice"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local lab = support.lab
 

@@ -1,8 +1,8 @@
 -- `nexthop --check` said "publish one at _25._tcp..." of a name that is an alias, where no record can stand:
 -- an alias to nothing, to the host itself, into a zone that is not signed, to records of which none is
 -- usable.
-local advice = require "tests.advice"
-local program = require "tests.program"
+local advice = require "tests.support.advice"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local lab = support.lab
 

@@ -1,7 +1,7 @@
 -- `nexthop --check` said "sign the zone of localhost" of MX 0 localhost., and "take it out of the MX" of a
 -- domain that has no MX.
-local advice = require "tests.advice"
-local program = require "tests.program"
+local advice = require "tests.support.advice"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local lab = support.lab
 

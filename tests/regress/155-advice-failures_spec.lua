@@ -1,8 +1,8 @@
 -- `nexthop --check` said "see that all name servers of that zone answer" where nothing at all is answered,
 -- or the deadline was too short, and "repair the signatures or the DS" behind a forwarder that strips DNSSEC,
 -- or with a trust anchor of another root.
-local advice = require "tests.advice"
-local program = require "tests.program"
+local advice = require "tests.support.advice"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local lab = support.lab
 

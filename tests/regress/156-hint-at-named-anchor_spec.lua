@@ -1,7 +1,7 @@
 -- An unbound.conf with an auto-trust-anchor-file, such as Debian's, was refused with the hint to name the
 -- file as trust_anchor_file although it was named already, and the program hinted at an option of the module.
 local nexthop = require "nexthop"
-local program = require "tests.program"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local lab = support.lab
 

@@ -1,6 +1,6 @@
 -- The combinations of downgrade_spec.lua: what can be at the aliases, MX, A, AAAA and TLSA of a mail
 -- domain, as nodes of a world. The same seed and share give the same ones under every Lua.
-local world = require "tests.world"
+local world = require "tests.support.world"
 local generator = require("tests.lab.chance").generator
 
 local combinations = {}

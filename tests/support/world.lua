@@ -247,6 +247,6 @@ function world:is_forged(name)
     return false
 end
 
-require "tests.world_told"(world)
+require "tests.support.world_told"(world)
 
 return world

@@ -1,6 +1,6 @@
 -- Talks to a filter program as smtpd does.
 --
---   local filter = require "tests.filter"
+--   local filter = require "tests.support.filter"
 --   local f = filter.start { config = { deadline = 2 } }  -- on the lab; `config` may be text
 --   f:connect("a1", "192.0.2.9:1234")
 --   local token = f:ask("a1", "mail-from", "user@nullmx.example")
@@ -18,7 +18,7 @@ sigpipe:start("sigpipe", function() end)
 sigpipe:unref()
 
 local slow = tonumber(os.getenv("NEXTHOP_SLOW") or 1) -- a tool slows everything down (tests/under)
-local here = debug.getinfo(1, "S").source:match("^@(.*)/tests/[^/]*$") or "."
+local here = debug.getinfo(1, "S").source:match("^@(.*)/tests/support/[^/]*$") or "."
 local lua = os.getenv("NEXTHOP_LUA") or arg[-1] or "lua5.4"
 
 -- Addresses that the whole Internet could reach (RFC 7535): all of the lab's own are documentation.

@@ -6,10 +6,10 @@
 -- that are right, and the second is one only where a failing question can have been asked.
 local nexthop = require "nexthop"
 local support = require "tests.support"
-local reference = require "tests.reference"
-local compare = require "tests.compare"
-local random_world = require "tests.random_world"
-local failing = require "tests.failing"
+local reference = require "tests.support.reference"
+local compare = require "tests.support.compare"
+local random_world = require "tests.support.random_world"
+local failing = require "tests.support.failing"
 local lab = support.lab
 
 local worlds = {}

@@ -1,9 +1,9 @@
 -- What `nexthop --check` says of a domain of the lab: for the specs of its advice.
 --
---   local advice = require "tests.advice"
+--   local advice = require "tests.support.advice"
 --   advice.of("d.example")                          -- "mx.d.example: what is to be mended", without "mend"
 --   advice.of("d.example", { "-6" }, { bare = true })
-local program = require "tests.program"
+local program = require "tests.support.program"
 
 local advice = {}
 

@@ -3,7 +3,7 @@
 -- always makes the same world.
 --
 --   local here, domains = random_world.make(seed, count)        count mail domains
-local world = require "tests.world"
+local world = require "tests.support.world"
 local chance = require "tests.lab.chance"
 
 local random_world = {}

@@ -3,7 +3,7 @@
 --   failing.passes(seed)                       a list of passes as worlds.run() wants them
 --   failing.can_fail(rules, name, type, owner) can a failing question have been asked for this answer?
 --                                              owner: of the DNAME that makes the name an alias, or nil
-local random_world = require "tests.random_world"
+local random_world = require "tests.support.random_world"
 local chance = require "tests.lab.chance"
 
 local failing = {}

@@ -1,6 +1,6 @@
 -- The program bin/nexthop as a child process, on the lab.
 --
---   local program = require "tests.program"
+--   local program = require "tests.support.program"
 --   local r = program.run({ "--json", "dane.example" })        -- r.status, r.out, r.err
 --   local p = program.start({ "-f", "-" }, { input = path })   -- p.pid, p:line(), p:finish()
 local M = {}
