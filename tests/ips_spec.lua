@@ -27,6 +27,13 @@ local function failure(code, host, options)
     return err
 end
 
+-- A resolver whose libunbound gives no server up before our timeout does, and asks for no A of its own.
+local function patient(options)
+    options.options = { ["qname-minimisation"] = "no", ["infra-cache-min-rtt"] = "30000", ["infra-cache-max-rtt"] = "60000",
+        ["unknown-server-time-limit"] = "30000" }
+    return support.resolver(options)
+end
+
 describe("gather_ips", function()
     before_each(support.reset)
     after_each(support.close)
@@ -257,6 +264,23 @@ describe("gather_ips", function()
             failure("bogus", "bogusboth.example")
             lab:rule { name = "bogus6.example", type = "A", action = "servfail" }
             support.contains(failure("bogus", "bogus6.example").message, "AAAA of bogus6.example")
+        end)
+
+        it("is bogus rather than a family that timed out", function()
+            lab:rule { name = "bogus6.example", type = "A", action = "silent" }
+            local err = support.failed("bogus", patient { timeout = 0.5 }:gather_ips("bogus6.example"))
+            support.contains(err.message, "AAAA of bogus6.example")
+            assert.equal("timeout", err.failed.ip4.code)
+        end)
+
+        -- The deadline lies between a fifth more than the timeout and twice the timeout.
+        it("asks for an alias for a fifth of the timeout when that has passed already", function()
+            lab:rule { name = "bogus6.example", types = { A = true, CNAME = true }, action = "silent" }
+            local _, err = patient { timeout = 1 * support.slow }:gather_ips("bogus6.example",
+                { deadline = 1.6 * support.slow })
+            assert.equal(1, lab:count("bogus6.example", "CNAME"))
+            assert.is_nil(err.expired, err.message)
+            support.failed("bogus", nil, err)
         end)
     end)
 
