@@ -88,7 +88,8 @@ describe("damaged answers, seed " .. seed .. ":", function()
             worlds.run(here, {
                 title = "damaged", sets = 4, timeout = 5, forged = true,
                 -- Two in five answers; in the first round nearly all, so that some lookups fail.
-                rules = { { action = "damage", damaged = lookups == 0 and 0.9 or 0.4, seed = seed + lookups } },
+                rules = { { action = "damage", seed = seed + lookups,
+                    damaged = lookups == 0 and 0.9 or 0.4 } },
                 excused = function() return true end,
             }, cases, totals)
             lookups = lookups + #cases

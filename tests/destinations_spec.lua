@@ -275,16 +275,20 @@ describe("gather_destinations", function()
     describe("misused", function()
         it("raises", function()
             local resolver = support.resolver()
-            for _, call in ipairs {
-                function() resolver:gather_destinations() end,
-                function() resolver:gather_destinations(25) end,
-                function() resolver:gather_destinations("dane.example", "dane.example") end,
-                function() resolver:gather_destinations("dane.example", { network = "ip4" }) end,
-                function() resolver:gather_destinations("dane.example", { deadline = "1" }) end,
-                function() resolver:gather_destinations("dane.example", { deadline = -1 }) end,
-            } do
-                assert.has_error(call)
+            local function raises(message, domain, options)
+                assert.has_error(function()
+                    resolver:gather_destinations(domain, options)
+                end, message)
             end
+            raises("bad argument #1 to 'gather_destinations' (domain name expected, got nil)")
+            raises("bad argument #1 to 'gather_destinations' (domain name expected, got number)", 25)
+            raises("bad argument #2 to 'gather_destinations' (options table or callback expected)",
+                "dane.example", "dane.example")
+            raises("unknown option 'network' to 'gather_destinations'", "dane.example", { network = "ip4" })
+            raises("bad option 'deadline' (seconds, 0 to 1000000, expected, got '1')",
+                "dane.example", { deadline = "1" })
+            raises("bad option 'deadline' (seconds, 0 to 1000000, expected, got -1)",
+                "dane.example", { deadline = -1 })
             assert.equal(0, lab:total())
         end)
     end)

@@ -29,8 +29,8 @@ end
 
 -- A resolver whose libunbound gives no server up before our timeout does, and asks for no A of its own.
 local function patient(options)
-    options.options = { ["qname-minimisation"] = "no", ["infra-cache-min-rtt"] = "30000", ["infra-cache-max-rtt"] = "60000",
-        ["unknown-server-time-limit"] = "30000" }
+    options.options = { ["qname-minimisation"] = "no", ["infra-cache-min-rtt"] = "30000",
+        ["infra-cache-max-rtt"] = "60000", ["unknown-server-time-limit"] = "30000" }
     return support.resolver(options)
 end
 
@@ -308,17 +308,25 @@ describe("gather_ips", function()
     describe("misused", function()
         it("raises", function()
             local resolver = support.resolver()
-            for _, options in ipairs {
-                { network = "ip5" }, { network = 4 }, { dialed_ips = "192.0.2.1" },
-                { dialed_ips = { "192.0.2.1" } }, { dialed_ips = { ["mx.example"] = "192.0.2.1" } },
-                { dialed_ips = { ["mx.example"] = { "mx.example" } } },
-                { dialed_ips = { ["mx.example"] = { 4 } } },
-                { dialed_ips = { ["mx.example"] = { first = "192.0.2.1" } } },
-                { dialed_ips = { ["mx example"] = {} } }, { port = 25 },
+            local map = "bad option 'dialed_ips' (a host name to a list of addresses expected)"
+            for _, case in ipairs {
+                { { network = "ip5" }, "bad option 'network' ('ip', 'ip4' or 'ip6' expected, got 'ip5')" },
+                { { network = 4 }, "bad option 'network' (string expected, got 4)" },
+                { { dialed_ips = "192.0.2.1" }, "bad option 'dialed_ips' (table expected, got '192.0.2.1')" },
+                { { dialed_ips = { "192.0.2.1" } }, map },
+                { { dialed_ips = { ["mx.example"] = "192.0.2.1" } }, map },
+                { { dialed_ips = { ["mx.example"] = { "mx.example" } } },
+                    "bad option 'dialed_ips' ('mx.example' is no IP address)" },
+                { { dialed_ips = { ["mx.example"] = { 4 } } },
+                    "bad option 'dialed_ips' ('number' is no IP address)" },
+                { { dialed_ips = { ["mx.example"] = { first = "192.0.2.1" } } }, map },
+                { { dialed_ips = { ["mx example"] = {} } },
+                    "bad option 'dialed_ips' ('mx example' is no host name)" },
+                { { port = 25 }, "unknown option 'port' to 'gather_ips'" },
             } do
                 assert.has_error(function()
-                    resolver:gather_ips("mx1.dane.example", options)
-                end)
+                    resolver:gather_ips("mx1.dane.example", case[1])
+                end, case[2])
             end
             assert.equal(0, lab:total())
         end)

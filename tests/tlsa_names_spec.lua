@@ -114,20 +114,27 @@ describe("gather_tlsa_names", function()
     end)
 
     it("raises when misused", function()
-        for _, given in ipairs {
-            { have_mx = 1 }, { have_mx = "yes" }, { expanded_next_hop_authentic = "true" },
-            { orig_next_hop = true }, { orig_next_hop = "no host" }, { expanded_next_hop = "a..example" },
-            { orig_tlsa_base_domain = 1 }, { base_domain = "mx.example" },
+        for _, case in ipairs {
+            { { have_mx = 1 }, "bad option 'have_mx' (boolean expected, got 1)" },
+            { { have_mx = "yes" }, "bad option 'have_mx' (boolean expected, got 'yes')" },
+            { { expanded_next_hop_authentic = "true" },
+                "bad option 'expanded_next_hop_authentic' (boolean expected, got 'true')" },
+            { { orig_next_hop = true }, "bad option 'orig_next_hop' (string expected, got boolean)" },
+            { { orig_next_hop = "no host" }, "bad option 'orig_next_hop' ('no host' is no host name)" },
+            { { expanded_next_hop = "a..example" },
+                "bad option 'expanded_next_hop' ('a..example' is no host name)" },
+            { { orig_tlsa_base_domain = 1 }, "bad option 'orig_tlsa_base_domain' (string expected, got 1)" },
+            { { base_domain = "mx.example" }, "unknown option 'base_domain' to 'gather_tlsa_names'" },
         } do
             assert.has_error(function()
-                names(given)
-            end)
+                names(case[1])
+            end, case[2])
         end
         assert.has_error(function()
             nexthop.gather_tlsa_names()
-        end)
+        end, "bad argument #1 to 'gather_tlsa_names' (table expected, got no value)")
         assert.has_error(function()
             nexthop.gather_tlsa_names("domain.example")
-        end)
+        end, "bad argument #1 to 'gather_tlsa_names' (table expected, got string)")
     end)
 end)

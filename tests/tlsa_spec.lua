@@ -283,14 +283,26 @@ describe("gather_tlsa", function()
     describe("misused", function()
         it("raises", function()
             local resolver = support.resolver()
-            for _, options in ipairs {
-                { port = 0 }, { port = 65536 }, { port = "25" }, { port = 2.5 }, { protocol = "" },
-                { protocol = "t.cp" }, { protocol = 6 }, { expanded_authentic = 1 },
-                { expanded_host = "no host" }, { expanded_host = false }, { dialed_ips = {} },
+            local port = "bad option 'port' (integer from 1 to 65535 expected, got %s)"
+            local protocol = "bad option 'protocol' (a lower-case protocol name such as 'tcp' expected, "
+                .. "got '%s')"
+            for _, case in ipairs {
+                { { port = 0 }, port:format "0" },
+                { { port = 65536 }, port:format "65536" },
+                { { port = "25" }, port:format "'25'" },
+                { { port = 2.5 }, port:format "2.5" },
+                { { protocol = "" }, protocol:format "" },
+                { { protocol = "t.cp" }, protocol:format "t.cp" },
+                { { protocol = 6 }, "bad option 'protocol' (string expected, got 6)" },
+                { { expanded_authentic = 1 }, "bad option 'expanded_authentic' (boolean expected, got 1)" },
+                { { expanded_host = "no host" },
+                    "bad option 'expanded_host' ('no host': a space or control character)" },
+                { { expanded_host = false }, "bad option 'expanded_host' (string expected, got boolean)" },
+                { { dialed_ips = {} }, "unknown option 'dialed_ips' to 'gather_tlsa'" },
             } do
                 assert.has_error(function()
-                    resolver:gather_tlsa("mx1.dane.example", options)
-                end)
+                    resolver:gather_tlsa("mx1.dane.example", case[1])
+                end, case[2])
             end
             assert.equal(0, lab:total())
         end)

@@ -34,8 +34,8 @@ describe("a worker of rspamd", function()
       worker:turn()
     end
     for i = 1, 5 do
-      worker:look_up({ get_ev_base = function() end }, { { domain = ("d%d.example"):format(i) } }, 60, function() end,
-        function() error "is not to be called" end)
+      worker:look_up({ get_ev_base = function() end }, { { domain = ("d%d.example"):format(i) } }, 60,
+        function() end, function() error "is not to be called" end)
     end
     turn_until(5)
     assert.equal(5, worker.resolver:pending())

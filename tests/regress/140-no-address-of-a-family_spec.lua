@@ -5,11 +5,15 @@ before_each(support.reset)
 after_each(support.close)
 
 it("names the family that was asked for", function()
-  for network, words in pairs { ip6 = "has no IPv6 address", ip4 = "has no IPv4 address", ip = "has no address" } do
-    local host = network == "ip6" and "only4.example" or network == "ip4" and "only6.example" or "nothing.example"
-    local ips, err = support.resolver():gather_ips(host, { network = network })
+  for _, case in ipairs {
+    { "ip6", "only4.example", "has no IPv6 address" },
+    { "ip4", "only6.example", "has no IPv4 address" },
+    { "ip", "nothing.example", "has no address" },
+  } do
+    local host = case[2]
+    local ips, err = support.resolver():gather_ips(host, { network = case[1] })
     assert.is_nil(ips)
     assert.equal("not_found", err.code)
-    assert.equal(("%s: %s %s"):format(host, host, words), err.message)
+    assert.equal(("%s: %s %s"):format(host, host, case[3]), err.message)
   end
 end)
