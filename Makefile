@@ -223,6 +223,7 @@ lint: need-lint
 
 format: need-lint
 	clang-format -i $(shell .ci/lint --c-files)
+	lua5.4 tools/indent.lua --fix $(shell .ci/lint --lua-files)
 
 # Both are made of the annotations in lua/nexthop; the man page is in git, and lint compares it.
 .PHONY: docs

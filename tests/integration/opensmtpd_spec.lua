@@ -205,7 +205,7 @@ for suite in (os.getenv "NEXTHOP_SMTPD" or usual):gmatch "%w+" do
       end
       for _, address in ipairs {
         "a\255\254@nullmx.example", "\27[2J@nullmx.example", "a@b|c.example", "a@" .. ("x"):rep(64) ..
-        ".example", "a@" .. ("x."):rep(126) .. "example", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]",
+          ".example", "a@" .. ("x."):rep(126) .. "example", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]",
         "a@192.0.2.1", "a@x..y", "a@-", "a@", "@", "a", "a@b@nullmx.example", "a b@c", "<>", "a@\1",
         "a@" .. ("y"):rep(1500), "a@\195\188.example",
       } do

@@ -41,7 +41,7 @@ describe("the keys of a BIND configuration", function()
     ["trusted-keys"] = ('options { directory "/x"; };\ntrusted-keys {\n . 257 3 13 "%s"; };\n'):format(key),
     ["one that can be used among others"] =
       ("trust-anchors { . initial-ds 1 5 1 \"%s\"; . initial-ds %s \"%s\"; };")
-        :format(("0a"):rep(20), ds, digest),
+      :format(("0a"):rep(20), ds, digest),
   } do
     it("count as a trust_anchor_file: " .. what, function()
       assert.is_true(sees { stub = lab:stub(), trust_anchor_file = child.file(text) })
