@@ -108,11 +108,11 @@ help:
 
 here := $(CURDIR)
 
-# Prints, and builds nothing.
+# Prints, and builds nothing. The default path of some Luas lacks ./?/init.lua, by which `tests.support` is found.
 .PHONY: lua-env
 lua-env:
 	@echo "export" \
-	 "LUA_PATH='$(here)/lua/?.lua;$(here)/lua/?/init.lua;;'" \
+	 "LUA_PATH='$(here)/lua/?.lua;$(here)/lua/?/init.lua;./?/init.lua;;'" \
 	 "LUA_CPATH='$(here)/$(B)/?.so;;'" \
 	 "PATH='$(here)/$(B)/bin:$(here)/bin':\"\$$PATH\""
 
@@ -223,6 +223,7 @@ lint: need-lint
 
 format: need-lint
 	clang-format -i $(shell .ci/lint --c-files)
+	lua5.4 tools/indent.lua --fix $(shell .ci/lint --lua-files)
 
 # Both are made of the annotations in lua/nexthop; the man page is in git, and lint compares it.
 .PHONY: docs

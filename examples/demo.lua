@@ -5,63 +5,63 @@
 local domain = arg[1]
 
 local function quote(text)
-    return "'" .. text:gsub("'", "'\\''") .. "'"
+  return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
 local function say(...)
-    print(table.concat({ ... }, "\n"))
+  print(table.concat({ ... }, "\n"))
 end
 
 -- Runs the program; shown is what a user would type.
 local function run(shown, arguments)
-    say("$ nexthop " .. shown)
-    io.stdout:flush()
-    os.execute(("%s bin/nexthop %s"):format(quote(arg[-1] or "lua5.4"), arguments))
-    print()
+  say("$ nexthop " .. shown)
+  io.stdout:flush()
+  os.execute(("%s bin/nexthop %s"):format(quote(arg[-1] or "lua5.4"), arguments))
+  print()
 end
 
 local next_steps = {
-    "How to go on:",
-    "  make demo DOMAIN=example.org      a real domain, through this system's resolver",
-    '  eval "$(make -s lua-env)"         then: nexthop --explain example.org; nexthop --help;',
-    '                                    lua5.4 -lnexthop, and: > nexthop.plan "example.org"',
-    "  make test                         all tests",
-    "  man -l man/nexthop.1, README.md   the program, the Lua module",
+  "How to go on:",
+  "  make demo DOMAIN=example.org      a real domain, through this system's resolver",
+  '  eval "$(make -s lua-env)"         then: nexthop --explain example.org; nexthop --help;',
+  '                                    lua5.4 -lnexthop, and: > nexthop.plan "example.org"',
+  "  make test                         all tests",
+  "  man -l man/nexthop.1, README.md   the program, the Lua module",
 }
 
 if domain and domain ~= "" then
-    say(("Where does mail for %s go, may that be trusted, and what TLS does each host owe?"):format(domain),
-        "Asked of the resolver in /etc/resolv.conf, validated here.", "")
-    run(domain, quote(domain))
-    say("And how that was decided:", "")
-    run("--explain " .. domain, "--explain " .. quote(domain))
-    say((table.concat(next_steps, "\n"):gsub("make demo DOMAIN=example.org      a real domain, .-\n",
-        "make demo                         six domains of the signed lab, each another case\n")))
-    os.exit(0)
+  say(("Where does mail for %s go, may that be trusted, and what TLS does each host owe?"):format(domain),
+    "Asked of the resolver in /etc/resolv.conf, validated here.", "")
+  run(domain, quote(domain))
+  say("And how that was decided:", "")
+  run("--explain " .. domain, "--explain " .. quote(domain))
+  say((table.concat(next_steps, "\n"):gsub("make demo DOMAIN=example.org      a real domain, .-\n",
+    "make demo                         six domains of the signed lab, each another case\n")))
+  os.exit(0)
 end
 
 local found, lab = pcall(require, "tests.lab.lab")
 if not found then
-    io.stderr:write("examples/demo.lua: run it from the source tree, by `make demo`\n")
-    os.exit(1)
+  io.stderr:write("examples/demo.lua: run it from the source tree, by `make demo`\n")
+  os.exit(1)
 end
 say("Starting the lab: a root, its children, keys and signatures made now, served on 127.0.0.1.", "")
 lab = lab.start()
 
 local introductions = {
-    ["dane.example"] = "A signed domain whose hosts publish TLSA records: their keys are known beforehand.",
-    ["insecure.example"] = "The zone is not signed: mail goes there, but the answer may be anybody's.",
-    ["nullmx.example"] = "A null MX (RFC 7505): this domain takes no mail, and says so.",
-    ["broken.example"] = "Signed, but the signatures are wrong: an attack or a mistake, and no answer.",
-    ["alias.example"] = "An alias: its mail goes where that of dane.example goes, its name counts too.",
-    ["implicit.example"] = "No MX at all: the domain itself is the host (RFC 5321 5.1), DANE included.",
+  ["dane.example"] = "A signed domain whose hosts publish TLSA records: their keys are known beforehand.",
+  ["insecure.example"] = "The zone is not signed: mail goes there, but the answer may be anybody's.",
+  ["nullmx.example"] = "A null MX (RFC 7505): this domain takes no mail, and says so.",
+  ["broken.example"] = "Signed, but the signatures are wrong: an attack or a mistake, and no answer.",
+  ["alias.example"] = "An alias: its mail goes where that of dane.example goes, its name counts too.",
+  ["implicit.example"] = "No MX at all: the domain itself is the host (RFC 5321 5.1), DANE included.",
 }
 
 local lab_options = ("--resolver %s --anchor %s "):format(lab.forward_address, quote(lab.anchor_file))
 
 for number, name in ipairs(lab.demo) do
-    say(("%d. %s"):format(number, introductions[name] or name), "")
-    run(name, lab_options .. name)
+  say(("%d. %s"):format(number, introductions[name] or name), "")
+  run(name, lab_options .. name)
 end
 
 say("How such a decision is made, step by step:", "")

@@ -1,5 +1,5 @@
 -- Calls with a callback: delivery, handles, what may be done inside one, coroutines.
-local calling = require "tests.calling"
+local calling = require "tests.support.calling"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab
@@ -77,12 +77,18 @@ describe("a call with a callback", function()
 
   it("raises for a name that is no string, and for unknown options", function()
     local r = new()
-    assert.has_error(function() r:plan() end)
-    assert.has_error(function() r:plan(25, print) end)
-    assert.has_error(function() r:plan("dane.example", { port = "25" }, print) end)
-    assert.has_error(function() r:plan("dane.example", { nonsense = 1 }, print) end)
-    assert.has_error(function() r:gather_ips("dane.example", { port = 25 }, print) end)
-    assert.has_error(function() r.plan({}, "dane.example") end)
+    assert.has_error(function() r:plan() end,
+      "bad argument #1 to 'plan' (domain name expected, got nil)")
+    assert.has_error(function() r:plan(25, print) end,
+      "bad argument #1 to 'plan' (domain name expected, got number)")
+    assert.has_error(function() r:plan("dane.example", { port = "25" }, print) end,
+      "bad option 'port' (integer from 1 to 65535 expected, got '25')")
+    assert.has_error(function() r:plan("dane.example", { nonsense = 1 }, print) end,
+      "unknown option 'nonsense' to 'plan'")
+    assert.has_error(function() r:gather_ips("dane.example", { port = 25 }, print) end,
+      "unknown option 'port' to 'gather_ips'")
+    assert.has_error(function() r.plan({}, "dane.example") end,
+      "bad argument #1 to 'plan' (nexthop resolver expected, got table)")
     assert.equal(0, r:pending())
     assert.equal(0, r:stats().calls)
   end)

@@ -1,6 +1,6 @@
 -- A wall clock that is wrong, and one that is put right while a resolver runs (clock.c): signatures that
 -- have expired or are not yet valid are a failure, never "insecure".
-local child = require "tests.child"
+local child = require "tests.support.child"
 local support = require "tests.support"
 local lab = support.lab
 

@@ -1,5 +1,5 @@
 -- close(), __close and __gc: the end of a resolver.
-local calling = require "tests.calling"
+local calling = require "tests.support.calling"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab

@@ -1,5 +1,5 @@
 -- Deadlines of calls, time-outs of lookups, the queue behind max_pending.
-local calling = require "tests.calling"
+local calling = require "tests.support.calling"
 local support = require "tests.support"
 local lab = support.lab
 

@@ -1,5 +1,5 @@
 -- Driving a resolver: the budget of a process(), wait(), stats(), the default resolver.
-local calling = require "tests.calling"
+local calling = require "tests.support.calling"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab

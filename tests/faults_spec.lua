@@ -1,6 +1,6 @@
 -- Servers that fail, lie or go away; forwarders that strip DNSSEC; thousands of dead lookups.
 local nexthop = require "nexthop"
-local child = require "tests.child"
+local child = require "tests.support.child"
 local support = require "tests.support"
 local lab = support.lab
 

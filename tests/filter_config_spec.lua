@@ -1,5 +1,5 @@
 -- The configuration and the options of filter-nexthop.
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 
 after_each(filter.stop_all)
 

@@ -1,5 +1,5 @@
 -- filter-nexthop against what smtpd says, on pipes and on a socket.
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local lab = require("tests.lab.lab").shared()
 
 setup(filter.prepare)

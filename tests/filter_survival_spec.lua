@@ -1,5 +1,5 @@
 -- What filter-nexthop must live through, because smtpd ends when it does.
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local support = require "tests.support"
 local lab = support.lab
 

@@ -1,5 +1,5 @@
 -- The fuzzers in Lua, a few rounds each, always the same ones. `make fuzz` takes new ones, for longer.
-local child = require "tests.child"
+local child = require "tests.support.child"
 
 describe("the fuzzer of", function()
   for target, rounds in pairs { filter = 150, server = 150, config = 150 } do

@@ -1,6 +1,6 @@
 -- Lua's memory that runs out: every allocation that Lua makes in a call, for a callback and in close()
 -- fails once in turn (luaoom.c). And garbage collected at every other one.
-local child = require "tests.child"
+local child = require "tests.support.child"
 local support = require "tests.support"
 
 before_each(support.reset)

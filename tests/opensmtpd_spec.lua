@@ -1,5 +1,5 @@
 -- nexthop.opensmtpd: the layer on which others can write filters, too.
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local protocol = require "nexthop.opensmtpd.protocol"
 local log = require "nexthop.opensmtpd.log"
 

@@ -1,6 +1,7 @@
 local nexthop = require "nexthop"
 local policy = require "nexthop.policy"
-local lab = require("tests.lab.lab").shared()
+local support = require "tests.support"
+local lab = support.lab
 
 -- Addresses that the whole Internet could reach (RFC 7535): all of the lab's own are documentation.
 local global = [[
@@ -84,6 +85,11 @@ describe("policy.find on the lab", function()
     assert.same({ "failure", "failure" }, find_anew("policy.example", { deadline = 0.2 }))
   end)
 
+  it("says failure when the deadline comes before one of the hosts, though another has DANE", function()
+    lab:rule { name = "plain.policy.example", action = "silent" }
+    assert.same({ "failure", "failure" }, find_anew("half.policy.example", { deadline = 1 * support.slow }))
+  end)
+
   it("says failure when a host fails and no other has an address", function()
     lab:rule { name = "mx.policy.example", action = "servfail" }
     assert.same({ "failure", "failure" }, find_anew "policy.example")
@@ -156,6 +162,18 @@ describe("policy.find", function()
     assert.same({ "ok", "no_dane" }, both(plan(host { tls = "skip", err = timeout })))
     assert.same({ "ok", "no_dane" },
       both(plan(host { tls = "skip", err = { code = "no_dane", permanent = false } })))
+  end)
+
+  it("says failure of a plan that its deadline ended, whatever its other hosts are", function()
+    local expired = { code = "timeout", permanent = false, expired = true }
+    local p = plan(host { tls = "dane" }, host { ips = {}, tls = "skip", err = expired })
+    p.expired = true
+    assert.same({ "failure", "failure" }, both(p))
+    assert.equal(expired, policy.unfinished(p))
+    -- The deadline may have come when no host was waited for any more.
+    p.hosts[2].err = failed
+    assert.is_nil(policy.unfinished(p))
+    assert.same({ "ok", "dane" }, both(p))
   end)
 
   it("takes every other error for a failure, and no other role", function()

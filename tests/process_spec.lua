@@ -1,6 +1,6 @@
 -- What a resolver does to its process, and the process to it: fork, SIGPIPE, descriptors, memory, the
 -- end. Each in a child of its own.
-local child = require "tests.child"
+local child = require "tests.support.child"
 local support = require "tests.support"
 local lab = support.lab
 

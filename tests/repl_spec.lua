@@ -1,5 +1,5 @@
 -- The interpreter as a person uses it: results and errors as they print.
-local child = require "tests.child"
+local child = require "tests.support.child"
 local support = require "tests.support"
 local lab = support.lab
 

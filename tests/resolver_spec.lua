@@ -2,7 +2,7 @@
 local nexthop = require "nexthop"
 local config = require "nexthop.config"
 local lab = require("tests.lab.lab").shared()
-local child = require "tests.child"
+local child = require "tests.support.child"
 
 local function raises(text, options)
   local ok, message = pcall(nexthop.new, options)

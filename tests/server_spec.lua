@@ -1,8 +1,8 @@
 local uv = require "luv"
 local client = require "nexthop.client"
 local support = require "tests.support"
-local servers = require "tests.server"
-local filter = require "tests.filter"
+local servers = require "tests.support.server"
+local filter = require "tests.support.filter"
 
 local lab = support.lab
 

@@ -1,5 +1,5 @@
 -- A short run of tests/soak/soak.lua: `make soak` is the long one.
-local child = require "tests.child"
+local child = require "tests.support.child"
 
 describe("under mixed load", function()
   it("module, filter and server keep their memory and descriptors", function()

@@ -1,7 +1,7 @@
 -- `make demo-opensmtpd`: a real smtpd with filter-nexthop, on the signed lab that the tests use. Four
 -- mails; what client and server say, and what the filter decides. SUITE=bookworm for smtpd 6.8.
 package.path = "./?.lua;" .. package.path
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local smtpd = require "tests.integration.smtpd"
 
 local suite = os.getenv "SUITE" or "trixie"

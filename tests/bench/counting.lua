@@ -2,13 +2,13 @@
 local nexthop = require "nexthop"
 
 local resolver = assert(nexthop.new {
-    forward = arg[2], trust_anchor_file = arg[1], options = { ["qname-minimisation"] = "no" },
+  forward = arg[2], trust_anchor_file = arg[1], options = { ["qname-minimisation"] = "no" },
 })
 io.stdout:setvbuf "line"
 for domain in io.lines() do
-    if domain == "quit" then
-        break
-    end
-    local plan = assert(resolver:plan(domain))
-    print(#plan.hosts)
+  if domain == "quit" then
+    break
+  end
+  local plan = assert(resolver:plan(domain))
+  print(#plan.hosts)
 end

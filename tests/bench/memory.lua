@@ -4,58 +4,58 @@
 local nexthop = require "nexthop"
 
 local function resident()
-    collectgarbage()
-    collectgarbage()
-    local file = assert(io.open "/proc/self/statm")
-    local pages = file:read "*a":match "^%d+ (%d+)"
-    file:close()
-    return pages * 4096
+  collectgarbage()
+  collectgarbage()
+  local file = assert(io.open "/proc/self/statm")
+  local pages = file:read "*a":match "^%d+ (%d+)"
+  file:close()
+  return pages * 4096
 end
 
 local function new(address, max_pending)
-    return assert(nexthop.new {
-        stub = { ["."] = address, ["example."] = address }, trust_anchor_file = arg[1],
-        max_pending = max_pending,
-    })
+  return assert(nexthop.new {
+    stub = { ["."] = address, ["example."] = address }, trust_anchor_file = arg[1],
+    max_pending = max_pending,
+  })
 end
 
 local verbs = {}
 
 function verbs.pending(method, count)
-    local resolver = new("127.255.255.53@53", 1)
-    local handles, names = {}, {}
-    local function callback() end
-    for k = 1, count do
-        handles[k], names[k] = false, ("d%d.bench.example"):format(k)
-    end
-    local lookups = resolver:stats().lookups
-    local before = resident()
-    for k = 1, count do
-        handles[k] = resolver[method](resolver, names[k], callback)
-    end
-    local after = resident()
-    assert(#handles == count)
-    return (after - before) / (resolver:stats().lookups - lookups)
+  local resolver = new("127.255.255.53@53", 1)
+  local handles, names = {}, {}
+  local function callback() end
+  for k = 1, count do
+    handles[k], names[k] = false, ("d%d.bench.example"):format(k)
+  end
+  local lookups = resolver:stats().lookups
+  local before = resident()
+  for k = 1, count do
+    handles[k] = resolver[method](resolver, names[k], callback)
+  end
+  local after = resident()
+  assert(#handles == count)
+  return (after - before) / (resolver:stats().lookups - lookups)
 end
 
 function verbs.plans(count, domains)
-    local resolver = new(arg[2], 1000)
-    local function run(from, to)
-        for k = from, to do
-            assert(resolver:plan(("d%d-2.bench.example"):format(k % domains)))
-        end
+  local resolver = new(arg[2], 1000)
+  local function run(from, to)
+    for k = from, to do
+      assert(resolver:plan(("d%d-2.bench.example"):format(k % domains)))
     end
-    run(1, count / 10)
-    local before = resident()
-    run(count / 10 + 1, count)
-    return (resident() - before) / 1024
+  end
+  run(1, count / 10)
+  local before = resident()
+  run(count / 10 + 1, count)
+  return (resident() - before) / 1024
 end
 
 io.stdout:setvbuf "line"
 for line in io.lines() do
-    local verb, first, second = line:match "^(%S+) ?(%S*) ?(%S*)$"
-    if verb == "quit" then
-        break
-    end
-    print(verbs[verb](tonumber(first) or first, tonumber(second)))
+  local verb, first, second = line:match "^(%S+) ?(%S*) ?(%S*)$"
+  if verb == "quit" then
+    break
+  end
+  print(verbs[verb](tonumber(first) or first, tonumber(second)))
 end

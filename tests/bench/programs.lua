@@ -10,149 +10,149 @@ local domains, count = tonumber(arg[4]), tonumber(arg[5])
 
 local path = os.tmpname()
 do
-    local file = assert(io.open(path, "w"))
-    file:write(("return { resolver = { trust_anchor_file = %q,\n"):format(anchor),
-        '  options = { ["msg-cache-size"] = "64m", ["rrset-cache-size"] = "128m" }, stub = {\n')
-    for k = 6, #arg do
-        file:write(("    [%q] = %q,\n"):format(arg[k], address))
-    end
-    file:write(what == "filter" and '  } }, sender = { unroutable = "proceed" } }\n' or "  } } }\n")
-    file:close()
+  local file = assert(io.open(path, "w"))
+  file:write(("return { resolver = { trust_anchor_file = %q,\n"):format(anchor),
+    '  options = { ["msg-cache-size"] = "64m", ["rrset-cache-size"] = "128m" }, stub = {\n')
+  for k = 6, #arg do
+    file:write(("    [%q] = %q,\n"):format(arg[k], address))
+  end
+  file:write(what == "filter" and '  } }, sender = { unroutable = "proceed" } }\n' or "  } } }\n")
+  file:close()
 end
 
 -- Seconds of CPU of a process so far.
 local ticks = tonumber(io.popen "getconf CLK_TCK":read "*l")
 local function cpu(pid)
-    local file = assert(io.open(("/proc/%d/stat"):format(pid)))
-    local fields, n = file:read "*a":match "^.*%)(.*)$", 0
-    file:close()
-    local sum = 0
-    for field in fields:gmatch "%S+" do
-        n = n + 1
-        if n == 12 or n == 13 then
-            sum = sum + tonumber(field)
-        end
+  local file = assert(io.open(("/proc/%d/stat"):format(pid)))
+  local fields, n = file:read "*a":match "^.*%)(.*)$", 0
+  file:close()
+  local sum = 0
+  for field in fields:gmatch "%S+" do
+    n = n + 1
+    if n == 12 or n == 13 then
+      sum = sum + tonumber(field)
     end
-    return sum / ticks
+  end
+  return sum / ticks
 end
 
 local interpreter = arg[-1]
 local process, pid
 
 local function spawn(words, stdio)
-    process, pid = uv.spawn(interpreter, { args = words, stdio = stdio }, function(status)
-        io.stderr:write(words[1], " has ended with status ", status, "\n")
-        os.exit(1)
-    end)
-    assert(process, pid)
+  process, pid = uv.spawn(interpreter, { args = words, stdio = stdio }, function(status)
+    io.stderr:write(words[1], " has ended with status ", status, "\n")
+    os.exit(1)
+  end)
+  assert(process, pid)
 end
 
 -- Calls back with whole lines and how many they are.
 local function lines(stream, callback)
-    local pending = ""
-    stream:read_start(function(err, chunk)
-        if err or not chunk then
-            return
-        end
-        local whole, rest = chunk:match "^(.*\n)(.*)$"
-        if not whole then
-            pending = pending .. chunk
-            return
-        end
-        whole, pending = pending .. whole, rest
-        local _, n = whole:gsub("\n", "")
-        callback(n, whole)
-    end)
+  local pending = ""
+  stream:read_start(function(err, chunk)
+    if err or not chunk then
+      return
+    end
+    local whole, rest = chunk:match "^(.*\n)(.*)$"
+    if not whole then
+      pending = pending .. chunk
+      return
+    end
+    whole, pending = pending .. whole, rest
+    local _, n = whole:gsub("\n", "")
+    callback(n, whole)
+  end)
 end
 
 -- request(k) sends the k-th request; `under_way` are unanswered at any time.
 local function load(total, under_way, request)
-    local sent, answered = 0, 0
-    local function answer(n)
-        answered = answered + n
-        while sent < total and sent - answered < under_way do
-            sent = sent + 1
-            request(sent)
-        end
+  local sent, answered = 0, 0
+  local function answer(n)
+    answered = answered + n
+    while sent < total and sent - answered < under_way do
+      sent = sent + 1
+      request(sent)
     end
-    answer(0)
-    return answer, function()
-        while answered < total do
-            uv.run "once"
-        end
+  end
+  answer(0)
+  return answer, function()
+    while answered < total do
+      uv.run "once"
     end
+  end
 end
 
 local take
 local function measure(under_way, request)
-    for _, total in ipairs { domains, domains, count } do
-        local cpu_before, wall_before = cpu(pid), uv.hrtime()
-        local wait
-        take, wait = load(total, under_way, request)
-        wait()
-        if total == count then
-            print(("%.3f %.3f"):format((cpu(pid) - cpu_before) * 1e6 / count,
-                (uv.hrtime() - wall_before) / 1e3 / count))
-        end
+  for _, total in ipairs { domains, domains, count } do
+    local cpu_before, wall_before = cpu(pid), uv.hrtime()
+    local wait
+    take, wait = load(total, under_way, request)
+    wait()
+    if total == count then
+      print(("%.3f %.3f"):format((cpu(pid) - cpu_before) * 1e6 / count,
+        (uv.hrtime() - wall_before) / 1e3 / count))
     end
+  end
 end
 
 local function domain(k)
-    return ("d%d-2.bench.example"):format(k % domains)
+  return ("d%d-2.bench.example"):format(k % domains)
 end
 
 if what == "filter" then
-    local input, output = uv.new_pipe(false), uv.new_pipe(false)
-    spawn({ "bin/filter-nexthop", "-c", path }, { input, output, 2 })
-    local ready
-    local free = {} -- sessions without a request under way
-    lines(output, function(n, chunk)
-        ready = ready or chunk:find "register|ready"
-        for session in chunk:gmatch "filter%-result|(a%d+)|" do
-            free[#free + 1] = session
-        end
-        if take then
-            take(n)
-        end
-    end)
-    input:write "config|smtpd-version|7.6.0\nconfig|smtp-session-timeout|300\nconfig|ready\n"
-    while not ready do
-        uv.run "once"
+  local input, output = uv.new_pipe(false), uv.new_pipe(false)
+  spawn({ "bin/filter-nexthop", "-c", path }, { input, output, 2 })
+  local ready
+  local free = {} -- sessions without a request under way
+  lines(output, function(n, chunk)
+    ready = ready or chunk:find "register|ready"
+    for session in chunk:gmatch "filter%-result|(a%d+)|" do
+      free[#free + 1] = session
     end
-    for k = 1, 16 do
-        free[k] = "a" .. k
-        input:write(("report|0.7|1.0|smtp-in|link-connect|a%d|client|pass|%s|%s\n"):format(k,
-            "192.31.196.9:9", "192.31.196.8:25"))
+    if take then
+      take(n)
     end
-    measure(16, function(k)
-        input:write(("filter|0.7|1.0|smtp-in|mail-from|%s|%d|user@%s\n"):format(table.remove(free), k,
-            domain(k)))
-    end)
+  end)
+  input:write "config|smtpd-version|7.6.0\nconfig|smtp-session-timeout|300\nconfig|ready\n"
+  while not ready do
+    uv.run "once"
+  end
+  for k = 1, 16 do
+    free[k] = "a" .. k
+    input:write(("report|0.7|1.0|smtp-in|link-connect|a%d|client|pass|%s|%s\n"):format(k,
+      "192.31.196.9:9", "192.31.196.8:25"))
+  end
+  measure(16, function(k)
+    input:write(("filter|0.7|1.0|smtp-in|mail-from|%s|%d|user@%s\n"):format(table.remove(free), k,
+      domain(k)))
+  end)
 else
-    local socket = path .. ".sock"
-    spawn({ "bin/nexthop-server", "-l", socket, "-c", path }, { nil, nil, 2 })
-    while not uv.fs_stat(socket) do
-        uv.sleep(20)
-    end
-    local clients = {}
-    for k = 1, 8 do
-        clients[k] = uv.new_pipe(false)
-        local connected
-        clients[k]:connect(socket, function(err)
-            assert(not err, err)
-            connected = true
-        end)
-        while not connected do
-            uv.run "once"
-        end
-        lines(clients[k], function(n)
-            take(n)
-        end)
-    end
-    measure(16, function(k)
-        clients[k % 8 + 1]:write(('{"id":%d,"op":"plan","domain":"%s"}\n'):format(k, domain(k)))
+  local socket = path .. ".sock"
+  spawn({ "bin/nexthop-server", "-l", socket, "-c", path }, { nil, nil, 2 })
+  while not uv.fs_stat(socket) do
+    uv.sleep(20)
+  end
+  local clients = {}
+  for k = 1, 8 do
+    clients[k] = uv.new_pipe(false)
+    local connected
+    clients[k]:connect(socket, function(err)
+      assert(not err, err)
+      connected = true
     end)
-    os.remove(socket)
+    while not connected do
+      uv.run "once"
+    end
+    lines(clients[k], function(n)
+      take(n)
+    end)
+  end
+  measure(16, function(k)
+    clients[k % 8 + 1]:write(('{"id":%d,"op":"plan","domain":"%s"}\n'):format(k, domain(k)))
+  end)
+  os.remove(socket)
 end
 process:kill "sigterm"
 os.remove(path)

@@ -1,6 +1,6 @@
 -- filter-nexthop under real mail servers: smtpd 6.8 of Debian 12 and 7.6 of Debian 13, or those of
 -- the releases that NEXTHOP_SMTPD names: sid for what comes next.
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local links = require "tests.integration.link"
 local smtpd = require "tests.integration.smtpd"
 local lab = require("tests.lab.lab").shared()
@@ -205,7 +205,7 @@ for suite in (os.getenv "NEXTHOP_SMTPD" or usual):gmatch "%w+" do
       end
       for _, address in ipairs {
         "a\255\254@nullmx.example", "\27[2J@nullmx.example", "a@b|c.example", "a@" .. ("x"):rep(64) ..
-        ".example", "a@" .. ("x."):rep(126) .. "example", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]",
+          ".example", "a@" .. ("x."):rep(126) .. "example", "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]",
         "a@192.0.2.1", "a@x..y", "a@-", "a@", "@", "a", "a@b@nullmx.example", "a b@c", "<>", "a@\1",
         "a@" .. ("y"):rep(1500), "a@\195\188.example",
       } do

@@ -257,7 +257,7 @@ function M.lookup_server(root, dir, config, resolver)
     resolver = { trust_anchor_file = dir .. "/anchor", stub = resolver.stub, forward = resolver.forward },
   }
   for key, value in pairs(config) do whole[key] = value end
-  write(root .. dir .. "/server.lua", "return " .. require("tests.filter").source(whole))
+  write(root .. dir .. "/server.lua", "return " .. require("tests.support.filter").source(whole))
   local program = ("chroot %s /usr/sbin/nexthop-server -l %s/nexthop.sock -c %s/server.lua")
     :format(quote(root), dir, dir)
   local handle, pid = uv.spawn("/bin/sh", {

@@ -2,7 +2,7 @@
 -- runs this file is not the one that rspamd has). NEXTHOP_RSPAMD=bookworm,trixie,sid says otherwise
 -- (`make test-sid`: 4.1 or what unstable has by now); NEXTHOP_RSPAMD_MESSAGES how many are sent
 -- under load (2000).
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local rspamd = require "tests.integration.rspamd"
 local lab = require("tests.lab.lab").shared()
 

@@ -8,22 +8,22 @@ local chance = {}
 local PRIME, FACTOR = 2147483647, 16807 -- the products stay below 2^53
 
 function chance.of(seed, text)
-    local state = (seed * 7919 + 12345) % PRIME + 1
-    for index = 1, #text do
-        state = (state * FACTOR + text:byte(index)) % PRIME
-    end
-    for _ = 1, 4 do -- the last bytes count as much as the first
-        state = (state * FACTOR + 1) % PRIME
-    end
-    return state / PRIME
+  local state = (seed * 7919 + 12345) % PRIME + 1
+  for index = 1, #text do
+    state = (state * FACTOR + text:byte(index)) % PRIME
+  end
+  for _ = 1, 4 do -- the last bytes count as much as the first
+    state = (state * FACTOR + 1) % PRIME
+  end
+  return state / PRIME
 end
 
 function chance.generator(seed)
-    local state = seed % (PRIME - 1) + 1
-    return function(limit)
-        state = state * FACTOR % PRIME
-        return state % limit + 1
-    end
+  local state = seed % (PRIME - 1) + 1
+  return function(limit)
+    state = state * FACTOR % PRIME
+    return state % limit + 1
+  end
 end
 
 return chance

@@ -109,7 +109,7 @@ _25._tcp.mx25.com      TLSA 2 0 1 ${ca.cert.sha256}
 
 -- Hosts by what addresses they have; each also as the MX of mx-<host>.
 local hosts = { "only4", "only6", "noaddress", "many", "pair", "pair4", "bogus4", "bogus6", "bogusboth",
-    "bogustlsa", "hostalias", "danglinghost", "underscorehost", "tlsanodata" }
+  "bogustlsa", "hostalias", "danglinghost", "underscorehost", "tlsanodata" }
 local host_text = [[
 only4           A 192.0.2.20
 _25._tcp.only4  TLSA 3 1 1 ${server.spki.sha256}
@@ -133,9 +133,9 @@ tlsanodata      HOST 25
 _25._tcp.tlsanodata    TXT "no TLSA record"
 ]]
 mail.corrupt = {
-    ["bogus4.example. A"] = true, ["bogus6.example. AAAA"] = true,
-    ["bogusboth.example. A"] = true, ["bogusboth.example. AAAA"] = true,
-    ["_25._tcp.bogustlsa.example. TLSA"] = true,
+  ["bogus4.example. A"] = true, ["bogus6.example. AAAA"] = true,
+  ["bogusboth.example. A"] = true, ["bogusboth.example. AAAA"] = true,
+  ["_25._tcp.bogustlsa.example. TLSA"] = true,
 }
 
 -- Alias loops of one, two and three names, of domains and hosts, and of TLSA names (tloop1 ...);
@@ -174,32 +174,32 @@ cnamebytes      CNAME \195\164\000\255
 mail.links = { 1, 2, 9, 10, 11, 12, 14, 15, 16, 17 }
 
 local function chains(lines)
-    for _, links in ipairs(mail.links) do
-        for link = 1, links do
-            lines[#lines + 1] = ("d%d-%d CNAME d%d-%d"):format(links, link - 1, links, link)
-            lines[#lines + 1] = ("h%d-%d CNAME h%d-%d"):format(links, link - 1, links, link)
-            local from = link == 1 and ("_25._tcp.t%d"):format(links)
-                or ("t%d-%d"):format(links, link - 1)
-            lines[#lines + 1] = ("%s CNAME t%d-%d"):format(from, links, link)
-        end
-        lines[#lines + 1] = ("d%d-%d MX 10 mx1.dane"):format(links, links)
-        lines[#lines + 1] = ("h%d-%d DANE 34"):format(links, links)
-        lines[#lines + 1] = ("t%d HOST 35"):format(links)
-        lines[#lines + 1] = ("t%d-%d TLSA 3 1 1 ${server.spki.sha256}"):format(links, links)
-        lines[#lines + 1] = ("mx-h%d MX 10 h%d-0"):format(links, links)
-        lines[#lines + 1] = ("mx-t%d MX 10 t%d"):format(links, links)
+  for _, links in ipairs(mail.links) do
+    for link = 1, links do
+      lines[#lines + 1] = ("d%d-%d CNAME d%d-%d"):format(links, link - 1, links, link)
+      lines[#lines + 1] = ("h%d-%d CNAME h%d-%d"):format(links, link - 1, links, link)
+      local from = link == 1 and ("_25._tcp.t%d"):format(links)
+        or ("t%d-%d"):format(links, link - 1)
+      lines[#lines + 1] = ("%s CNAME t%d-%d"):format(from, links, link)
     end
+    lines[#lines + 1] = ("d%d-%d MX 10 mx1.dane"):format(links, links)
+    lines[#lines + 1] = ("h%d-%d DANE 34"):format(links, links)
+    lines[#lines + 1] = ("t%d HOST 35"):format(links)
+    lines[#lines + 1] = ("t%d-%d TLSA 3 1 1 ${server.spki.sha256}"):format(links, links)
+    lines[#lines + 1] = ("mx-h%d MX 10 h%d-0"):format(links, links)
+    lines[#lines + 1] = ("mx-t%d MX 10 t%d"):format(links, links)
+  end
 end
 
 -- Aliases from the secure zone into every other: s2<kind> is a domain, hs2<kind> a host with a TLSA
 -- record of its own name, ts2<kind> a host with secure addresses whose TLSA name is an alias;
 -- mx-hs2<kind> and mx-ts2<kind> their mail domains. s2i2s, hs2i2s and ts2i2s come back.
 mail.kinds = { "child", "insecure", "wrongds", "expired", "nsec3", "optout", "nsec3iter", "broken",
-    "deadds" }
+  "deadds" }
 
 local function crossings(lines)
-    for _, kind in ipairs(mail.kinds) do
-        lines[#lines + 1] = (([[
+  for _, kind in ipairs(mail.kinds) do
+    lines[#lines + 1] = (([[
 s2K CNAME K
 is2K CNAME implicit.K
 hs2K CNAME mx.K
@@ -210,8 +210,8 @@ _25._tcp.ts2K CNAME tlsa.K
 mx-hs2K MX 10 hs2K
 mx-ts2K MX 10 ts2K
 ]]):gsub("K", kind))
-    end
-    lines[#lines + 1] = [[
+  end
+  lines[#lines + 1] = [[
 s2plain     CNAME plain.
 hs2plain    CNAME mx.plain.
 mx-hs2plain MX 10 hs2plain
@@ -255,7 +255,7 @@ tloop2b     CNAME _25._tcp.tloop2
 _25._tcp.tlong  CNAME tlong1
 ]]
 for link = 1, 11 do
-    mail.insecure = mail.insecure .. ("tlong%d CNAME tlong%d\n"):format(link, link + 1)
+  mail.insecure = mail.insecure .. ("tlong%d CNAME tlong%d\n"):format(link, link + 1)
 end
 mail.insecure = mail.insecure .. "tlong12 TLSA 3 1 1 ${server.spki.sha256}\n"
 
@@ -266,31 +266,31 @@ tosecure    MX 10 mx1.dane.example.
 
 -- A hundred targets: at a hundred preferences, at five, at one.
 local function hundreds(lines)
-    for number = 1, 100 do
-        local target = ("mx%d.hundred"):format(number)
-        lines[#lines + 1] = ("%s HOST %d"):format(target, number)
-        lines[#lines + 1] = ("hundred MX %d %s"):format(number, target)
-        lines[#lines + 1] = ("hundredmixed MX %d %s"):format(number % 5 * 10, target)
-        lines[#lines + 1] = ("hundredequal MX 10 %s"):format(target)
-    end
-    for number = 1, 20 do
-        lines[#lines + 1] = ("many HOST %d"):format(100 + number)
-    end
-    -- The longest name that the DNS can carry (253 characters), as a target.
-    local label = ("a"):rep(63)
-    lines[#lines + 1] = ("mxlongest MX 10 %s.%s.%s.%s"):format(label, label, label, ("a"):rep(53))
+  for number = 1, 100 do
+    local target = ("mx%d.hundred"):format(number)
+    lines[#lines + 1] = ("%s HOST %d"):format(target, number)
+    lines[#lines + 1] = ("hundred MX %d %s"):format(number, target)
+    lines[#lines + 1] = ("hundredmixed MX %d %s"):format(number % 5 * 10, target)
+    lines[#lines + 1] = ("hundredequal MX 10 %s"):format(target)
+  end
+  for number = 1, 20 do
+    lines[#lines + 1] = ("many HOST %d"):format(100 + number)
+  end
+  -- The longest name that the DNS can carry (253 characters), as a target.
+  local label = ("a"):rep(63)
+  lines[#lines + 1] = ("mxlongest MX 10 %s.%s.%s.%s"):format(label, label, label, ("a"):rep(53))
 end
 
 -- The text of `example`.
 function mail.text()
-    local lines = { domains, host_text, loops }
-    for _, host in ipairs(hosts) do
-        lines[#lines + 1] = ("mx-%s MX 10 %s"):format(host, host)
-    end
-    chains(lines)
-    crossings(lines)
-    hundreds(lines)
-    return table.concat(lines, "\n") .. "\n"
+  local lines = { domains, host_text, loops }
+  for _, host in ipairs(hosts) do
+    lines[#lines + 1] = ("mx-%s MX 10 %s"):format(host, host)
+  end
+  chains(lines)
+  crossings(lines)
+  hundreds(lines)
+  return table.concat(lines, "\n") .. "\n"
 end
 
 return mail

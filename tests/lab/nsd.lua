@@ -29,137 +29,137 @@ remote-control:
 
 -- Binds UDP and TCP to a port (0: any); answers it, or nil when one of them is taken.
 local function try_port(port)
-    local udp, tcp = uv.new_udp(), uv.new_tcp()
-    local bound = udp:bind("127.0.0.1", port)
-    port = bound and udp:getsockname().port
-    local ok = bound and tcp:bind("127.0.0.1", port) and tcp:listen(1, function() end)
-    udp:close()
-    tcp:close()
-    return ok and port or nil
+  local udp, tcp = uv.new_udp(), uv.new_tcp()
+  local bound = udp:bind("127.0.0.1", port)
+  port = bound and udp:getsockname().port
+  local ok = bound and tcp:bind("127.0.0.1", port) and tcp:listen(1, function() end)
+  udp:close()
+  tcp:close()
+  return ok and port or nil
 end
 
 -- A port that is free for UDP and TCP now.
 local function free_port()
-    for _ = 1, 50 do
-        local port = try_port(0)
-        if port then
-            return port
-        end
+  for _ = 1, 50 do
+    local port = try_port(0)
+    if port then
+      return port
     end
-    error("no free port on 127.0.0.1", 0)
+  end
+  error("no free port on 127.0.0.1", 0)
 end
 
 -- Calls done when the port is free, after 5 seconds in any case: a child of an NSD that has ended may
 -- have it (and answer) a moment longer, or a resolver, which sends from ports of chance.
 local function when_free(port, done)
-    local timer, tries = uv.new_timer(), 0
-    timer:start(0, 5, function()
-        tries = tries + 1
-        if not timer:is_closing() and (try_port(port) or tries > 1000) then
-            timer:close()
-            done()
-        end
-    end)
+  local timer, tries = uv.new_timer(), 0
+  timer:start(0, 5, function()
+    tries = tries + 1
+    if not timer:is_closing() and (try_port(port) or tries > 1000) then
+      timer:close()
+      done()
+    end
+  end)
 end
 
 -- refers: resolvers may learn name servers from the answers. Of an NSD that serves all zones they must
 -- not: there is only this one.
 function nsd.new(path, dir, refers)
-    return setmetatable({ path = path, dir = dir, port = free_port(), refers = refers }, nsd)
+  return setmetatable({ path = path, dir = dir, port = free_port(), refers = refers }, nsd)
 end
 
 local function write_config(self, zones)
-    local dir = self.dir
-    local parts = { config_head:format(self.port, dir, dir, dir, dir, self.refers and "no" or "yes") }
-    for _, zone in ipairs(zones) do
-        parts[#parts + 1] = ("zone:\n    name: \"%s\"\n    zonefile: \"%s\"\n"):format(zone.name, zone.file)
-    end
-    build.write(dir .. "/nsd.conf", table.concat(parts))
+  local dir = self.dir
+  local parts = { config_head:format(self.port, dir, dir, dir, dir, self.refers and "no" or "yes") }
+  for _, zone in ipairs(zones) do
+    parts[#parts + 1] = ("zone:\n    name: \"%s\"\n    zonefile: \"%s\"\n"):format(zone.name, zone.file)
+  end
+  build.write(dir .. "/nsd.conf", table.concat(parts))
 end
 
 -- Calls done when NSD answers for its first zone, failed(text) when it ends before that.
 local function await(self, done, failed)
-    local question = "\18\52\0\0\0\1\0\0\0\0\0\0" .. wire.encode_name(self.first) .. "\0\6\0\1"
-    local socket, timer = uv.new_udp(), uv.new_timer()
-    local function stop()
-        socket:close()
-        timer:close()
+  local question = "\18\52\0\0\0\1\0\0\0\0\0\0" .. wire.encode_name(self.first) .. "\0\6\0\1"
+  local socket, timer = uv.new_udp(), uv.new_timer()
+  local function stop()
+    socket:close()
+    timer:close()
+  end
+  assert(socket:bind("127.0.0.1", 0))
+  socket:recv_start(function(_, packet)
+    if packet and packet:byte(4) % 16 == 0 and not socket:is_closing() then
+      stop()
+      done()
     end
-    assert(socket:bind("127.0.0.1", 0))
-    socket:recv_start(function(_, packet)
-        if packet and packet:byte(4) % 16 == 0 and not socket:is_closing() then
-            stop()
-            done()
-        end
-    end)
-    timer:start(0, 5, function()
-        if self.process then
-            socket:send(question, "127.0.0.1", self.port, function() end)
-        else
-            stop()
-            local _, log = pcall(build.read, self.dir .. "/nsd.log")
-            failed("nsd ended at its start: " .. log)
-        end
-    end)
+  end)
+  timer:start(0, 5, function()
+    if self.process then
+      socket:send(question, "127.0.0.1", self.port, function() end)
+    else
+      stop()
+      local _, log = pcall(build.read, self.dir .. "/nsd.log")
+      failed("nsd ended at its start: " .. log)
+    end
+  end)
 end
 
 local function spawn(self, done)
-    local arguments = { "-d", "-c", self.dir .. "/nsd.conf" }
-    local command = self.path
-    -- Should this process be killed, the kernel ends NSD too.
-    if uv.fs_stat("/usr/bin/setpriv") then
-        command = "/usr/bin/setpriv"
-        arguments = { "--pdeathsig", "TERM", self.path, "-d", "-c", self.dir .. "/nsd.conf" }
+  local arguments = { "-d", "-c", self.dir .. "/nsd.conf" }
+  local command = self.path
+  -- Should this process be killed, the kernel ends NSD too.
+  if uv.fs_stat("/usr/bin/setpriv") then
+    command = "/usr/bin/setpriv"
+    arguments = { "--pdeathsig", "TERM", self.path, "-d", "-c", self.dir .. "/nsd.conf" }
+  end
+  local process, err
+  process, err = uv.spawn(command, { args = arguments, stdio = { nil, 2, 2 } }, function()
+    process:close()
+    self.process = nil
+    if self.stopped then
+      local stopped = self.stopped
+      self.stopped = nil
+      self.killer:close()
+      when_free(self.port, stopped)
     end
-    local process, err
-    process, err = uv.spawn(command, { args = arguments, stdio = { nil, 2, 2 } }, function()
-        process:close()
-        self.process = nil
-        if self.stopped then
-            local stopped = self.stopped
-            self.stopped = nil
-            self.killer:close()
-            when_free(self.port, stopped)
-        end
-    end)
-    if not process then
-        return done("cannot run " .. command .. ": " .. err)
-    end
-    self.process = process
-    await(self, function()
-        -- NSD serves on after what it could not read in a zone file: a lab with holes is no lab.
-        local complaint = build.read(self.dir .. "/nsd.log"):match("[^\n]*error:[^\n]*")
-        done(complaint)
-    end, done)
+  end)
+  if not process then
+    return done("cannot run " .. command .. ": " .. err)
+  end
+  self.process = process
+  await(self, function()
+    -- NSD serves on after what it could not read in a zone file: a lab with holes is no lab.
+    local complaint = build.read(self.dir .. "/nsd.log"):match("[^\n]*error:[^\n]*")
+    done(complaint)
+  end, done)
 end
 
 -- Starts NSD for zones; done(nil) or done(why not).
 function nsd:start(zones, done)
+  if self.process then
+    return done(nil)
+  end
+  write_config(self, zones)
+  self.first = zones[1].name
+  os.remove(self.dir .. "/nsd.log")
+  when_free(self.port, function()
     if self.process then
-        return done(nil)
+      return done(nil)
     end
-    write_config(self, zones)
-    self.first = zones[1].name
-    os.remove(self.dir .. "/nsd.log")
-    when_free(self.port, function()
-        if self.process then
-            return done(nil)
-        end
-        spawn(self, done)
-    end)
+    spawn(self, done)
+  end)
 end
 
 -- Ends NSD; done() when it is gone.
 function nsd:stop(done)
-    if not self.process then
-        return done()
-    end
-    local process = self.process
-    self.stopped, self.killer = done, uv.new_timer()
-    process:kill("sigterm")
-    self.killer:start(3000, 0, function()
-        process:kill("sigkill")
-    end)
+  if not self.process then
+    return done()
+  end
+  local process = self.process
+  self.stopped, self.killer = done, uv.new_timer()
+  process:kill("sigterm")
+  self.killer:start(3000, 0, function()
+    process:kill("sigkill")
+  end)
 end
 
 return nsd

@@ -40,7 +40,7 @@ local rules = {}
 rules.__index = rules
 
 function rules.new()
-    return setmetatable({ list = {}, last_id = 0 }, rules)
+  return setmetatable({ list = {}, last_id = 0 }, rules)
 end
 
 local actions = {}
@@ -48,264 +48,264 @@ rules.actions = actions
 
 -- Checks and adds a rule; the newest is looked at first. Returns its id, or nil and why not.
 function rules:add(rule)
-    rule.action = rule.action or "pass"
-    if not actions[rule.action] then
-        return nil, "unknown action " .. tostring(rule.action)
+  rule.action = rule.action or "pass"
+  if not actions[rule.action] then
+    return nil, "unknown action " .. tostring(rule.action)
+  end
+  rule.name = (rule.name or "*"):lower()
+  if #rule.name > 1 then
+    rule.name = rule.name:gsub("%.$", "")
+  end
+  rule.type = rule.type or "*"
+  if rule.names then
+    rule.set = {}
+    for _, name in ipairs(rule.names) do
+      rule.set[name] = true
     end
-    rule.name = (rule.name or "*"):lower()
-    if #rule.name > 1 then
-        rule.name = rule.name:gsub("%.$", "")
-    end
-    rule.type = rule.type or "*"
-    if rule.names then
-        rule.set = {}
-        for _, name in ipairs(rule.names) do
-            rule.set[name] = true
-        end
-    end
-    if rule.damaged then
-        rule.random = chance.generator(rule.seed or 1)
-    end
-    self.last_id = self.last_id + 1
-    rule.id = self.last_id
-    table.insert(self.list, 1, rule)
-    return rule.id
+  end
+  if rule.damaged then
+    rule.random = chance.generator(rule.seed or 1)
+  end
+  self.last_id = self.last_id + 1
+  rule.id = self.last_id
+  table.insert(self.list, 1, rule)
+  return rule.id
 end
 
 function rules:remove(id)
-    for index, rule in ipairs(self.list) do
-        if rule.id == id then
-            table.remove(self.list, index)
-            return true
-        end
+  for index, rule in ipairs(self.list) do
+    if rule.id == id then
+      table.remove(self.list, index)
+      return true
     end
-    return false
+  end
+  return false
 end
 
 function rules:clear()
-    self.list = {}
+  self.list = {}
 end
 
 -- True while some rule wants nobody to listen on TCP.
 function rules:refuses_tcp()
-    for _, rule in ipairs(self.list) do
-        if rule.action == "truncate" and rule.tcp == "refuse" then
-            return true
-        end
+  for _, rule in ipairs(self.list) do
+    if rule.action == "truncate" and rule.tcp == "refuse" then
+      return true
     end
-    return false
+  end
+  return false
 end
 
 local function address_fits(rule, address)
-    local wanted = rule.address
-    if not wanted or wanted == address then
-        return true
-    end
-    local start = wanted:match("^(.*)%*$")
-    return start ~= nil and address:sub(1, #start) == start
+  local wanted = rule.address
+  if not wanted or wanted == address then
+    return true
+  end
+  local start = wanted:match("^(.*)%*$")
+  return start ~= nil and address:sub(1, #start) == start
 end
 
 local function name_fits(rule, name)
-    local pattern = rule.name
-    if rule.set then
-        return rule.set[name] == true
-    elseif pattern == "*" or pattern == name then
-        return true
-    end
-    local suffix = pattern:match("^%*(%..+)$")
-    return suffix ~= nil and #name > #suffix and name:sub(-#suffix) == suffix
+  local pattern = rule.name
+  if rule.set then
+    return rule.set[name] == true
+  elseif pattern == "*" or pattern == name then
+    return true
+  end
+  local suffix = pattern:match("^%*(%..+)$")
+  return suffix ~= nil and #name > #suffix and name:sub(-#suffix) == suffix
 end
 
 -- Is this one of the share of all questions that a rule catches?
 local function chosen(rule, query)
-    local key, seed = query.name .. " " .. query.type, rule.seed or 1
-    if rule.types and not rule.types[query.type] or rule.share and chance.of(seed, key) >= rule.share then
-        return false
-    elseif rule.first then
-        rule.counts = rule.counts or {}
-        rule.counts[key] = (rule.counts[key] or 0) + 1
-        return rule.counts[key] <= 1 + math.floor(chance.of(seed + 1, key) * rule.first)
-    end
-    return true
+  local key, seed = query.name .. " " .. query.type, rule.seed or 1
+  if rule.types and not rule.types[query.type] or rule.share and chance.of(seed, key) >= rule.share then
+    return false
+  elseif rule.first then
+    rule.counts = rule.counts or {}
+    rule.counts[key] = (rule.counts[key] or 0) + 1
+    return rule.counts[key] <= 1 + math.floor(chance.of(seed + 1, key) * rule.first)
+  end
+  return true
 end
 
 -- The rule for a query, or nil; one of its `times` is used up.
 function rules:match(query, client)
-    for index, rule in ipairs(self.list) do
-        if (rule.type == "*" or rule.type == query.type)
-            and name_fits(rule, query.name)
-            and (not rule.proto or rule.proto == client.proto)
-            and address_fits(rule, client.address)
-            and chosen(rule, query) then
-            if rule.times then
-                rule.times = rule.times - 1
-                if rule.times <= 0 then
-                    table.remove(self.list, index)
-                end
-            end
-            return rule
+  for index, rule in ipairs(self.list) do
+    if (rule.type == "*" or rule.type == query.type)
+      and name_fits(rule, query.name)
+      and (not rule.proto or rule.proto == client.proto)
+      and address_fits(rule, client.address)
+      and chosen(rule, query) then
+      if rule.times then
+        rule.times = rule.times - 1
+        if rule.times <= 0 then
+          table.remove(self.list, index)
         end
+      end
+      return rule
     end
-    return nil
+  end
+  return nil
 end
 
 -- Each action: query, rule, client (send, close, reset, proto, ra), forward(packet, done).
 
 for name, code in pairs(wire.rcodes) do
-    if name ~= "noerror" then
-        actions[name] = function(query, _, client)
-            -- Servers that answer FORMERR or NOTIMP know nothing of EDNS.
-            local edns = name ~= "formerr" and name ~= "notimp"
-            client:send(wire.response(query, { rcode = code, aa = false, ra = client.ra, edns = edns }))
-        end
+  if name ~= "noerror" then
+    actions[name] = function(query, _, client)
+      -- Servers that answer FORMERR or NOTIMP know nothing of EDNS.
+      local edns = name ~= "formerr" and name ~= "notimp"
+      client:send(wire.response(query, { rcode = code, aa = false, ra = client.ra, edns = edns }))
     end
+  end
 end
 
 function actions.pass(query, _, client, forward)
-    forward(query.packet, function(packet)
-        client:send(packet)
-    end)
+  forward(query.packet, function(packet)
+    client:send(packet)
+  end)
 end
 
 function actions.nodata(query, _, client)
-    client:send(wire.response(query, { ra = client.ra }))
+  client:send(wire.response(query, { ra = client.ra }))
 end
 
 function actions.silent() end
 
 local truncated_tcp = {
-    serve = actions.pass,
-    refuse = function(_, _, client)
-        client:reset()
-    end,
-    reset = function(_, _, client)
-        client:reset()
-    end,
-    close = function(_, _, client)
-        client:close()
-    end,
-    silent = actions.silent,
-    half = function(query, _, client, forward)
-        forward(query.packet, function(packet)
-            client:send_half(packet)
-        end)
-    end,
+  serve = actions.pass,
+  refuse = function(_, _, client)
+    client:reset()
+  end,
+  reset = function(_, _, client)
+    client:reset()
+  end,
+  close = function(_, _, client)
+    client:close()
+  end,
+  silent = actions.silent,
+  half = function(query, _, client, forward)
+    forward(query.packet, function(packet)
+      client:send_half(packet)
+    end)
+  end,
 }
 
 -- The generator of Park and Miller, so that a seed means the same under every Lua.
 local function is_lost(rule)
-    rule.seed = (rule.seed or 1) * 16807 % 2147483647
-    return rule.seed / 2147483647 < (rule.loss or 0.2)
+  rule.seed = (rule.seed or 1) * 16807 % 2147483647
+  return rule.seed / 2147483647 < (rule.loss or 0.2)
 end
 
 function actions.lossy(query, rule, client, forward)
-    if is_lost(rule) then
-        return
+  if is_lost(rule) then
+    return
+  end
+  forward(query.packet, function(packet)
+    if not is_lost(rule) then
+      client:send(packet)
     end
-    forward(query.packet, function(packet)
-        if not is_lost(rule) then
-            client:send(packet)
-        end
-    end)
+  end)
 end
 
 function actions.truncate(query, rule, client, forward)
-    if client.proto == "udp" then
-        client:send(wire.response(query, { tc = true, ra = client.ra }))
-    else
-        truncated_tcp[rule.tcp or "serve"](query, rule, client, forward)
-    end
+  if client.proto == "udp" then
+    client:send(wire.response(query, { tc = true, ra = client.ra }))
+  else
+    truncated_tcp[rule.tcp or "serve"](query, rule, client, forward)
+  end
 end
 
 function actions.wrong_id(query, _, client, forward)
-    forward(query.packet, function(packet)
-        local first, second = packet:byte(1, 2)
-        client:send(wire.with_id(packet, string.char(255 - first, second)))
-    end)
+  forward(query.packet, function(packet)
+    local first, second = packet:byte(1, 2)
+    client:send(wire.with_id(packet, string.char(255 - first, second)))
+  end)
 end
 
 function actions.wrong_question(query, _, client, forward)
-    forward(query.packet, function(packet)
-        -- The first letter of the name (the root's type, when there is none) becomes an "x" or "y".
-        local letter = packet:sub(14, 14) == "x" and "y" or "x"
-        client:send(packet:sub(1, 13) .. letter .. packet:sub(15))
-    end)
+  forward(query.packet, function(packet)
+    -- The first letter of the name (the root's type, when there is none) becomes an "x" or "y".
+    local letter = packet:sub(14, 14) == "x" and "y" or "x"
+    client:send(packet:sub(1, 13) .. letter .. packet:sub(15))
+  end)
 end
 
 function actions.garbage(query, rule, client)
-    client:send(rule.bytes and wire.from_hex(rule.bytes) or query.id .. ("\255"):rep(40))
+  client:send(rule.bytes and wire.from_hex(rule.bytes) or query.id .. ("\255"):rep(40))
 end
 
 function actions.loop(query, _, client)
-    local pointer = 192 * 256 + 12 + #query.question
-    client:send(wire.response(query, {
-        ra = client.ra, edns = false,
-        answers = { wire.put16(pointer) .. wire.record({ name = ".", rdata = "c0000201" }, query):sub(2) },
-    }))
+  local pointer = 192 * 256 + 12 + #query.question
+  client:send(wire.response(query, {
+    ra = client.ra, edns = false,
+    answers = { wire.put16(pointer) .. wire.record({ name = ".", rdata = "c0000201" }, query):sub(2) },
+  }))
 end
 
 local dnssec_only = { DNSKEY = true, DS = true, RRSIG = true, NSEC = true, NSEC3 = true, NSEC3PARAM = true }
 
 function actions.strip(query, rule, client, forward)
-    if dnssec_only[query.type] then
-        return actions.nodata(query, rule, client)
-    end
-    forward(wire.without_do(query), function(packet)
-        client:send(packet)
-    end)
+  if dnssec_only[query.type] then
+    return actions.nodata(query, rule, client)
+  end
+  forward(wire.without_do(query), function(packet)
+    client:send(packet)
+  end)
 end
 
 function actions.denied(query, _, client, forward)
-    forward(query.packet, function(packet)
-        local flags = packet:byte(4)
-        client:send(packet:sub(1, 3) .. string.char(flags - flags % 16 + 3) .. packet:sub(5))
-    end)
+  forward(query.packet, function(packet)
+    local flags = packet:byte(4)
+    client:send(packet:sub(1, 3) .. string.char(flags - flags % 16 + 3) .. packet:sub(5))
+  end)
 end
 
 function actions.corrupt(query, rule, client, forward)
-    forward(query.packet, function(packet)
-        client:send(wire.corrupt(packet, rule.covered))
-    end)
+  forward(query.packet, function(packet)
+    client:send(wire.corrupt(packet, rule.covered))
+  end)
 end
 
 -- One to four bytes behind the id and the question are others, or the end is missing.
 local function damage(packet, first, random)
-    if #packet <= first then
-        return packet
-    elseif random(4) == 1 then
-        return packet:sub(1, 1 + random(#packet - 2))
-    end
-    for _ = 1, random(4) do
-        -- The flags and counts are short and stand in front: each third hit is one of them.
-        local at = random(3) == 1 and 2 + random(10) or first + random(#packet - first)
-        packet = packet:sub(1, at - 1) .. string.char(random(256) - 1) .. packet:sub(at + 1)
-    end
+  if #packet <= first then
     return packet
+  elseif random(4) == 1 then
+    return packet:sub(1, 1 + random(#packet - 2))
+  end
+  for _ = 1, random(4) do
+    -- The flags and counts are short and stand in front: each third hit is one of them.
+    local at = random(3) == 1 and 2 + random(10) or first + random(#packet - first)
+    packet = packet:sub(1, at - 1) .. string.char(random(256) - 1) .. packet:sub(at + 1)
+  end
+  return packet
 end
 
 function actions.damage(query, rule, client, forward)
-    forward(query.packet, function(packet)
-        if rule.random(1000) <= 1000 * rule.damaged then
-            packet = damage(packet, 12 + #query.question, rule.random)
-        end
-        client:send(packet)
-    end)
+  forward(query.packet, function(packet)
+    if rule.random(1000) <= 1000 * rule.damaged then
+      packet = damage(packet, 12 + #query.question, rule.random)
+    end
+    client:send(packet)
+  end)
 end
 
 function actions.answer(query, rule, client)
-    if rule.packet then
-        local packet = wire.from_hex(rule.packet)
-        if not rule.raw then
-            local old = wire.query(packet:sub(1, 2) .. "\0" .. packet:sub(4))
-            packet = packet:sub(1, 12) .. query.question .. packet:sub(13 + (old and #old.question or 0))
-        end
-        return client:send(wire.with_id(packet, query.id))
+  if rule.packet then
+    local packet = wire.from_hex(rule.packet)
+    if not rule.raw then
+      local old = wire.query(packet:sub(1, 2) .. "\0" .. packet:sub(4))
+      packet = packet:sub(1, 12) .. query.question .. packet:sub(13 + (old and #old.question or 0))
     end
-    local answers = {}
-    for index, record in ipairs(rule.records or {}) do
-        answers[index] = wire.record(record, query)
-    end
-    client:send(wire.response(query, { ra = client.ra, rcode = rule.rcode, answers = answers }))
+    return client:send(wire.with_id(packet, query.id))
+  end
+  local answers = {}
+  for index, record in ipairs(rule.records or {}) do
+    answers[index] = wire.record(record, query)
+  end
+  client:send(wire.response(query, { ra = client.ra, rcode = rule.rcode, answers = answers }))
 end
 
 return rules

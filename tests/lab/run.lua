@@ -10,66 +10,66 @@ package.path = here .. "/?.lua;" .. package.path
 local verbs = {}
 
 function verbs.serve()
-    local self = require("tests.lab.lab").start()
-    print(("The signed test DNS serves on %s (as a forwarder on %s; NSD itself on %s)."):format(
-        self.address, self.forward_address, self.nsd_address))
-    print("Trust anchor: " .. self.anchor_file)
-    print("For example:  drill -D -p " .. self.port .. " @127.0.0.1 dane.example MX")
-    print("Domains:      " .. table.concat(self.demo, " "))
-    print("Ctrl-C ends it.")
-    io.stdout:flush()
-    io.read("*a")
-    self:stop()
+  local self = require("tests.lab.lab").start()
+  print(("The signed test DNS serves on %s (as a forwarder on %s; NSD itself on %s)."):format(
+    self.address, self.forward_address, self.nsd_address))
+  print("Trust anchor: " .. self.anchor_file)
+  print("For example:  drill -D -p " .. self.port .. " @127.0.0.1 dane.example MX")
+  print("Domains:      " .. table.concat(self.demo, " "))
+  print("Ctrl-C ends it.")
+  io.stdout:flush()
+  io.read("*a")
+  self:stop()
 end
 
 function verbs.start()
-    local self = require("tests.lab.lab").start { detached = true }
-    print(("export NEXTHOP_LAB='%s'"):format(self.socket))
+  local self = require("tests.lab.lab").start { detached = true }
+  print(("export NEXTHOP_LAB='%s'"):format(self.socket))
 end
 
 function verbs.stop()
-    local socket = os.getenv("NEXTHOP_LAB") or arg[2]
-    if not socket or socket == "" then
-        error("NEXTHOP_LAB does not name a lab", 0)
-    end
-    require("tests.lab.lab").connect(socket):stop()
-    print("unset NEXTHOP_LAB")
+  local socket = os.getenv("NEXTHOP_LAB") or arg[2]
+  if not socket or socket == "" then
+    error("NEXTHOP_LAB does not name a lab", 0)
+  end
+  require("tests.lab.lab").connect(socket):stop()
+  print("unset NEXTHOP_LAB")
 end
 
 function verbs.relay(socket)
-    local uv = require "luv"
-    local lab, client = uv.new_pipe(false), uv.new_pipe(false)
-    lab:connect(socket, function(err)
-        if err then
-            io.stdout:write(('{"ok":false,"error":"no lab at %s: %s"}\n'):format(socket, err))
-            os.exit(1)
-        end
-        client:open(0)
-        client:read_start(function(_, chunk)
-            if chunk then
-                lab:write(chunk)
-            else
-                os.exit(0)
-            end
-        end)
-        lab:read_start(function(_, chunk)
-            if not chunk then
-                os.exit(0)
-            end
-            io.stdout:write(chunk)
-            io.stdout:flush()
-        end)
+  local uv = require "luv"
+  local lab, client = uv.new_pipe(false), uv.new_pipe(false)
+  lab:connect(socket, function(err)
+    if err then
+      io.stdout:write(('{"ok":false,"error":"no lab at %s: %s"}\n'):format(socket, err))
+      os.exit(1)
+    end
+    client:open(0)
+    client:read_start(function(_, chunk)
+      if chunk then
+        lab:write(chunk)
+      else
+        os.exit(0)
+      end
     end)
-    uv.run()
+    lab:read_start(function(_, chunk)
+      if not chunk then
+        os.exit(0)
+      end
+      io.stdout:write(chunk)
+      io.stdout:flush()
+    end)
+  end)
+  uv.run()
 end
 
 local verb = verbs[arg[1] or "serve"]
 if not verb then
-    io.stderr:write("usage: run.lua [start | stop | relay SOCKET]\n")
-    os.exit(64)
+  io.stderr:write("usage: run.lua [start | stop | relay SOCKET]\n")
+  os.exit(64)
 end
 local ok, err = pcall(verb, arg[2])
 if not ok then
-    io.stderr:write(tostring(err), "\n")
-    os.exit(1)
+  io.stderr:write(tostring(err), "\n")
+  os.exit(1)
 end

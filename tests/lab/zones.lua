@@ -37,8 +37,8 @@ local tlsa = require "tests.lab.tlsa"
 local zones = {}
 
 zones.demo = {
-    "dane.example", "insecure.example", "nullmx.example",
-    "broken.example", "alias.example", "implicit.example",
+  "dane.example", "insecure.example", "nullmx.example",
+  "broken.example", "alias.example", "implicit.example",
 }
 
 local ordinary = [[
@@ -60,40 +60,40 @@ tlsa        TLSA 3 1 1 ${server.spki.sha256}
 -- the zones of this address and no other, so that it refers to those below. Who asks through a view
 -- ("127.X.Y", lab:listen) finds it at 127.X.Y.N.
 function zones.all()
-    return {
-        { name = ".", text = "" },
-        {
-            name = "example", corrupt = mail.corrupt,
-            text = ordinary:gsub("CNAME @", "CNAME dane") .. mail.text() .. tlsa.text(),
-        },
-        { name = "child.example", text = ordinary },
-        { name = "insecure.example", text = ordinary .. mail.insecure, signed = false },
-        { name = "wrongds.example", text = ordinary, ds = "other" },
-        { name = "expired.example", text = ordinary, expired = true },
-        { name = "nsec3.example", text = ordinary, nsec3 = { iterations = 1 } },
-        { name = "optout.example", text = ordinary, nsec3 = { iterations = 1, optout = true } },
-        { name = "unsigned.optout.example", text = ordinary, signed = false },
-        { name = "nsec3iter.example", text = ordinary, nsec3 = { iterations = 2000 } },
-        { name = "broken.example", text = ordinary, corrupt = { ["*"] = true } },
-        { name = "deadds.example", text = ordinary, drop = { DNSKEY = true } },
-        { name = "plain", text = ordinary .. mail.plain, signed = false },
-    }
+  return {
+    { name = ".", text = "" },
+    {
+      name = "example", corrupt = mail.corrupt,
+      text = ordinary:gsub("CNAME @", "CNAME dane") .. mail.text() .. tlsa.text(),
+    },
+    { name = "child.example", text = ordinary },
+    { name = "insecure.example", text = ordinary .. mail.insecure, signed = false },
+    { name = "wrongds.example", text = ordinary, ds = "other" },
+    { name = "expired.example", text = ordinary, expired = true },
+    { name = "nsec3.example", text = ordinary, nsec3 = { iterations = 1 } },
+    { name = "optout.example", text = ordinary, nsec3 = { iterations = 1, optout = true } },
+    { name = "unsigned.optout.example", text = ordinary, signed = false },
+    { name = "nsec3iter.example", text = ordinary, nsec3 = { iterations = 2000 } },
+    { name = "broken.example", text = ordinary, corrupt = { ["*"] = true } },
+    { name = "deadds.example", text = ordinary, drop = { DNSKEY = true } },
+    { name = "plain", text = ordinary .. mail.plain, signed = false },
+  }
 end
 
 -- Zone text of the two additional record types and the ${words}, for zones.all and for a test's own.
 function zones.expand(text, words)
-    text = text:gsub("([^\n%s]+)[ \t]+(%u%u%u%u)[ \t]+(%d+)", function(name, kind, number)
-        if kind ~= "HOST" and kind ~= "DANE" then
-            return nil
-        end
-        local below = name == "@" and "" or "." .. name
-        return ("%s A 192.0.2.%d\n%s AAAA 2001:db8::%x"):format(name, number, name, number)
-            .. (kind == "DANE"
-                and ("\n_25._tcp%s TLSA 3 1 1 ${server.spki.sha256}"):format(below) or "")
-    end)
-    return (text:gsub("%${([%w.]+)}", function(word)
-        return words[word] or error("zones: no such word: " .. word)
-    end))
+  text = text:gsub("([^\n%s]+)[ \t]+(%u%u%u%u)[ \t]+(%d+)", function(name, kind, number)
+    if kind ~= "HOST" and kind ~= "DANE" then
+      return nil
+    end
+    local below = name == "@" and "" or "." .. name
+    return ("%s A 192.0.2.%d\n%s AAAA 2001:db8::%x"):format(name, number, name, number)
+      .. (kind == "DANE"
+        and ("\n_25._tcp%s TLSA 3 1 1 ${server.spki.sha256}"):format(below) or "")
+  end)
+  return (text:gsub("%${([%w.]+)}", function(word)
+    return words[word] or error("zones: no such word: " .. word)
+  end))
 end
 
 return zones

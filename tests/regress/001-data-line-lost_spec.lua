@@ -1,7 +1,7 @@
 -- A line of a message that holds a CR was not passed on, when nobody handled it or its handler failed;
 -- the longest lines that smtpd passes on came back cut. (Found by tests/fuzz/filter.lua.)
-local child = require "tests.child"
-local filter = require "tests.filter"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
 
 describe("a filter of messages", function()
   after_each(function()

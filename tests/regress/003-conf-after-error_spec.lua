@@ -1,6 +1,6 @@
 -- After a syntax error in one unbound.conf, libunbound's parser could lose a part of the next one: its
 -- trust anchor, say, and nothing was validated. (Found by tests/fuzz/config.lua.)
-local child = require "tests.child"
+local child = require "tests.support.child"
 local support = require "tests.support"
 
 describe("an unbound.conf after one with a syntax error", function()

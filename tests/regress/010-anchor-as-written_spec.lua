@@ -1,7 +1,7 @@
 -- A byte-order mark before an anchor's owner made it one for a name that nothing is below, and nothing was
 -- validated. A record as tools print it, with a comment or in parentheses, was refused as trust_anchor; a
 -- key with "//" in it was cut there.
-local child = require "tests.child"
+local child = require "tests.support.child"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab

@@ -1,7 +1,7 @@
 -- What matters of an unbound.conf was found at the beginning of lines alone, and not in what an include
 -- with a wildcard names, as Debian's has it: its anchors and forwarders did not count, and libunbound was
 -- given what it ends the process over.
-local child = require "tests.child"
+local child = require "tests.support.child"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab

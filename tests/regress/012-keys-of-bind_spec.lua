@@ -1,6 +1,6 @@
 -- bind.keys is among the places where the root's anchor is looked for, and was refused as holding none; so
 -- was every trusted-keys-file of an unbound.conf, which has to be in BIND's form.
-local child = require "tests.child"
+local child = require "tests.support.child"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab
@@ -41,7 +41,7 @@ describe("the keys of a BIND configuration", function()
     ["trusted-keys"] = ('options { directory "/x"; };\ntrusted-keys {\n . 257 3 13 "%s"; };\n'):format(key),
     ["one that can be used among others"] =
       ("trust-anchors { . initial-ds 1 5 1 \"%s\"; . initial-ds %s \"%s\"; };")
-        :format(("0a"):rep(20), ds, digest),
+      :format(("0a"):rep(20), ds, digest),
   } do
     it("count as a trust_anchor_file: " .. what, function()
       assert.is_true(sees { stub = lab:stub(), trust_anchor_file = child.file(text) })

@@ -1,6 +1,6 @@
 -- A link-local nameserver of a resolv.conf lost its scope and could not be asked, one that is no address
 -- was a "syntax error" of nobody, and ::1 in another spelling was no local one.
-local child = require "tests.child"
+local child = require "tests.support.child"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab

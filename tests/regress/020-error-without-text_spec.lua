@@ -1,7 +1,7 @@
 -- A handler whose error raised when it was made a string was logged by nobody and left its request
 -- without an answer; one that raised another such error ended the filter, and smtpd with it.
-local child = require "tests.child"
-local filter = require "tests.filter"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
 
 describe("a handler that raises what cannot be printed", function()
   after_each(function()

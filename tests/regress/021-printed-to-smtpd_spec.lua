@@ -1,6 +1,6 @@
 -- What a configuration or its policy printed went to smtpd among the answers, which ends smtpd.
-local child = require "tests.child"
-local filter = require "tests.filter"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
 
 setup(filter.prepare)
 after_each(function()

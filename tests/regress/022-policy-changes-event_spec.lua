@@ -1,7 +1,7 @@
 -- A policy that changed its event or the session in it changed the decision, or left the request
 -- without an answer. And two requests of a session that nobody announced were both answered.
-local child = require "tests.child"
-local filter = require "tests.filter"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
 local support = require "tests.support"
 local lab = require("tests.lab.lab").shared()
 

@@ -1,7 +1,7 @@
 -- A signal ended the filter, which ends smtpd: a stray SIGHUP, or the SIGTERM that a service manager
 -- sends to all of smtpd's processes, while smtpd still has sessions.
 local uv = require "luv"
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local lab = require("tests.lab.lab").shared()
 
 local remote = "192.0.2.9:1234"

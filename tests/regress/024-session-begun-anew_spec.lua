@@ -1,6 +1,6 @@
 -- A session that began with the identifier of one whose end was never reported was taken for
 -- authenticated when that one was, and its sender was not looked at.
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 
 setup(filter.prepare)
 after_each(filter.stop_all)

@@ -1,7 +1,7 @@
 -- A line of a message was passed on twice when its handler passed it on and raised then; smtpd ends
 -- over a second final dot.
-local child = require "tests.child"
-local filter = require "tests.filter"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
 
 describe("a handler of data-line", function()
   after_each(function()

@@ -1,6 +1,6 @@
 -- A line of a message could be answered like a command, which ends smtpd.
-local child = require "tests.child"
-local filter = require "tests.filter"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
 
 describe("a handler of data-line", function()
   after_each(function()

@@ -1,6 +1,6 @@
 -- A filter with a handler for a phase that smtpd has no more ended smtpd at its start.
-local child = require "tests.child"
-local filter = require "tests.filter"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
 
 describe("a phase that a version of smtpd has no more", function()
   after_each(function()

@@ -1,7 +1,7 @@
 -- More than 128 connections at once, between two turns of the server, and the rest got EAGAIN: for
 -- rspamd, which opens one for each domain and does not wait, that was a finding `failure`.
 local uv = require "luv"
-local servers = require "tests.server"
+local servers = require "tests.support.server"
 
 describe("connections while nexthop-server is busy", function()
   it("wait, 500 of them", function()

@@ -1,7 +1,7 @@
 -- SIGPIPE ended the process of a nexthop.client whose server had gone since its last call, and that of
 -- a nexthop.server that was not bin/nexthop-server.
-local child = require "tests.child"
-local servers = require "tests.server"
+local child = require "tests.support.child"
+local servers = require "tests.support.server"
 
 describe("the other side of the socket is gone:", function()
   after_each(child.remove_files)

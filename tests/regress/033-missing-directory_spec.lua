@@ -1,6 +1,6 @@
 -- A socket in a directory that is not there was "permission denied".
-local servers = require "tests.server"
-local filter = require "tests.filter"
+local servers = require "tests.support.server"
+local filter = require "tests.support.filter"
 
 it("nexthop-server says that the socket's directory is missing", function()
   local config = filter.config {}

@@ -1,6 +1,6 @@
 -- Without lua-cjson (or a descriptor to load it with, at the first request) nexthop-server listened, -n
 -- said that all was well, and no request was answered.
-local child = require "tests.child"
+local child = require "tests.support.child"
 
 it("a server without lua-cjson says so at once", function()
   local text = child.run [[

@@ -2,28 +2,28 @@
 -- the input that JSON repeats.
 local cjson = require "cjson"
 local support = require "tests.support"
-local program = require "tests.program"
+local program = require "tests.support.program"
 
 describe("a file of names with a byte order mark", function()
-    setup(function()
-        program.lab = support.lab
-    end)
-    before_each(support.reset)
-    after_each(program.clean)
+  setup(function()
+    program.lab = support.lab
+  end)
+  before_each(support.reset)
+  after_each(program.clean)
 
-    local function objects(text)
-        local r, list = program.run({ "--json", "--ordered", "-f", "-" }, { stdin = text }), {}
-        for line in r.out:gmatch("[^\n]+") do
-            list[#list + 1] = cjson.decode(line)
-        end
-        return list
+  local function objects(text)
+    local r, list = program.run({ "--json", "--ordered", "-f", "-" }, { stdin = text }), {}
+    for line in r.out:gmatch("[^\n]+") do
+      list[#list + 1] = cjson.decode(line)
     end
+    return list
+  end
 
-    it("is read as one without", function()
-        local list = objects("\239\187\191dane.example\r\nnullmx.example\r\n")
-        assert.same({ 2, "dane.example" }, { #list, list[1].domain })
-        assert.is_nil(list[1].input)
-        list = objects("\239\187\191# names\r\ndane.example\r\n")
-        assert.same({ 1, "dane.example" }, { #list, list[1].domain })
-    end)
+  it("is read as one without", function()
+    local list = objects("\239\187\191dane.example\r\nnullmx.example\r\n")
+    assert.same({ 2, "dane.example" }, { #list, list[1].domain })
+    assert.is_nil(list[1].input)
+    list = objects("\239\187\191# names\r\ndane.example\r\n")
+    assert.same({ 1, "dane.example" }, { #list, list[1].domain })
+  end)
 end)

@@ -1,6 +1,6 @@
 -- The specs of SIGPIPE relied on servers that reset a connection, which on most kernels raises none: they
 -- passed without any guard. Here every write to a TCP connection does (tests/sigpipe.c).
-local child = require "tests.child"
+local child = require "tests.support.child"
 local support = require "tests.support"
 
 before_each(support.reset)

@@ -1,6 +1,6 @@
 -- close() deletes libunbound's context, which closes its connections; over TLS that writes to them, and
 -- the SIGPIPE of it was left to the host (tests/sigpipe.c raises one for each).
-local child = require "tests.child"
+local child = require "tests.support.child"
 local support = require "tests.support"
 local lab = support.lab
 

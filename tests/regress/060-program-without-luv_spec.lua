@@ -1,6 +1,6 @@
 -- Without lua-luv filter-nexthop and nexthop-server began with a stack traceback, and smtpd ended with
 -- the filter, though -n had said that all was well.
-local child = require "tests.child"
+local child = require "tests.support.child"
 
 local function run(program, missing, option)
   return child.run(([[

@@ -1,6 +1,6 @@
 -- What was answered, the plan and all, was kept by the filter until its deadline: with a long one, of
 -- minutes, that is a lot of memory.
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local lab = require("tests.lab.lab").shared()
 
 local remote = "192.0.2.9:1234"

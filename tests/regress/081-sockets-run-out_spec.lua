@@ -1,8 +1,8 @@
 -- With 1,024 descriptors, what most systems give, a thousand lookups of silent servers took every socket
 -- of libunbound's, and kept it when they were given up. A query that waits for one seems to have a slow
 -- server: good servers were taken for dead, and everything below them was bogus for a minute.
-local child = require "tests.child"
-local program = require "tests.program"
+local child = require "tests.support.child"
+local program = require "tests.support.program"
 local support = require "tests.support"
 local uv = require "luv"
 local lab = support.lab

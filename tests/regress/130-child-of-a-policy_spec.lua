@@ -1,7 +1,7 @@
 -- A program that a policy or a configuration started inherited smtpd's socket as its standard input and
 -- output: what it printed was an answer of the filter, which ends smtpd, and what it read was lost.
-local child = require "tests.child"
-local filter = require "tests.filter"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
 
 local remote = "192.0.2.9:1234"
 

@@ -1,8 +1,8 @@
 -- os.exit(0) in a configuration passed -n, and ended the filter with status 0 at its start; in a policy
 -- it ended the filter, and smtpd with it. luv's stop() did the latter, too.
-local child = require "tests.child"
-local filter = require "tests.filter"
-local servers = require "tests.server"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
+local servers = require "tests.support.server"
 
 local remote = "192.0.2.9:1234"
 local complaint = "os.exit would end the whole program"

@@ -1,7 +1,7 @@
 -- A program that a policy or a configuration started inherited the sockets of libunbound: it could read the
 -- answers that came there, and kept them open.
-local filter = require "tests.filter"
-local servers = require "tests.server"
+local filter = require "tests.support.filter"
+local servers = require "tests.support.server"
 local lab = require("tests.lab.lab").shared()
 
 setup(filter.prepare)

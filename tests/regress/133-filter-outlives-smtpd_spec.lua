@@ -1,8 +1,8 @@
 -- When smtpd ended while lookups were under way, the filter waited for their deadlines, though nobody was
 -- there any more to read its answers.
 local uv = require "luv"
-local child = require "tests.child"
-local filter = require "tests.filter"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
 local lab = require("tests.lab.lab").shared()
 
 local remote = "192.0.2.9:1234"

@@ -1,8 +1,8 @@
 -- A program that was started with a descriptor of 0 to 2 closed was aborted by libuv at its end (134).
 local uv = require "luv"
-local child = require "tests.child"
-local filter = require "tests.filter"
-local servers = require "tests.server"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
+local servers = require "tests.support.server"
 
 local lab = require("tests.lab.lab").shared()
 local lua = os.getenv "NEXTHOP_LUA" or arg[-1]

@@ -2,8 +2,8 @@
 -- one's socket when it ended.
 local uv = require "luv"
 local client = require "nexthop.client"
-local servers = require "tests.server"
-local filter = require "tests.filter"
+local servers = require "tests.support.server"
+local filter = require "tests.support.filter"
 
 setup(filter.prepare)
 

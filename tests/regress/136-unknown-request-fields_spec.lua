@@ -1,6 +1,6 @@
 -- A field of a request that the server does not know, such as a `deadline` beside `op`, was ignored.
-local servers = require "tests.server"
-local filter = require "tests.filter"
+local servers = require "tests.support.server"
+local filter = require "tests.support.filter"
 
 setup(filter.prepare)
 

@@ -1,10 +1,10 @@
 -- One nameserver line of a resolv.conf that holds no address failed the whole configuration; and the hints
 -- of the program nexthop named options of the Lua module.
 local nexthop = require "nexthop"
-local child = require "tests.child"
-local filter = require "tests.filter"
-local program = require "tests.program"
-local servers = require "tests.server"
+local child = require "tests.support.child"
+local filter = require "tests.support.filter"
+local program = require "tests.support.program"
+local servers = require "tests.support.server"
 local support = require "tests.support"
 
 local lab = support.lab

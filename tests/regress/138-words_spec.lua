@@ -1,10 +1,10 @@
 -- Messages that were beside the point: `deadline = "5"` "got 5"; a URL "is no IP address"; --json --check had
 -- no verdict; the limit of --jobs was written nowhere; what -V, -h and -n could not write was no error.
 local cjson = require "cjson"
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local policy = require "nexthop.policy"
-local program = require "tests.program"
-local servers = require "tests.server"
+local program = require "tests.support.program"
+local servers = require "tests.support.server"
 local support = require "tests.support"
 
 local lua = os.getenv "NEXTHOP_LUA" or arg[-1]

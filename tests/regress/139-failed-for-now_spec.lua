@@ -1,7 +1,7 @@
 -- A name of a list that failed for now was not asked for again: a forwarder that is busy with dead names
 -- drops others, and those failed.
 local cjson = require "cjson"
-local program = require "tests.program"
+local program = require "tests.support.program"
 local progress = require "nexthop.programs.nexthop.progress"
 local lab
 

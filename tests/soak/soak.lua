@@ -6,10 +6,10 @@
 --   lua5.4 tests/soak/soak.lua [SECONDS]        12; what is counted grows with it, see `scale`
 package.path = "./?.lua;" .. package.path
 local uv = require "luv"
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local lab = require("tests.lab.lab").shared()
 local nexthop = require "nexthop"
-local servers = require "tests.server"
+local servers = require "tests.support.server"
 
 local seconds = tonumber(arg[1]) or 12
 local long = seconds >= 120

@@ -1,13 +1,13 @@
 -- Starts nexthop-server on the lab, and talks to it line by line.
 --
---   local server = require("tests.server").start { exclude = { "example.org" } }
+--   local server = require("tests.support.server").start { exclude = { "example.org" } }
 --   local c = server:connect()
 --   c:send { id = 1, op = "plan", domain = "dane.example" }
 --   local answer = c:receive()                -- decoded; nil at the end of the connection
 --   assert.equal(0, server:finish())          -- SIGTERM; its status
 local cjson = require "cjson"
 local uv = require "luv"
-local filter = require "tests.filter"
+local filter = require "tests.support.filter"
 local support = require "tests.support"
 
 local M = {}
@@ -15,7 +15,7 @@ local M = {}
 local Server, Connection = {}, {}
 Server.__index, Connection.__index = Server, Connection
 
-local here = debug.getinfo(1, "S").source:match "^@(.*)/tests/[^/]*$" or "."
+local here = debug.getinfo(1, "S").source:match "^@(.*)/tests/support/[^/]*$" or "."
 local lua = os.getenv "NEXTHOP_LUA" or arg[-1]
 
 --- Runs the loop until that is true, which the test fails without.
@@ -49,7 +49,7 @@ function M.run(arguments)
 end
 
 --- Starts the program at this path, and waits until it listens.
--- @param config see tests.filter
+-- @param config see tests.support.filter
 function M.start(config, path)
   local self = setmetatable({ path = path or M.path(), config = filter.config(config), said = "" }, Server)
   local stderr = uv.new_pipe(false)
