@@ -4,9 +4,7 @@
 -- Runs the program bin/nexthop, so that what it shows can be typed.
 local domain = arg[1]
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
+local quote = require("tests.support.shell").quote
 
 local function say(...)
   print(table.concat({ ... }, "\n"))

@@ -1,14 +1,10 @@
 -- nexthop(1) with many names: --file, --jobs, --ordered, the progress bar, the summary, signals, memory.
 local cjson = require "cjson"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local lab
-local run = program.run
-
-local function contains(text, ...)
-  for _, part in ipairs { ... } do
-    assert(text:find(part, 1, true), ("%q is not in:\n%s"):format(part, text))
-  end
-end
+local support = require "tests.support"
+local run, contains = program.run, support.contains
 
 -- The domains of JSON Lines.
 local function domains(lines)
@@ -60,13 +56,13 @@ describe("nexthop --file", function()
     lab:clear()
     lab:reset()
   end)
-  after_each(program.clean)
+  after_each(files.remove)
 
   it("reads one name a line and loses none, whatever the lines are like", function()
     local names = table.concat({ "dane.example\r", "", "   # a comment", "\t", " nullmx.example ",
       "two words",
       "a\0b.example", ("x"):rep(200000), "-", "#no", ".", "insecure.example" }, "\n")
-    for _, path in ipairs { "-", program.file(names) } do
+    for _, path in ipairs { "-", files.new(names) } do
       local r = run({ "--json", "--ordered", "-f", path }, { stdin = names })
       local objects = {}
       for i, line in ipairs(split(r.out)) do
@@ -102,7 +98,7 @@ describe("nexthop --file", function()
 
   it("gives results as they come", function()
     lab:rule { name = "1.wild.flock", type = "MX", hold = true }
-    local p = program.start({ "--json", "-f", "-" }, { patient = true, input = program.file(wild(1,
+    local p = program.start({ "--json", "-f", "-" }, { patient = true, input = files.new(wild(1,
       50)) })
     local lines = {}
     for i = 1, 49 do
@@ -121,7 +117,7 @@ describe("nexthop --file", function()
   it("--ordered: in order, with bounded room for what is done too early", function()
     lab:rule { name = "1.wild.flock", type = "MX", hold = true }
     local p = program.start({ "--json", "--ordered", "--jobs", "3", "-f", "-" },
-      { patient = true, input = program.file(wild(1, 100)) })
+      { patient = true, input = files.new(wild(1, 100)) })
     lab:wait("30.wild.flock", "MX")
     lab:wait("1.wild.flock", "MX")
     -- 31 would be the eleventh time three; nothing more can come before the first is there
@@ -138,7 +134,7 @@ describe("nexthop --file", function()
 
   it("--jobs: never more than so many under way", function()
     lab:rule { name = "*.wild.flock", type = "MX", hold = true }
-    local p = program.start({ "--json", "--jobs", "7", "-f", "-" }, { input = program.file(wild(1,
+    local p = program.start({ "--json", "--jobs", "7", "-f", "-" }, { input = files.new(wild(1,
       100)) })
     for i = 1, 7 do
       lab:wait(i .. ".wild.flock", "MX")
@@ -149,8 +145,7 @@ describe("nexthop --file", function()
   end)
 
   it("answers while the input still comes", function()
-    local fifo = program.file()
-    assert(os.remove(fifo))
+    local fifo = files.path()
     assert(os.execute("mkfifo " .. fifo))
     local p = program.start({ "--json", "-f", "-" }, { input = fifo })
     local input = assert(io.open(fifo, "w"))
@@ -164,7 +159,6 @@ describe("nexthop --file", function()
     local r = p:finish()
     assert.same({ "4.wild.flock" }, domains(r.lines))
     assert.equal(0, r.status)
-    program.file() -- the FIFO goes with the files
   end)
 
   it("works for --check, --ips and --tlsa too", function()
@@ -183,7 +177,7 @@ describe("nexthop --file", function()
         lab:rule { name = "3.wild.flock", type = "MX", hold = true }
         lab:rule { name = "9.wild.flock", type = "MX", hold = true }
         local p = program.start({ "--json", order, "--jobs", "2", "-f", "-" },
-          { patient = true, input = program.file(wild(1, 100)) })
+          { patient = true, input = files.new(wild(1, 100)) })
         lab:wait("9.wild.flock", "MX")
         local lines = {}
         if order == "--json" then
@@ -229,7 +223,7 @@ describe("nexthop --file", function()
     -- the reader does not take a line until the last name has been asked for and answered
     lab:rule { name = "1200.wild.flock", type = "MX", hold = true }
     local p = program.start({ "--json", "--timeout", "30", "-f", "-" },
-      { patient = true, input = program.file(wild(1, 1200)) })
+      { patient = true, input = files.new(wild(1, 1200)) })
     local first = p:line()
     local lines = { first }
     for i = 2, 1199 do
@@ -244,7 +238,7 @@ describe("nexthop --file", function()
   describe("on a terminal", function()
     it("shows how far it is, how fast, and how long still; then the summary", function()
       lab:rule { name = "*.wild.flock", type = "MX", delay = 300 }
-      local shown = program.on_terminal({ "--json", "--jobs", "1", "-f", program.file(wild(1, 3)) },
+      local shown = program.on_terminal({ "--json", "--jobs", "1", "-f", files.new(wild(1, 3)) },
         { patient = true })
       local bar = shown:gsub("{[^\n]+\n", "")
       assert.is_truthy(bar:find("\r%[#+%.+%] +33%%  1 done, %d+/s, 0:%d%d left\27%[K"), bar)
@@ -253,7 +247,7 @@ describe("nexthop --file", function()
 
     it("shows none for a dumb one, and none elsewhere", function()
       lab:rule { name = "4.wild.flock", type = "MX", delay = 500 }
-      local path = program.file(wild(1, 4))
+      local path = files.new(wild(1, 4))
       assert.is_nil(program.on_terminal({ "--json", "-f", path },
         { env = "TERM=dumb" }):find("left", 1, true))
       lab:clear()
@@ -273,7 +267,7 @@ describe("nexthop --file", function()
       names[number] = ("%d.%s"):format(number, kind)
       expected[kind] = (expected[kind] or 0) + 1
     end
-    local p = program.start({ "--json", "--file", program.file(table.concat(names, "\n")) })
+    local p = program.start({ "--json", "--file", files.new(table.concat(names, "\n")) })
     local seen, halves, count = {}, { 0, 0 }, 0
     for line in function() return p:line() end do
       count = count + 1

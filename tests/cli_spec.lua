@@ -1,20 +1,12 @@
 -- The program nexthop(1): what a person sees, and what a script gets.
 local cjson = require "cjson"
-local lab = require("tests.lab.lab").shared()
 local program = require "tests.support.program"
+local shell = require "tests.support.shell"
+local files = require "tests.support.files"
+local support = require "tests.support"
+local lab = support.lab
 local run = program.run
-
-local function contains(text, ...)
-  for _, part in ipairs { ... } do
-    assert(text:find(part, 1, true), ("%q is not in:\n%s"):format(part, text))
-  end
-end
-
-local function lacks(text, ...)
-  for _, part in ipairs { ... } do
-    assert(not text:find(part, 1, true), ("%q is in:\n%s"):format(part, text))
-  end
-end
+local contains, lacks = support.contains, support.lacks
 
 -- No byte that a terminal acts on, but line ends.
 local function harmless(text)
@@ -39,7 +31,7 @@ describe("nexthop", function()
     lab:clear()
     lab:reset()
   end)
-  after_each(program.clean)
+  after_each(files.remove)
 
   describe("prints a tree", function()
     it("with preference, host, addresses, security, TLS owed, TLSA in words and names", function()
@@ -272,7 +264,7 @@ describe("nexthop", function()
     end)
 
     it("--unbound-conf", function()
-      local conf = program.file(('server:\n  do-not-query-localhost: no\n  trust-anchor-file: "%s"\n'
+      local conf = files.new(('server:\n  do-not-query-localhost: no\n  trust-anchor-file: "%s"\n'
         .. 'forward-zone:\n  name: "."\n  forward-addr: %s\n'):format(lab.anchor_file,
           lab.forward_address))
       contains(run({ "--unbound-conf", conf, "dane.example" }, { bare = true }).out,
@@ -473,7 +465,7 @@ describe("nexthop", function()
     end)
 
     it("in its man page, option by option", function()
-      local page = program.read("man/nexthop.1"):gsub("\\%-", "-")
+      local page = files.read("man/nexthop.1"):gsub("\\%-", "-")
       for option in pairs(options) do
         assert.is_truthy(page:find("[%s]%-?%-?" .. option:sub(2):gsub("%-", "%%-") .. "[%s]"),
           option)
@@ -488,8 +480,8 @@ describe("nexthop", function()
     end)
 
     it("in the completions", function()
-      local bash = program.read("share/completions/nexthop.bash")
-      local zsh = program.read("share/completions/_nexthop")
+      local bash = files.read("share/completions/nexthop.bash")
+      local zsh = files.read("share/completions/_nexthop")
       for option in pairs(options) do
         local pattern = option:gsub("%-", "%%-")
         assert.is_truthy(bash:find(pattern .. "[%s']"), option .. " for bash")
@@ -504,17 +496,14 @@ describe("nexthop", function()
 end)
 
 describe("examples", function()
-  after_each(program.clean)
+  after_each(files.remove)
 
   local function output(command)
-    local pipe = assert(io.popen(("{ %s; } 2>&1; echo status $?"):format(command)))
-    local text = pipe:read("*a")
-    pipe:close()
-    return text
+    return ("%sstatus %d\n"):format(shell.run(command))
   end
 
   it("demo.lua shows six domains by the program, and how to go on", function()
-    local text = output(program.quote(program.lua) .. " examples/demo.lua")
+    local text = output(shell.quote(program.lua) .. " examples/demo.lua")
     for _, domain in ipairs(lab.demo) do
       contains(text, "$ nexthop " .. domain .. "\n" .. domain)
     end
@@ -525,13 +514,13 @@ describe("examples", function()
 
   it("demo.lua asks for another domain, and says how to go on whatever comes", function()
     -- a name that is none: nothing is asked of the internet
-    contains(output(program.quote(program.lua) .. " examples/demo.lua 'no name'"),
+    contains(output(shell.quote(program.lua) .. " examples/demo.lua 'no name'"),
       "$ nexthop no name\n",
       "How to go on:", "status 0\n")
   end)
 
   it("plan.lua prints hosts, records and what failed", function()
-    local command = ("%s examples/plan.lua %%s %s %s"):format(program.quote(program.lua),
+    local command = ("%s examples/plan.lua %%s %s %s"):format(shell.quote(program.lua),
       lab.forward_address,
       lab.anchor_file)
     contains(output(command:format("mxeverywhere.example")),

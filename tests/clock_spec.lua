@@ -1,11 +1,12 @@
 -- A wall clock that is wrong, and one that is put right while a resolver runs (clock.c): signatures that
 -- have expired or are not yet valid are a failure, never "insecure".
 local child = require "tests.support.child"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
 before_each(support.reset)
-after_each(child.remove_files)
+after_each(files.remove)
 
 -- The lab's signatures are valid for 20 days from now, and since yesterday.
 local prelude = [[

@@ -6,6 +6,7 @@
 local support = require "tests.support"
 local reference = require "tests.support.reference"
 local combinations = require "tests.support.combinations"
+local files = require "tests.support.files"
 local lab = support.lab
 
 local asked = os.getenv "NEXTHOP_SEED"
@@ -48,7 +49,7 @@ end
 
 describe("downgrade matrix, seed " .. seed .. ":", function()
   local here, domains, random
-  local unbound_conf = os.tmpname()
+  local unbound_conf
 
   setup(function()
     support.reset()
@@ -58,12 +59,10 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
     for _, rule in pairs(faults) do
       lab:rule(rule)
     end
-    local file = assert(io.open(unbound_conf, "w"))
-    file:write("server:\n", table.concat(data, "\n"), "\n")
-    file:close()
+    unbound_conf = files.new("server:\n" .. table.concat(data, "\n") .. "\n")
   end)
   teardown(function()
-    os.remove(unbound_conf)
+    files.remove()
     support.close()
     lab:clear()
   end)

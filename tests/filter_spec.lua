@@ -1,12 +1,11 @@
 -- filter-nexthop against what smtpd says, on pipes and on a socket.
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
+local shell = require "tests.support.shell"
 local lab = require("tests.lab.lab").shared()
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  lab:clear()
-end)
+after_each(filter.reset)
 
 local remote, loopback = "192.0.2.9:1234", "127.0.0.1:1234"
 
@@ -315,17 +314,10 @@ describe("lines", function()
   end)
 
   it("come from a file, too", function()
-    local path = os.tmpname()
-    local file = assert(io.open(path, "w"))
-    file:write("config|ready\nfilter|0.7|1|smtp-in|mail-from|aaaa|tok|user@nullmx.example\n")
-    file:close()
-    local config = filter.config {}
-    local pipe = assert(io.popen(("%s bin/filter-nexthop -c %s <%s 2>/dev/null"):format(
-      os.getenv("NEXTHOP_LUA") or "lua5.4", config, path)))
-    local text = pipe:read "*a"
-    pipe:close()
-    os.remove(path)
-    os.remove(config)
+    local path = files.new "config|ready\nfilter|0.7|1|smtp-in|mail-from|aaaa|tok|user@nullmx.example\n"
+    local text = shell.run(("%s bin/filter-nexthop -c %s <%s 2>/dev/null"):format(
+      os.getenv("NEXTHOP_LUA") or "lua5.4", filter.config {}, path))
+    files.remove()
     assert.matches("register|ready\nfilter%-result|aaaa|tok|reject|550 5%.7%.27 [ -~]*\n$", text)
   end)
 end)

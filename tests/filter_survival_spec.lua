@@ -6,10 +6,7 @@ local lab = support.lab
 local remote = "192.0.2.9:1234"
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  lab:clear()
-end)
+after_each(filter.reset)
 
 describe("a policy", function()
   it("that raises is logged and taken for nothing", function()

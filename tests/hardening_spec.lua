@@ -1,12 +1,7 @@
 -- What the built module shows and how it is built: one symbol, nothing left to be written over.
 
-local function output(command)
-  local pipe = assert(io.popen(command .. " 2>&1; echo status $?"))
-  local text = pipe:read "*a"
-  pipe:close()
-  local said, status = text:match "^(.*)status (%d+)\n$"
-  return said, tonumber(status)
-end
+local files = require "tests.support.files"
+local shell = require "tests.support.shell"
 
 local function core_path()
   for template in package.cpath:gmatch "[^;]+" do
@@ -24,7 +19,7 @@ local sanitized = core:find("-asan/", 1, true)
 
 -- Functions and data that others could call or replace: not undefined, not the linker's own.
 local function exports(path)
-  local said, status = output("nm -D --defined-only " .. path)
+  local said, status = shell.run("nm -D --defined-only " .. path)
   assert.equal(0, status, said)
   local names = {}
   for kind, name in said:gmatch "(%a) ([%w_@.]+)\n" do
@@ -40,10 +35,10 @@ describe("the built module", function()
   end)
 
   it("is relocated at once and then read-only, with a stack that runs no code", function()
-    local dynamic = output("readelf -W -d " .. core)
+    local dynamic = shell.run("readelf -W -d " .. core)
     assert.truthy(dynamic:find "BIND_NOW" or dynamic:find "FLAGS[^\n]*NOW", dynamic)
     assert.is_nil(dynamic:find "TEXTREL", dynamic)
-    local segments = output("readelf -W -l " .. core)
+    local segments = shell.run("readelf -W -l " .. core)
     assert.truthy(segments:find "GNU_RELRO", segments)
     local flags = segments:match "GNU_STACK[^\n]*"
     assert.is_nil(flags:find "RWE", flags)
@@ -54,7 +49,7 @@ describe("the built module", function()
       pending "a sanitizer does that, and more"
       return
     end
-    local undefined = output("nm -D --undefined-only " .. core)
+    local undefined = shell.run("nm -D --undefined-only " .. core)
     assert.truthy(undefined:find "__stack_chk_fail", undefined)
     assert.truthy(undefined:find "_chk[@\n]", undefined)
   end)
@@ -65,13 +60,13 @@ describe("the built module", function()
       pending "as in the plain build"
       return
     end
-    local path = os.tmpname()
-    local cflags = output("pkg-config --cflags " .. (core:match "/build/([^/]+)/"))
-    local said, status = output(("${CC:-cc} -shared -fPIC -O0 -D_GNU_SOURCE -std=c11 %s -o %s src/*.c "
+    local path = files.new()
+    local cflags = shell.run("pkg-config --cflags " .. (core:match "/build/([^/]+)/"))
+    local said, status = shell.run(("${CC:-cc} -shared -fPIC -O0 -D_GNU_SOURCE -std=c11 %s -o %s src/*.c "
       .. "-lunbound -luv -lidn2 -lcrypto"):format(cflags:gsub("%s+", " "), path))
     assert.equal(0, status, said)
     local names = exports(path)
-    os.remove(path)
+    files.remove()
     assert.same({ "T luaopen_nexthop_core" }, names)
   end)
 end)

@@ -1,10 +1,11 @@
 -- Lua's memory that runs out: every allocation that Lua makes in a call, for a callback and in close()
 -- fails once in turn (luaoom.c). And garbage collected at every other one.
 local child = require "tests.support.child"
+local files = require "tests.support.files"
 local support = require "tests.support"
 
 before_each(support.reset)
-after_each(child.remove_files)
+after_each(files.remove)
 
 local prelude = [[
 if jit then jit.off() end -- LuaJIT's compiled code itself does not always outlive a failure

@@ -1,4 +1,5 @@
 -- nexthop.opensmtpd: the layer on which others can write filters, too.
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 local protocol = require "nexthop.opensmtpd.protocol"
 local log = require "nexthop.opensmtpd.log"
@@ -48,14 +49,11 @@ end)
 describe("a handler", function()
   -- A filter whose phases do what their parameter says.
   local function start(code, options)
-    local path = os.tmpname()
-    local file = assert(io.open(path, "w"))
-    file:write(('local filter = require("nexthop.opensmtpd").new %s\n%s\nfilter:run()\n'):format(
-      options or "{}", code))
-    file:close()
-    local f = filter.start { program = path, args = {} }
+    local f = filter.start { args = {}, program = files.new(
+      ('local filter = require("nexthop.opensmtpd").new %s\n%s\nfilter:run()\n'):format(
+        options or "{}", code)) }
     f:connect("aaaa", "192.0.2.9:25")
-    os.remove(path)
+    files.remove()
     return f, function(parameter, phase)
       return f:answer("aaaa", f:ask("aaaa", phase or "ehlo", parameter))
     end

@@ -1,6 +1,7 @@
 -- plan and DANE: where TLSA is asked for, which base domain, names and SNI come out, which records
 -- remain. RFC 7672 sections 2.2.1 to 2.2.3 and 3.2.2, RFC 7671 section 9.
 local support = require "tests.support"
+local exact = require("tests.support.planning").exact
 local lab = support.lab
 
 -- What the lab lacks: an expanded host without TLSA behind a host that has some, a host with usable
@@ -25,14 +26,6 @@ mx-neither      MX 10 neither
 
 describe("plan, DANE:", function()
   local resolver
-
-  local function exact(options)
-    local all = { ["qname-minimisation"] = "no", ["aggressive-nsec"] = "no" }
-    for key, value in pairs(options or {}) do
-      all[key] = value
-    end
-    return support.resolver { options = all }
-  end
 
   setup(function()
     lab:clear()

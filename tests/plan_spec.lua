@@ -1,17 +1,13 @@
 -- plan: its results and errors. See also plan_options_spec.lua; plan_dane_spec.lua;
 -- plan_faults_spec.lua; and downgrade_spec.lua.
 local support = require "tests.support"
+local planning = require "tests.support.planning"
 local lab = support.lab
+
+local exact, field, plain = planning.exact, planning.field, planning.plain
 
 describe("plan", function()
   local resolver
-
-  -- Every question goes to the lab as it is asked: counts are exact.
-  local function exact()
-    return support.resolver {
-      options = { ["qname-minimisation"] = "no", ["aggressive-nsec"] = "no" },
-    }
-  end
 
   before_each(function()
     support.reset()
@@ -22,22 +18,6 @@ describe("plan", function()
 
   local function plan(domain, options)
     return assert(resolver:plan(domain, options))
-  end
-
-  local function field(list, key)
-    local values = {}
-    for index, each in ipairs(list) do
-      values[index] = each[key]
-    end
-    return values
-  end
-
-  local function plain(host)
-    local copy = {}
-    for key, value in pairs(host) do
-      copy[key] = value
-    end
-    return copy
   end
 
   local function fails(code, domain)

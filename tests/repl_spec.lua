@@ -1,10 +1,11 @@
 -- The interpreter as a person uses it: results and errors as they print.
 local child = require "tests.support.child"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
 before_each(support.reset)
-after_each(child.remove_files)
+after_each(files.remove)
 
 -- What the interpreter says to these lines; r is a resolver on the lab.
 local function repl(lines, arguments)

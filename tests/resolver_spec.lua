@@ -2,7 +2,7 @@
 local nexthop = require "nexthop"
 local config = require "nexthop.config"
 local lab = require("tests.lab.lab").shared()
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 
 local function raises(text, options)
   local ok, message = pcall(nexthop.new, options)
@@ -44,7 +44,7 @@ end)
 after_each(function()
   for _, resolver in ipairs(open) do resolver:close() end
   open = {}
-  child.remove_files()
+  files.remove()
 end)
 
 describe("misuse of nexthop.new raises:", function()
@@ -146,14 +146,14 @@ describe("servers:", function()
 
   it("resolv_conf: its nameservers are forwarders", function()
     -- libunbound asks them at port 53, where nobody is
-    local path = child.file "# lab\nsearch example\nnameserver 127.0.0.77\noptions ndots:1\n"
+    local path = files.new "# lab\nsearch example\nnameserver 127.0.0.77\noptions ndots:1\n"
     local r = new { resolv_conf = path, trust_anchor_file = lab.anchor_file, timeout = 0.2 }
     local _, err = r:gather_destinations "dane.example"
     assert.equal("timeout", err.code)
   end)
 
   it("resolv_conf missing, a directory, without nameserver", function()
-    local path = child.file "search example\n; nameserver 127.0.0.1\n"
+    local path = files.new "search example\n; nameserver 127.0.0.1\n"
     refuses("resolv_conf: cannot read it: /nonexistent/resolv.conf",
       { resolv_conf = "/nonexistent/resolv.conf" })
     refuses("resolv_conf: cannot read it: /: ", { resolv_conf = "/" })
@@ -170,20 +170,20 @@ describe("servers:", function()
       'server:\n  trust-anchor-file: "%s"\nstub-zone:\n  name: "."\n  stub-addr: %s\n',
       "server: trust-anchor-file: %s\nstub-zone: name: .\n\tstub-addr:   '%s' # the lab\n",
     } do
-      local path = child.file(text:format(lab.anchor_file, lab.address))
+      local path = files.new(text:format(lab.anchor_file, lab.address))
       assert.equal("secure", sees(new { unbound_conf = path }))
     end
   end)
 
   it("unbound_conf: an included file counts", function()
-    local inner = child.file(('server:\n trust-anchor: "%s"\n'):format(lab.anchor))
-    local outer = child.file(('include: "%s"\nforward-zone:\n name: "."\n forward-addr: %s\n')
+    local inner = files.new(('server:\n trust-anchor: "%s"\n'):format(lab.anchor))
+    local outer = files.new(('include: "%s"\nforward-zone:\n name: "."\n forward-addr: %s\n')
       :format(inner, lab.forward_address))
     assert.equal("secure", sees(new { unbound_conf = outer }))
   end)
 
   it("unbound_conf without anchors is refused, unless there is one beside it or none is wanted", function()
-    local path = child.file(('stub-zone:\n name: "."\n stub-addr: %s\n'):format(lab.address))
+    local path = files.new(('stub-zone:\n name: "."\n stub-addr: %s\n'):format(lab.address))
     refuses(path .. " holds no trust anchor", { unbound_conf = path })
     assert.equal("secure", sees(new { unbound_conf = path, trust_anchor_file = lab.anchor_file }))
     assert.equal("secure", sees(new { unbound_conf = path, trust_anchor = { lab.anchor } }))
@@ -193,34 +193,34 @@ describe("servers:", function()
   it("unbound_conf with an auto-trust-anchor-file is refused, wherever it stands", function()
     for _, text in ipairs { "server:\n auto-trust-anchor-file: x\n", "server: auto-trust-anchor-file: 'x'\n",
       "server:\n\tauto-trust-anchor-file:   \"x\"\n" } do
-      local path = child.file(text)
+      local path = files.new(text)
       local message = refuses(path .. " has an auto-trust-anchor-file", { unbound_conf = path })
       assert.truthy(message:find("trust_anchor_file instead", 1, true))
-      local outer = child.file(("include: %s\n"):format(path))
+      local outer = files.new(("include: %s\n"):format(path))
       refuses("auto-trust-anchor-file", { unbound_conf = outer })
     end
   end)
 
   it("unbound_conf with anchors that cannot be used is refused", function()
-    local empty = child.file ""
+    local empty = files.new ""
     refuses("holds no usable trust anchor",
-      { unbound_conf = child.file(("server:\n trust-anchor-file: %s\n"):format(empty)) })
+      { unbound_conf = files.new(("server:\n trust-anchor-file: %s\n"):format(empty)) })
     refuses("/nonexistent/key",
-      { unbound_conf = child.file "server:\n trust-anchor-file: /nonexistent/key\n" })
-    refuses("trust-anchor 'junk'", { unbound_conf = child.file 'server:\n trust-anchor: "junk"\n' })
+      { unbound_conf = files.new "server:\n trust-anchor-file: /nonexistent/key\n" })
+    refuses("trust-anchor 'junk'", { unbound_conf = files.new 'server:\n trust-anchor: "junk"\n' })
   end)
 
   it("unbound_conf missing or unparsable", function()
     refuses("unbound_conf: cannot read it: /nonexistent/unbound.conf",
       { unbound_conf = "/nonexistent/unbound.conf" })
-    local path = child.file "server:\n nonsense: yes\n"
+    local path = files.new "server:\n nonsense: yes\n"
     refuses(path .. ":2: ", { unbound_conf = path, trust_anchor_file = lab.anchor_file })
   end)
 end)
 
 describe("trust anchors:", function()
   it("a file with several records, comments and parentheses will do", function()
-    local path = child.file("; the lab's\n$TTL 3600\n" .. lab.anchor:gsub("^(%S+)%s.-DS%s+(.*)$",
+    local path = files.new("; the lab's\n$TTL 3600\n" .. lab.anchor:gsub("^(%S+)%s.-DS%s+(.*)$",
       "%1 IN DS ( %2 ) ; its root") .. "\n")
     assert.equal("secure", sees(new(lab:options { trust_anchor_file = path })))
   end)
@@ -277,7 +277,7 @@ describe("trust anchors:", function()
   }
   for what, text in pairs(unusable) do
     it("a file that is " .. what .. " is refused", function()
-      local path = child.file(text)
+      local path = files.new(text)
       refuses("trust_anchor_file: " .. path .. " holds no usable trust anchor",
         lab:options { trust_anchor_file = path })
     end)
@@ -327,7 +327,7 @@ describe("options of libunbound:", function()
 
   it("that leave the trust anchor unused are refused, unless none is wanted", function()
     for _, value in ipairs { "iterator", "iterator validator" } do
-      local conf = child.file(("server:\n trust-anchor: %q\n module-config: %q\n"):format(lab.anchor, value))
+      local conf = files.new(("server:\n trust-anchor: %q\n module-config: %q\n"):format(lab.anchor, value))
       refuses("has no validator before the iterator", lab:options { options = { ["module-config"] = value } })
       refuses("has no validator before the iterator", { unbound_conf = conf })
       assert.equal("insecure", sees(new(lab:options {
@@ -340,13 +340,13 @@ describe("options of libunbound:", function()
       lab:options { options = { ["module-config"] = "validator nosuchmodule iterator" } })
     refuses("'junk' is no address", lab:options { options = { ["outgoing-interface"] = "junk" } })
     refuses("'eth0' is no address",
-      lab:options { unbound_conf = child.file "server:\n outgoing-interface: eth0\n" })
+      lab:options { unbound_conf = files.new "server:\n outgoing-interface: eth0\n" })
     refuses("subnetcache", lab:options {
-      unbound_conf = child.file 'server:\n module-config: "subnetcache validator iterator"\n' })
+      unbound_conf = files.new 'server:\n module-config: "subnetcache validator iterator"\n' })
     refuses("'validator' is not taken twice",
       lab:options { options = { ["module-config"] = "validator validator iterator" } })
     for _, text in ipairs { 'server:\n identity: "x', "server:\n local-zone: 'x", 'server: "' } do
-      refuses("ends inside a quoted text", lab:options { unbound_conf = child.file(text) })
+      refuses("ends inside a quoted text", lab:options { unbound_conf = files.new(text) })
     end
     for _, key in ipairs { "auto-trust-anchor-file", "trust-anchor-file", "trust-anchor",
       "trusted-keys-file", "unwanted-reply-threshold", "trust-anchor-file:" } do
@@ -412,7 +412,7 @@ describe("tls", function()
   end)
 
   it("needs a bundle that holds certificates", function()
-    local empty = child.file ""
+    local empty = files.new ""
     local forward = "127.0.0.1@853#localhost"
     refuses("tls_cert_bundle: " .. empty .. " holds no certificate",
       lab:forward_options { forward = forward, tls = true, tls_cert_bundle = empty })
@@ -440,7 +440,7 @@ describe("tls", function()
       "forward-zone:\n name: .\n forward-ssl-upstream: yes\n forward-addr: %s\n",
       "server: tls-upstream: yes\nforward-zone:\n name: .\n forward-addr: %s\n",
     } do
-      local path = child.file(text:format(named))
+      local path = files.new(text:format(named))
       refuses(path, { unbound_conf = path, trust_anchor_file = lab.anchor_file })
     end
     assert.equal(0, lab:total())

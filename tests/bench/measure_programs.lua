@@ -1,4 +1,6 @@
 -- The programs: filter-nexthop and nexthop-server per request, nexthop over a list of domains.
+local files = require "tests.support.files"
+
 return function(context)
   local report, workers, lab, quick = context.report, context.workers, context.lab, context.quick
   local lua = context.luas[1]
@@ -52,12 +54,11 @@ return function(context)
     report.target("server, warm plans/s on one core", 1e6 / result.server.cpu.median, ">=", 15000, "%.0f")
   end
 
-  local count, path = quick and 1000 or 20000, os.tmpname()
-  local file = assert(io.open(path, "w"))
-  for k = 0, count - 1 do
-    file:write(("d%d-2.bench.example\n"):format(k % context.domains))
+  local count, names = quick and 1000 or 20000, {}
+  for k = 1, count do
+    names[k] = ("d%d-2.bench.example\n"):format((k - 1) % context.domains)
   end
-  file:close()
+  local path = files.new(table.concat(names))
   local stubs = {}
   for k, zone in ipairs(zone_list) do
     stubs[k] = ("--stub '%s=%s'"):format(zone, lab.nsd_address)

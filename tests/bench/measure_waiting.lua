@@ -33,9 +33,8 @@ local function has_cases(groups, mode)
   return false
 end
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
+local quote = require("tests.support.shell").quote
+local files = require "tests.support.files"
 
 -- The commands of one phase, and where each writes.
 local function commands_of(phase, context, lab)
@@ -50,7 +49,7 @@ local function commands_of(phase, context, lab)
           end
           local order = { settings = settings, lab = lab:describe(), mode = mode, groups = set,
             only = os.getenv "NEXTHOP_WAITING" }
-          local output = os.tmpname()
+          local output = files.new()
           table.insert(outputs, { path = output, contender = number })
           table.insert(commands, ("{ %sexec timeout 400 %s %s %s >%s; } &"):format(
             set.dead1024 and "ulimit -n 1024; " or "", context.luas[1],

@@ -3,22 +3,19 @@
 --   LUA tests/bench/programs.lua filter|server ANCHOR-FILE ADDRESS DOMAINS COUNT ZONE...
 --
 -- Prints microseconds per request: CPU of the program, then wall time.
+local files = require "tests.support.files"
 local uv = require "luv"
 
 local what, anchor, address = arg[1], arg[2], arg[3]
 local domains, count = tonumber(arg[4]), tonumber(arg[5])
 
-local path = os.tmpname()
-do
-  local file = assert(io.open(path, "w"))
-  file:write(("return { resolver = { trust_anchor_file = %q,\n"):format(anchor),
-    '  options = { ["msg-cache-size"] = "64m", ["rrset-cache-size"] = "128m" }, stub = {\n')
-  for k = 6, #arg do
-    file:write(("    [%q] = %q,\n"):format(arg[k], address))
-  end
-  file:write(what == "filter" and '  } }, sender = { unroutable = "proceed" } }\n' or "  } } }\n")
-  file:close()
+local config = { ("return { resolver = { trust_anchor_file = %q,"):format(anchor),
+  '  options = { ["msg-cache-size"] = "64m", ["rrset-cache-size"] = "128m" }, stub = {' }
+for k = 6, #arg do
+  config[#config + 1] = ("    [%q] = %q,"):format(arg[k], address)
 end
+config[#config + 1] = what == "filter" and '  } }, sender = { unroutable = "proceed" } }\n' or "  } } }\n"
+local path = files.new(table.concat(config, "\n"))
 
 -- Seconds of CPU of a process so far.
 local ticks = tonumber(io.popen "getconf CLK_TCK":read "*l")

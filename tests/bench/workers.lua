@@ -1,12 +1,12 @@
 -- The processes that are measured: each reads commands and answers with CPU and wall seconds
 -- (bare.c says which). Plain Lua: a FIFO in, a pipe out.
+local files = require "tests.support.files"
+
 local workers = {}
 local worker = {}
 worker.__index = worker
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
+local quote = require("tests.support.shell").quote
 
 -- Runs a shell command that prints one line.
 function workers.line(command)
@@ -23,8 +23,7 @@ end
 
 -- Starts a command whose commands come on standard input.
 function workers.start(name, command)
-  local fifo = os.tmpname()
-  os.remove(fifo)
+  local fifo = files.path()
   assert(os.execute("mkfifo " .. quote(fifo)))
   local output = assert(io.popen(("{ %s; } <%s"):format(command, quote(fifo)), "r"))
   local input = assert(io.open(fifo, "w"))

@@ -6,22 +6,17 @@
 -- the input of which it did is in build/fuzz/config-last.
 package.path = "./?.lua;" .. package.path
 local fuzz = require "tests.fuzz.mutate"
+local files = require "tests.support.files"
 local lab = require("tests.lab.lab").shared()
 local nexthop = require "nexthop"
 local settings_of = require "nexthop.programs.filter.settings"
 local server = require "nexthop.server"
 local testos = require "testos"
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(os.execute("mkdir " .. folder))
+local folder = files.folder()
 
 local function file(name, text)
-  local path = folder .. "/" .. name
-  local f = assert(io.open(path, "wb"))
-  f:write(text)
-  f:close()
-  return path
+  return files.write(folder .. "/" .. name, text)
 end
 
 local anchor
@@ -236,4 +231,4 @@ fuzz.run("config", function(random)
     try_settings(random)
   end
 end)
-os.execute("rm -r " .. folder)
+files.remove()

@@ -7,7 +7,9 @@
 --
 -- Clients of server:talk come from the loopback, or by the PROXY protocol from where `from` says.
 local uv = require "luv"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
+local shell = require "tests.support.shell"
 local lab = require("tests.lab.lab").shared()
 local links = require "tests.integration.link"
 
@@ -21,29 +23,15 @@ local packages = { "opensmtpd", "lua5.4", "luajit", "lua-luv", "liblua5.4-dev", 
   "gcc", "libc6-dev", "make", "pkgconf", "libunbound-dev", "libuv1-dev", "libidn2-dev",
   "libssl-dev", "openssl" }
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text))
-  file:close()
-end
+local read, write = files.read, files.write
 
 -- Runs a command; returns its output, or nil and the last line it complained with.
 local function run(command)
-  local complaint = os.tmpname()
-  local pipe = assert(io.popen(command .. " 2>" .. complaint .. "; echo \"status $?\"", "r"))
-  local text = pipe:read("*a")
-  pipe:close()
-  local output, status = text:match("^(.*)status (%d+)\n$")
+  local complaint = files.new()
+  local output, status = shell.run(("{ %s\n} 2>%s"):format(command, complaint))
   local why = read(complaint):match("([^\n]*)\n*$")
   os.remove(complaint)
-  if status ~= "0" then
+  if status ~= 0 then
     return nil, why
   end
   return (output:gsub("\n$", ""))

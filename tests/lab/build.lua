@@ -1,5 +1,7 @@
 -- Makes what the lab serves: certificates (openssl), keys (ldns-keygen), delegations, signatures
 -- (ldns-signzone), all in one folder. Runs its programs to their end; only used before serving.
+local files = require "tests.support.files"
+local shell = require "tests.support.shell"
 local wire = require "tests.lab.wire"
 local zones = require "tests.lab.zones"
 
@@ -9,31 +11,12 @@ local ALGORITHM = "ECDSAP256SHA256"
 -- Name servers are never followed (every answer comes from one server): an address that refuses.
 local NOWHERE = "127.255.255.53"
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text))
-  assert(file:close())
-end
-build.read, build.write = read, write
-
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
+local read, write, quote = files.read, files.write, shell.quote
 
 -- Runs shell text in a folder; raises with everything it said when it fails.
-local function shell(dir, script)
+local function run(dir, script)
   local marker = "lab script is done"
-  local pipe = assert(io.popen(("cd %s && { %s\necho %s; } 2>&1"):format(
-    quote(dir), script, quote(marker)), "r"))
-  local said = pipe:read("*a")
-  pipe:close()
+  local said = shell.run(("cd %s && { %s\necho %s; }"):format(quote(dir), script, quote(marker)))
   if said:sub(-#marker - 1) ~= marker .. "\n" then
     error(said ~= "" and said or "the shell said nothing", 0)
   end
@@ -47,7 +30,7 @@ local function together(dir, commands)
     script[index] = ("{ %s; } >job%d.log 2>&1 || echo failed >>job%d.failed &"):format(
       command, index, index)
   end
-  shell(dir, table.concat(script, "\n") .. [[
+  run(dir, table.concat(script, "\n") .. [[
 
 wait
 for failed in job*.failed; do

@@ -23,9 +23,7 @@ lab.__index = lab
 
 local here = (debug.getinfo(1, "S").source:match("^@(.*)/tests/lab/[^/]*$")) or "."
 
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
+local quote = require("tests.support.shell").quote
 
 -- The shell makes the folder with a FIFO for our commands, starts the program behind it, and removes
 -- the folder when the program has ended. We read the folder's name, then the program's answers; when

@@ -1,7 +1,7 @@
 -- Runs NSD on a free high port of 127.0.0.1, as the current user, with everything in one folder.
 local uv = require "luv"
 local wire = require "tests.lab.wire"
-local build = require "tests.lab.build"
+local files = require "tests.support.files"
 
 local nsd = {}
 nsd.__index = nsd
@@ -74,7 +74,7 @@ local function write_config(self, zones)
   for _, zone in ipairs(zones) do
     parts[#parts + 1] = ("zone:\n    name: \"%s\"\n    zonefile: \"%s\"\n"):format(zone.name, zone.file)
   end
-  build.write(dir .. "/nsd.conf", table.concat(parts))
+  files.write(dir .. "/nsd.conf", table.concat(parts))
 end
 
 -- Calls done when NSD answers for its first zone, failed(text) when it ends before that.
@@ -97,7 +97,7 @@ local function await(self, done, failed)
       socket:send(question, "127.0.0.1", self.port, function() end)
     else
       stop()
-      local _, log = pcall(build.read, self.dir .. "/nsd.log")
+      local _, log = pcall(files.read, self.dir .. "/nsd.log")
       failed("nsd ended at its start: " .. log)
     end
   end)
@@ -128,7 +128,7 @@ local function spawn(self, done)
   self.process = process
   await(self, function()
     -- NSD serves on after what it could not read in a zone file: a lab with holes is no lab.
-    local complaint = build.read(self.dir .. "/nsd.log"):match("[^\n]*error:[^\n]*")
+    local complaint = files.read(self.dir .. "/nsd.log"):match("[^\n]*error:[^\n]*")
     done(complaint)
   end, done)
 end

@@ -1,16 +1,13 @@
 -- A line of a message that holds a CR was not passed on, when nobody handled it or its handler failed;
 -- the longest lines that smtpd passes on came back cut. (Found by tests/fuzz/filter.lua.)
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 
 describe("a filter of messages", function()
-  after_each(function()
-    filter.stop_all()
-    child.remove_files()
-  end)
+  after_each(filter.reset)
 
   it("passes on every line as it came", function()
-    local program = child.file [[
+    local program = files.new [[
       local opensmtpd = require "nexthop.opensmtpd"
       local filter = opensmtpd.new()
       filter:on("data-line", function(request)

@@ -1,11 +1,12 @@
 -- After a syntax error in one unbound.conf, libunbound's parser could lose a part of the next one: its
 -- trust anchor, say, and nothing was validated. (Found by tests/fuzz/config.lua.)
 local child = require "tests.support.child"
+local files = require "tests.support.files"
 local support = require "tests.support"
 
 describe("an unbound.conf after one with a syntax error", function()
   before_each(support.reset)
-  after_each(child.remove_files)
+  after_each(files.remove)
 
   for what, text in pairs {
     ["an error in the middle"] = "server:\n  stub-addr: 127.0.0.1@9\nauth-zone:\n  name: v\n",
@@ -32,8 +33,8 @@ describe("an unbound.conf after one with a syntax error", function()
         -- without such a file all is as ever
         local resolver = assert(nexthop.new { stub = stub, trust_anchor_file = anchor })
         print(assert(resolver:gather_destinations "dane.example").expanded_next_hop_authentic)
-      ]], nil, support.lab.address, support.lab.anchor_file, child.file(text),
-        child.file(("server:\n  prefetch: yes\n  trust-anchor-file: %q\n"):format(support.lab.anchor_file)))
+      ]], nil, support.lab.address, support.lab.anchor_file, files.new(text),
+        files.new(("server:\n  prefetch: yes\n  trust-anchor-file: %q\n"):format(support.lab.anchor_file)))
       assert.equal(0, status, output)
       local first = output:match "^%S+"
       assert.truthy(first == "true" or first == "refused", output)

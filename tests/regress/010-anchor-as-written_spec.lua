@@ -1,7 +1,7 @@
 -- A byte-order mark before an anchor's owner made it one for a name that nothing is below, and nothing was
 -- validated. A record as tools print it, with a comment or in parentheses, was refused as trust_anchor; a
 -- key with "//" in it was cut there.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab
@@ -10,7 +10,7 @@ describe("a trust anchor", function()
   before_each(support.reset)
   after_each(function()
     support.close()
-    child.remove_files()
+    files.remove()
   end)
 
   local head, digest = lab.anchor:match "^(.-)(%x+)$"
@@ -30,7 +30,7 @@ describe("a trust anchor", function()
 
   it("whose owner is no name is refused, as it would be above nothing", function()
     local marked = "\239\187\191" .. lab.anchor
-    for option, value in pairs { trust_anchor = marked, trust_anchor_file = child.file(marked .. "\n") } do
+    for option, value in pairs { trust_anchor = marked, trust_anchor_file = files.new(marked .. "\n") } do
       local err = support.failed("config", nexthop.new { stub = lab:stub(), [option] = value })
       support.contains(err.message, option, "has an owner that is no name")
     end
@@ -38,7 +38,7 @@ describe("a trust anchor", function()
 
   it("that is a key cut short is refused, one with \"//\" is not", function()
     local function new(key)
-      local file = child.file(". IN DNSKEY 257 3 13 " .. key .. "\n")
+      local file = files.new(". IN DNSKEY 257 3 13 " .. key .. "\n")
       return nexthop.new { stub = lab:stub(), trust_anchor_file = file }
     end
     local key = ("AwEAA//c"):rep(10) .. "AwEAAQ=="

@@ -1,7 +1,7 @@
 -- What matters of an unbound.conf was found at the beginning of lines alone, and not in what an include
 -- with a wildcard names, as Debian's has it: its anchors and forwarders did not count, and libunbound was
 -- given what it ends the process over.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab
@@ -11,24 +11,19 @@ describe("an unbound.conf", function()
 
   before_each(function()
     support.reset()
-    folder = os.tmpname()
-    os.remove(folder)
-    assert(os.execute("mkdir " .. folder))
+    folder = files.folder()
   end)
   after_each(function()
     support.close()
-    child.remove_files()
-    os.execute("rm -r " .. folder)
+    files.remove()
   end)
 
   local function included(name, text)
-    local file = assert(io.open(folder .. "/" .. name, "w"))
-    file:write(text)
-    file:close()
+    files.write(folder .. "/" .. name, text)
   end
 
   local function new(text)
-    local resolver, err = nexthop.new { unbound_conf = child.file((text:gsub("FOLDER", folder))) }
+    local resolver, err = nexthop.new { unbound_conf = files.new((text:gsub("FOLDER", folder))) }
     if not resolver then return nil, err end
     local result = assert(resolver:gather_destinations "dane.example")
     resolver:close()

@@ -1,6 +1,6 @@
 -- bind.keys is among the places where the root's anchor is looked for, and was refused as holding none; so
 -- was every trusted-keys-file of an unbound.conf, which has to be in BIND's form.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab
@@ -9,7 +9,7 @@ describe("the keys of a BIND configuration", function()
   before_each(support.reset)
   after_each(function()
     support.close()
-    child.remove_files()
+    files.remove()
   end)
 
   local function read(name)
@@ -44,21 +44,21 @@ describe("the keys of a BIND configuration", function()
       :format(("0a"):rep(20), ds, digest),
   } do
     it("count as a trust_anchor_file: " .. what, function()
-      assert.is_true(sees { stub = lab:stub(), trust_anchor_file = child.file(text) })
+      assert.is_true(sees { stub = lab:stub(), trust_anchor_file = files.new(text) })
     end)
   end
 
   it("are refused when none can be used", function()
     for _, text in ipairs { "trust-anchors { };", 'trust-anchors { . initial-key 257 3 13 "AwEA"; };',
       'trust-anchors { . initial-ds; };', "# trust-anchors { . initial-ds 1; };", "options { };" } do
-      local err = support.failed("config", sees { stub = lab:stub(), trust_anchor_file = child.file(text) })
+      local err = support.failed("config", sees { stub = lab:stub(), trust_anchor_file = files.new(text) })
       support.contains(err.message, "holds no usable trust anchor")
     end
   end)
 
   local function conf(option, text)
-    return child.file(('server:\n %s: "%s"\nforward-zone:\n name: "."\n forward-addr: %s\n')
-      :format(option, child.file(text), lab.forward_address))
+    return files.new(('server:\n %s: "%s"\nforward-zone:\n name: "."\n forward-addr: %s\n')
+      :format(option, files.new(text), lab.forward_address))
   end
 
   it("count as an unbound.conf's trusted-keys-file, of which libunbound reads trusted-keys alone", function()

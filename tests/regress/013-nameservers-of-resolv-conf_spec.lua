@@ -1,6 +1,6 @@
 -- A link-local nameserver of a resolv.conf lost its scope and could not be asked, one that is no address
 -- was a "syntax error" of nobody, and ::1 in another spelling was no local one.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local nexthop = require "nexthop"
 local support = require "tests.support"
 local lab = support.lab
@@ -9,11 +9,11 @@ describe("a nameserver of a resolv.conf", function()
   before_each(support.reset)
   after_each(function()
     support.close()
-    child.remove_files()
+    files.remove()
   end)
 
   local function takes(text)
-    local resolver, err = nexthop.new { resolv_conf = child.file(text), trust_anchor = lab.anchor }
+    local resolver, err = nexthop.new { resolv_conf = files.new(text), trust_anchor = lab.anchor }
     if not resolver then return nil, err end
     resolver:close()
     return true

@@ -1,16 +1,13 @@
 -- A handler whose error raised when it was made a string was logged by nobody and left its request
 -- without an answer; one that raised another such error ended the filter, and smtpd with it.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 
 describe("a handler that raises what cannot be printed", function()
-  after_each(function()
-    filter.stop_all()
-    child.remove_files()
-  end)
+  after_each(filter.reset)
 
   it("is logged, its request proceeds, and the filter goes on", function()
-    local program = child.file [[
+    local program = files.new [[
       local filter = require("nexthop.opensmtpd").new()
       local unprintable = {}
       setmetatable(unprintable, { __tostring = function() error(unprintable) end })

@@ -1,12 +1,9 @@
 -- What a configuration or its policy printed went to smtpd among the answers, which ends smtpd.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  child.remove_files()
-end)
+after_each(filter.reset)
 
 local function all_of_smtpd(lines)
   for _, line in ipairs(lines) do assert.matches("^register|", line) end
@@ -31,7 +28,7 @@ describe("what is printed", function()
   end)
 
   it("by another filter's handler does, too", function()
-    local f = filter.start { args = {}, program = child.file [[
+    local f = filter.start { args = {}, program = files.new [[
       local filter = require("nexthop.opensmtpd").new()
       filter:on("ehlo", function(request)
         print(request.parameter)

@@ -1,6 +1,6 @@
 -- A policy that changed its event or the session in it changed the decision, or left the request
 -- without an answer. And two requests of a session that nobody announced were both answered.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 local support = require "tests.support"
 local lab = require("tests.lab.lab").shared()
@@ -8,11 +8,7 @@ local lab = require("tests.lab.lab").shared()
 local remote = "192.0.2.9:1234"
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  child.remove_files()
-  lab:clear()
-end)
+after_each(filter.reset)
 
 describe("a policy that changes its event", function()
   it("and says nothing leaves it at what is configured", function()
@@ -69,7 +65,7 @@ end)
 
 describe("a session's table", function()
   it("is the handlers' to write in", function()
-    local f = filter.start { args = {}, program = child.file [[
+    local f = filter.start { args = {}, program = files.new [[
       local filter = require("nexthop.opensmtpd").new()
       filter:on("ehlo", function(request)
         for key in pairs(request.session) do request.session[key] = nil end

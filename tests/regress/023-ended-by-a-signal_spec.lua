@@ -7,10 +7,7 @@ local lab = require("tests.lab.lab").shared()
 local remote = "192.0.2.9:1234"
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  lab:clear()
-end)
+after_each(filter.reset)
 
 describe("a filter that gets a signal", function()
   for _, signal in ipairs { "sighup", "sigterm", "sigpipe" } do

@@ -1,16 +1,13 @@
 -- A line of a message was passed on twice when its handler passed it on and raised then; smtpd ends
 -- over a second final dot.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 
 describe("a handler of data-line", function()
-  after_each(function()
-    filter.stop_all()
-    child.remove_files()
-  end)
+  after_each(filter.reset)
 
   it("that raises after it wrote has written once", function()
-    local f = filter.start { args = {}, program = child.file [[
+    local f = filter.start { args = {}, program = files.new [[
       local filter = require("nexthop.opensmtpd").new()
       filter:on("data-line", function(request)
         if request.parameter:find "^before" then error "before it wrote" end

@@ -1,15 +1,12 @@
 -- A line of a message could be answered like a command, which ends smtpd.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 
 describe("a handler of data-line", function()
-  after_each(function()
-    filter.stop_all()
-    child.remove_files()
-  end)
+  after_each(filter.reset)
 
   it("that answers is logged, and the line goes on as it came", function()
-    local f = filter.start { args = {}, program = child.file [[
+    local f = filter.start { args = {}, program = files.new [[
       local filter = require("nexthop.opensmtpd").new()
       filter:on("data-line", function(request)
         request[request.parameter](request, "550 5.7.1 no")

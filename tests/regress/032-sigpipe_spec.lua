@@ -1,10 +1,11 @@
 -- SIGPIPE ended the process of a nexthop.client whose server had gone since its last call, and that of
 -- a nexthop.server that was not bin/nexthop-server.
 local child = require "tests.support.child"
+local files = require "tests.support.files"
 local servers = require "tests.support.server"
 
 describe("the other side of the socket is gone:", function()
-  after_each(child.remove_files)
+  after_each(files.remove)
 
   it("a client that blocks goes on with the next server, or gets an error", function()
     local first, second = servers.start(), servers.start()

@@ -3,13 +3,14 @@
 -- waited for the end of the file.
 local support = require "tests.support"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 
 describe("a bulk run with answers at hand", function()
   setup(function()
     program.lab = support.lab
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   local path
   before_each(function()
@@ -17,7 +18,7 @@ describe("a bulk run with answers at hand", function()
     for number = 1, 60000 do -- one signed wildcard answers for all of them
       names[number] = number .. ".wild.example\n"
     end
-    path = program.file(table.concat(names))
+    path = files.new(table.concat(names))
   end)
 
   it("stops at SIGINT, whatever is left to do", function()

@@ -2,13 +2,14 @@
 -- or domain's name; an answer of aliases alone was said to be "0 records".
 local support = require "tests.support"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 
 describe("nexthop --explain of a name that fails", function()
   setup(function()
     program.lab = support.lab
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   local function told(name, ...)
     local out = program.run({ "--explain", name }).out

@@ -3,13 +3,14 @@
 local cjson = require "cjson"
 local support = require "tests.support"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 
 describe("TLSA records that are not signed", function()
   setup(function()
     program.lab = support.lab
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   it("are told as that", function()
     local r = program.run { "--check", "mx-ts2insecure.example" }

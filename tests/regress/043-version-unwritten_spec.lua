@@ -1,6 +1,7 @@
 -- What --version and --help print was lost on a full disk, and the status was 0.
 local support = require "tests.support"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 
 it("nexthop says so when --version or --help cannot be written", function()
   program.lab = support.lab
@@ -9,5 +10,5 @@ it("nexthop says so when --version or --help cannot be written", function()
     assert.equal(74, r.status)
     support.contains(r.err, "nexthop: standard output: ")
   end
-  program.clean()
+  files.remove()
 end)

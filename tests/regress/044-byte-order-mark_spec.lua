@@ -3,13 +3,14 @@
 local cjson = require "cjson"
 local support = require "tests.support"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 
 describe("a file of names with a byte order mark", function()
   setup(function()
     program.lab = support.lab
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   local function objects(text)
     local r, list = program.run({ "--json", "--ordered", "-f", "-" }, { stdin = text }), {}

@@ -3,13 +3,14 @@
 local cjson = require "cjson"
 local support = require "tests.support"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 
 describe("nexthop --destinations of a domain that does not exist", function()
   setup(function()
     program.lab = support.lab
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   it("ends with 1", function()
     local r = program.run { "--destinations", "nothing.example" }

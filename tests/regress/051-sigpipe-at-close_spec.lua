@@ -1,11 +1,12 @@
 -- close() deletes libunbound's context, which closes its connections; over TLS that writes to them, and
 -- the SIGPIPE of it was left to the host (tests/sigpipe.c raises one for each).
 local child = require "tests.support.child"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
 before_each(support.reset)
-after_each(child.remove_files)
+after_each(files.remove)
 
 describe("a SIGPIPE while connections are closed does not end the host", function()
   for _, ending in ipairs { "r:close()", "r = nil collectgarbage() collectgarbage()" } do

@@ -1,6 +1,7 @@
 -- Without lua-luv filter-nexthop and nexthop-server began with a stack traceback, and smtpd ended with
 -- the filter, though -n had said that all was well.
 local child = require "tests.support.child"
+local files = require "tests.support.files"
 
 local function run(program, missing, option)
   return child.run(([[
@@ -11,7 +12,7 @@ local function run(program, missing, option)
 end
 
 describe("a program whose Lua module is missing", function()
-  after_each(child.remove_files)
+  after_each(files.remove)
 
   for _, case in ipairs {
     { "filter-nexthop", "luv", { "-n", "-v", "-V" } },

@@ -1,26 +1,22 @@
 -- The program opened its standard input and output anew, and where that was a FIFO that the other side had
 -- closed meanwhile it waited for ever for the next to open it.
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 
 describe("a FIFO whose other side has left", function()
-  local directory, fifo
+  local fifo
 
   setup(function()
     program.lab = support.lab
   end)
   before_each(function()
     support.reset()
-    local pipe = assert(io.popen("mktemp -d"))
-    directory = pipe:read("*l")
-    pipe:close()
-    fifo = directory .. "/fifo"
+    fifo = files.path()
     assert(os.execute("mkfifo " .. fifo))
   end)
   after_each(function()
-    os.remove(fifo)
-    os.remove(directory)
-    program.clean()
+    files.remove()
   end)
 
   local limit = "timeout " .. 20 * support.slow

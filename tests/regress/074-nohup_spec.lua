@@ -1,5 +1,6 @@
 -- Under nohup a bulk run ended when its terminal did: the program took SIGHUP up again.
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
@@ -8,7 +9,7 @@ describe("a run under nohup", function()
     program.lab = lab
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   it("goes on after SIGHUP, and stops at SIGTERM", function()
     local id = lab:rule { name = "dane.example", type = "MX", hold = true }

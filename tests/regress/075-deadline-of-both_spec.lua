@@ -1,5 +1,6 @@
 -- nexthop --tlsa gave the addresses the whole --deadline, and the TLSA records another.
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
@@ -8,7 +9,7 @@ describe("nexthop --tlsa with a deadline", function()
     program.lab = lab
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   it("has one for all of a host", function()
     local deadline = support.slow > 1 and 12 or 4 -- below a lookup's own time

@@ -6,10 +6,7 @@ local lab = require("tests.lab.lab").shared()
 local remote = "192.0.2.9:1234"
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  lab:clear()
-end)
+after_each(filter.reset)
 
 describe("a filter with a long deadline", function()
   it("keeps nothing of requests that have their answer", function()

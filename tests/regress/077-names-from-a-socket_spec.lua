@@ -1,6 +1,7 @@
 -- Names from a socket (what libuv and Node give a child as its standard input) were waited for with
 -- everything else at a stand: who sends the next name after a result never got one.
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local uv = require "luv"
 
@@ -9,7 +10,7 @@ describe("names from a socket", function()
     program.lab = support.lab
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   it("may come one by one, each after a result", function()
     local input, output = uv.new_pipe(false), uv.new_pipe(false)

@@ -1,6 +1,7 @@
 -- A socket, or another user's pipe, as standard output was written as it is: once its reader had stopped,
 -- no signal but SIGKILL ended the program, and the lookups under way timed out.
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local uv = require "luv"
 
@@ -14,7 +15,7 @@ describe("standard output that is a socket", function()
   after_each(function()
     for _, handle in ipairs { output, process } do handle:close() end
     uv.run "nowait"
-    program.clean()
+    files.remove()
   end)
 
   local function start(command)
@@ -33,7 +34,7 @@ describe("standard output that is a socket", function()
   it("does not hold a second signal up when nobody reads", function()
     local names = {}
     for i = 1, 20000 do names[i] = i .. ".wild.example\n" end
-    local file = program.file(table.concat(names))
+    local file = files.new(table.concat(names))
     start("exec " .. program.command({ "--json", "-f", file }) .. " 2>/dev/null")
     local timer = uv.new_timer()
     timer:start(2000 * support.slow, 1000 * support.slow, function() process:kill "sigint" end)

@@ -1,20 +1,20 @@
 -- An answer of something that is no nexthop-server, valid JSON of another shape, ended the client's
 -- process: luv does so when a callback raises.
+local files = require "tests.support.files"
 local uv = require "luv"
 
 describe("a client whose server answers what makes no sense", function()
   local path, server
 
   before_each(function()
-    path = os.tmpname()
-    os.remove(path)
+    path = files.path()
     server = uv.new_pipe(false)
     assert(server:bind(path))
   end)
   after_each(function()
     server:close()
     uv.run "nowait"
-    os.remove(path)
+    files.remove()
   end)
 
   it("gets an error", function()

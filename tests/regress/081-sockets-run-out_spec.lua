@@ -3,6 +3,7 @@
 -- server: good servers were taken for dead, and everything below them was bogus for a minute.
 local child = require "tests.support.child"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local uv = require "luv"
 local lab = support.lab
@@ -28,8 +29,7 @@ describe("where descriptors are few", function()
   before_each(support.reset)
   after_each(function()
     support.close()
-    child.remove_files()
-    program.clean()
+    files.remove()
   end)
 
   it("lookups of silent servers leave sockets for validation, also once they are given up", function()

@@ -1,15 +1,12 @@
 -- A program that a policy or a configuration started inherited smtpd's socket as its standard input and
 -- output: what it printed was an answer of the filter, which ends smtpd, and what it read was lost.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 
 local remote = "192.0.2.9:1234"
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  child.remove_files()
-end)
+after_each(filter.reset)
 
 -- What the filter wrote must be its registration and answers, the log what its children printed.
 local function check_lines(f)
@@ -38,7 +35,7 @@ for _, stdio in ipairs { "socket", "pipes" } do
   describe("a program that a policy starts, smtpd on " .. stdio .. ",", function()
     for what, command in pairs(commands) do
       it(what .. " and does not disturb smtpd", function()
-        local pids = child.file ""
+        local pids = files.new ""
         local f = filter.start { stdio = stdio, config = ([[
           local pids = %q
           return { resolver = resolver, policy = function(event) %s end }
@@ -87,7 +84,7 @@ end)
 
 describe("another filter's handler", function()
   it("may start programs, too", function()
-    local f = filter.start { args = {}, stdio = "socket", program = child.file [[
+    local f = filter.start { args = {}, stdio = "socket", program = files.new [[
       local filter = require("nexthop.opensmtpd").new()
       filter:on("ehlo", function(request)
         os.execute("echo " .. request.parameter .. "; cat")

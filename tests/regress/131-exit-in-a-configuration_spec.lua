@@ -1,6 +1,6 @@
 -- os.exit(0) in a configuration passed -n, and ended the filter with status 0 at its start; in a policy
 -- it ended the filter, and smtpd with it. luv's stop() did the latter, too.
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 local servers = require "tests.support.server"
 
@@ -8,10 +8,7 @@ local remote = "192.0.2.9:1234"
 local complaint = "os.exit would end the whole program"
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  child.remove_files()
-end)
+after_each(filter.reset)
 
 describe("os.exit", function()
   for _, call in ipairs { "os.exit(0)", "os.exit(true, true)", "local exit = os.exit exit()" } do
@@ -51,7 +48,7 @@ describe("os.exit", function()
   end)
 
   it("in another filter's handler is an error of the handler; after the filter's end it exits", function()
-    local f = filter.start { args = {}, program = child.file [[
+    local f = filter.start { args = {}, program = files.new [[
       local filter = require("nexthop.opensmtpd").new()
       filter:on("ehlo", function() os.exit(0) end)
       filter:run()

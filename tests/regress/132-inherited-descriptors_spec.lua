@@ -5,10 +5,7 @@ local servers = require "tests.support.server"
 local lab = require("tests.lab.lab").shared()
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  lab:clear()
-end)
+after_each(filter.reset)
 
 -- Lua that logs what a program inherits beside 0 to 2 of sockets.
 local list = [[os.execute "ls -l /proc/self/fd | grep -v ' [012] -> ' | grep socket: ; echo listed"]]

@@ -1,22 +1,18 @@
 -- When smtpd ended while lookups were under way, the filter waited for their deadlines, though nobody was
 -- there any more to read its answers.
 local uv = require "luv"
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 local lab = require("tests.lab.lab").shared()
 
 local remote = "192.0.2.9:1234"
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  child.remove_files()
-  lab:clear()
-end)
+after_each(filter.reset)
 
 -- A filter with a request that is never answered, and one that is.
 local function start(stdio)
-  local f = filter.start { stdio = stdio, args = {}, program = child.file [[
+  local f = filter.start { stdio = stdio, args = {}, program = files.new [[
     local filter = require("nexthop.opensmtpd").new { deadline = 600 }
     filter:on("mail-from", function() end)
     filter:on("rcpt-to", function(request) request:reject "550 5.7.1 no" end)

@@ -1,19 +1,19 @@
 -- A program that was started with a descriptor of 0 to 2 closed was aborted by libuv at its end (134).
 local uv = require "luv"
-local child = require "tests.support.child"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
 local servers = require "tests.support.server"
 
 local lab = require("tests.lab.lab").shared()
 local lua = os.getenv "NEXTHOP_LUA" or arg[-1]
 
-after_each(child.remove_files)
+after_each(files.remove)
 
 -- The status of a command of which these descriptors are closed.
 local function status_of(command, closed)
-  local file = child.file ""
+  local file = files.new ""
   os.execute(("sh -c '%s; echo $? >%s' </dev/null >/dev/null 2>&1"):format(command .. closed, file))
-  return tonumber(child.read(file))
+  return tonumber(files.read(file))
 end
 
 local closings = { " <&-", " >&-", " 2>&-", " <&- >&-", " <&- 2>&-", " >&- 2>&-", " <&- >&- 2>&-" }
@@ -46,8 +46,8 @@ describe("with descriptors closed", function()
   it("the server serves, and ends at its signal", function()
     for _, closed in ipairs(closings) do
       local path, config = servers.path(), filter.config {}
-      local pid = child.file ""
-      local status = child.file ""
+      local pid = files.new ""
+      local status = files.new ""
       os.execute(("{ sh -c 'echo $$ >%s; exec %s bin/nexthop-server -l %s -c %s%s'; echo $? >%s; } &")
         :format(pid, lua, path, config, closed, status))
       servers.wait_for("the socket", function() return uv.fs_stat(path) end)
@@ -58,11 +58,11 @@ describe("with descriptors closed", function()
         return plan
       end)
       c:close()
-      os.execute("kill " .. child.read(pid))
-      servers.wait_for("the end", function() return child.read(status) ~= "" end)
+      os.execute("kill " .. files.read(pid))
+      servers.wait_for("the end", function() return files.read(status) ~= "" end)
       uv.run "nowait" -- luv must not be left with handles that are half closed
       uv.run "nowait"
-      assert.equal(0, tonumber(child.read(status)), closed)
+      assert.equal(0, tonumber(files.read(status)), closed)
       os.remove(config)
     end
   end)

@@ -1,20 +1,15 @@
 -- One nameserver line of a resolv.conf that holds no address failed the whole configuration; and the hints
 -- of the program nexthop named options of the Lua module.
 local nexthop = require "nexthop"
-local child = require "tests.support.child"
 local filter = require "tests.support.filter"
-local program = require "tests.support.program"
+local files = require "tests.support.files"
 local servers = require "tests.support.server"
 local support = require "tests.support"
 
 local lab = support.lab
 
 setup(filter.prepare)
-after_each(function()
-  filter.stop_all()
-  child.remove_files()
-  program.clean()
-end)
+after_each(filter.reset)
 
 local text = "nameserver 300.0.0.1\nnameserver 127.0.0.1\nnameserver x\27y\n"
 local warnings = {
@@ -28,7 +23,7 @@ end
 
 describe("a nameserver line without an address", function()
   it("is left out, and the resolver says so", function()
-    local path = child.file(text)
+    local path = files.new(text)
     local resolver = assert(nexthop.new { resolv_conf = path, trust_anchor = lab.anchor })
     assert.same({ warnings[1]:format(path), warnings[2]:format(path) }, nexthop.warnings(resolver))
     resolver:close()
@@ -38,7 +33,7 @@ describe("a nameserver line without an address", function()
   end)
 
   it("is an error where there is no other", function()
-    local path = child.file "nameserver x\n"
+    local path = files.new "nameserver x\n"
     local resolver, err = nexthop.new { resolv_conf = path, trust_anchor = lab.anchor }
     assert.is_nil(resolver)
     assert.equal("config", err.code)
@@ -47,7 +42,7 @@ describe("a nameserver line without an address", function()
   end)
 
   it("is told by the filter, in its log and with -n", function()
-    local path = child.file(text)
+    local path = files.new(text)
     local config = ("resolver.resolv_conf = %q return { resolver = resolver }"):format(path)
     local f = filter.start { config = config }
     f:logged "event=warning message=.*300.0.0.1.*\n"
@@ -60,7 +55,7 @@ describe("a nameserver line without an address", function()
   end)
 
   it("is told by the server, at its start and with -n", function()
-    local path = child.file(text)
+    local path = files.new(text)
     local config = ("resolver.resolv_conf = %q return { resolver = resolver }"):format(path)
     local server = servers.start(config)
     said(server.said, path)
@@ -89,7 +84,7 @@ describe("the program's hints name its own options:", function()
       "^%-%-tls: %-%-resolver '127.0.0.1' has no name to check" },
   } do
     it(case[3], function()
-      local path, given = child.file(case[2]), {}
+      local path, given = files.new(case[2]), {}
       for key, value in pairs(case[1]) do given[key] = value == "FILE" and path or value end
       if given.resolv_conf then given.trust_anchor = lab.anchor end
       local resolver, err = nexthop.new(given)

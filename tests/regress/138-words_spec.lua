@@ -4,6 +4,7 @@ local cjson = require "cjson"
 local filter = require "tests.support.filter"
 local policy = require "nexthop.policy"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local servers = require "tests.support.server"
 local support = require "tests.support"
 
@@ -13,7 +14,7 @@ setup(filter.prepare)
 before_each(support.reset)
 after_each(function()
   support.close()
-  program.clean()
+  files.remove()
 end)
 
 it("a deadline that is a string is called one", function()
@@ -62,28 +63,27 @@ end)
 
 it("the limit of --jobs is in the manual and in --help", function()
   assert.equal(64, program.run({ "--jobs", "10001", "dane.example" }).status)
-  assert.matches("at most 10,000", program.read "man/nexthop.1")
+  assert.matches("at most 10,000", files.read "man/nexthop.1")
   assert.matches("at most 10000", (program.run({ "--help" }, { bare = true }).out:gsub("%s+", " ")))
 end)
 
 describe("output that cannot be written is an error:", function()
   local config
-  setup(function() config = filter.config {} end)
-  teardown(function() os.remove(config) end)
+  before_each(function() config = filter.config {} end)
 
   for _, arguments in ipairs {
     "filter-nexthop -V", "filter-nexthop -h", "filter-nexthop -n -c ",
     "nexthop-server -V", "nexthop-server -h", "nexthop-server -n -c ",
   } do
     it(arguments, function()
-      local output = program.file()
+      local output = files.new()
       local pipe = assert(io.popen(("%s bin/%s%s 2>%s >/dev/full; echo $?"):format(lua, arguments,
         arguments:find "%-c" and config or "", output)))
       local status = tonumber(pipe:read "*a")
       pipe:close()
       assert.equal(74, status)
       assert.equal(arguments:match "^%S+" .. ": standard output: No space left on device\n",
-        program.read(output))
+        files.read(output))
     end)
   end
 end)

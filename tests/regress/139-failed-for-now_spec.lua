@@ -2,6 +2,7 @@
 -- drops others, and those failed.
 local cjson = require "cjson"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local progress = require "nexthop.programs.nexthop.progress"
 local lab
 
@@ -44,7 +45,7 @@ describe("nexthop --file asks again for what failed for now", function()
     lab:clear()
     lab:reset()
   end)
-  after_each(program.clean)
+  after_each(files.remove)
 
   local asks = 5 -- times that libunbound asks a forwarder, for one lookup, which answers SERVFAIL
 
@@ -92,8 +93,7 @@ describe("nexthop --file asks again for what failed for now", function()
 
   it("of a stream without end when nothing else comes", function()
     fail("1.may.flock", 1)
-    local fifo = program.file()
-    assert(os.remove(fifo))
+    local fifo = files.path()
     assert(os.execute("mkfifo " .. fifo))
     local p = program.start({ "--json", "-f", "-" }, { input = fifo })
     local input = assert(io.open(fifo, "w"))
@@ -104,7 +104,6 @@ describe("nexthop --file asks again for what failed for now", function()
     end
     input:close()
     assert.equal(0, p:finish().status)
-    program.file() -- the FIFO goes with the files
   end)
 
   it("a quarter of --jobs at a time", function()
@@ -114,7 +113,7 @@ describe("nexthop --file asks again for what failed for now", function()
       fail(names[i], 1)
     end
     local p = program.start({ "--json", "-j", "20", "-f", "-" },
-      { patient = true, input = program.file(table.concat(names, "\n")) })
+      { patient = true, input = files.new(table.concat(names, "\n")) })
     for i = 1, 40 do lab:wait(names[i], "MX", 2) end
     lab:reset()
     local held = lab:rule { name = "*.may.flock", type = "MX", hold = true }
@@ -135,7 +134,7 @@ describe("nexthop --file asks again for what failed for now", function()
     fail "2.may.flock"
     lab:rule { name = "9.may.flock", type = "MX", hold = true }
     local p = program.start({ "--json", "-f", "-" },
-      { patient = true, input = program.file "1.may.flock\n2.may.flock\n9.may.flock\n8.may.flock\n" })
+      { patient = true, input = files.new "1.may.flock\n2.may.flock\n9.may.flock\n8.may.flock\n" })
     assert.same({ "8.may.flock may" }, split { p:line() })
     lab:wait("1.may.flock", "MX", 2)
     lab:wait("2.may.flock", "MX", 2)
@@ -150,7 +149,7 @@ describe("nexthop --file asks again for what failed for now", function()
   it("and so does one while they are asked for again", function()
     fail("1.may.flock", 1)
     local p = program.start({ "--json", "-f", "-" },
-      { patient = true, input = program.file "1.may.flock\n2.may.flock\n" })
+      { patient = true, input = files.new "1.may.flock\n2.may.flock\n" })
     assert.same({ "2.may.flock may" }, split { p:line() })
     lab:wait("1.may.flock", "MX", 2)
     lab:rule { name = "1.may.flock", type = "MX", hold = true }

@@ -6,6 +6,7 @@ local policy = require "nexthop.policy"
 local domains_of_rspamd = require "nexthop.rspamd.domains"
 local filter = require "tests.support.filter"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
@@ -76,7 +77,7 @@ describe("A name that is ASCII already", function()
   before_each(support.reset)
   after_each(function()
     support.close()
-    program.clean()
+    files.remove()
     filter.stop_all()
   end)
 

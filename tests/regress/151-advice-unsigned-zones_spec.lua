@@ -3,6 +3,7 @@
 -- it named the end of a chain of aliases, whichever link was not secure.
 local advice = require "tests.support.advice"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
@@ -30,7 +31,7 @@ middle      CNAME i2s.insecure.example.
     }
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   local algorithm = "the zone algorithm.example is signed, but with no algorithm that the validator here "
     .. "supports (its DS have 200), and so counts as unsigned: sign it with one that all support, such "
@@ -62,7 +63,7 @@ middle      CNAME i2s.insecure.example.
   end)
 
   it("gives no advice about a zone that is not validated here", function()
-    local conf = program.file(([[
+    local conf = files.new(([[
 server:
     do-not-query-localhost: no
     trust-anchor-file: "%s"
@@ -78,10 +79,10 @@ forward-zone:
 
   it("gives none where no trust anchor is above", function()
     local file = assert(io.open(lab.folder .. "/example.key")):read "*l"
-    local ds = program.read(lab.folder .. "/" .. file .. ".ds")
+    local ds = files.read(lab.folder .. "/" .. file .. ".ds")
     advice.is("the MX records behind plain are not secure: here it is neither secure that plain has a "
       .. "DS nor that it has none", "plain",
-      { "--anchor", program.file(ds), "--resolver", lab.forward_address }, { bare = true })
+      { "--anchor", files.new(ds), "--resolver", lab.forward_address }, { bare = true })
   end)
 
   it("tells an unsigned one as before, and which name it holds", function()

@@ -3,6 +3,7 @@
 -- that a wildcard makes in such a zone it said "sign the zone".
 local advice = require "tests.support.advice"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
@@ -25,7 +26,7 @@ describe("--check of a denial that proves nothing", function()
     }
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   it("tells too many iterations", function()
     advice.is("its addresses are secure, but it has no TLSA record (the proof of that does not count, "

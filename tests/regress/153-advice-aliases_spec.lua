@@ -3,6 +3,7 @@
 -- usable.
 local advice = require "tests.support.advice"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
@@ -40,7 +41,7 @@ _25._tcp.mx.hostalias CNAME _25._tcp.real
 ]] } }
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   local expected = {
     gone = "_25._tcp.mx.gone.aliases.example is an alias of nothing.aliases.example, which does not "

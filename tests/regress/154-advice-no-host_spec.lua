@@ -2,6 +2,7 @@
 -- domain that has no MX.
 local advice = require "tests.support.advice"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
@@ -23,7 +24,7 @@ mx.four     A 192.0.2.96
 ]] } }
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   local mx = ": let the MX name a host, or publish the null MX (MX 0 .) if no mail is taken"
   local neither = "neither MX records nor an address: add MX records%s that name its mail hosts, or the "

@@ -3,6 +3,7 @@
 -- or with a trust anchor of another root.
 local advice = require "tests.support.advice"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
@@ -17,7 +18,7 @@ describe("--check of what could not be looked up", function()
     program.lab = lab
   end)
   before_each(support.reset)
-  after_each(program.clean)
+  after_each(files.remove)
 
   it("blames no zone where nothing is answered", function()
     lab:rule { action = "servfail" }
@@ -44,7 +45,7 @@ describe("--check of what could not be looked up", function()
   end)
 
   it("blames none where the trust anchor is wrong", function()
-    local ds = program.file(". IN DS 1 13 2 " .. ("ab"):rep(32) .. "\n")
+    local ds = files.new(". IN DS 1 13 2 " .. ("ab"):rep(32) .. "\n")
     local line = advice.of("dane.example", { "--resolver", lab.forward_address, "--anchor", ds },
       { bare = true })
     has_no_advice(line)

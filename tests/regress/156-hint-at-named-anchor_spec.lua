@@ -2,6 +2,7 @@
 -- file as trust_anchor_file although it was named already, and the program hinted at an option of the module.
 local nexthop = require "nexthop"
 local program = require "tests.support.program"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
 
@@ -13,11 +14,11 @@ describe("An unbound.conf with an auto-trust-anchor-file", function()
   end)
   before_each(function()
     support.reset()
-    path = program.file(('server:\n auto-trust-anchor-file: "%s"\n'):format(lab.anchor_file))
+    path = files.new(('server:\n auto-trust-anchor-file: "%s"\n'):format(lab.anchor_file))
     refused = path .. " has an auto-trust-anchor-file, over which libunbound may end the process: use a "
       .. "configuration without that line"
   end)
-  after_each(program.clean)
+  after_each(files.remove)
 
   it("is refused with a hint at trust_anchor_file, where none is named", function()
     local resolver, err = nexthop.new { unbound_conf = path }

@@ -2,31 +2,19 @@
 -- had been emptied meanwhile has no anchor, and validates nothing: what was bogus became "insecure", and
 -- then all else.
 local nexthop = require "nexthop"
+local files = require "tests.support.files"
 local support = require "tests.support"
 local lab = support.lab
-
-local function copy_of(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
 
 describe("a file of the configuration that is changed while the resolver runs", function()
   local path, resolver
   before_each(function()
     support.reset()
-    path = os.tmpname()
+    path = files.new()
   end)
   after_each(function()
     if resolver then resolver:close() end
-    os.remove(path)
+    files.remove()
   end)
 
   -- The bogus name first: it is what a further context is opened for.
@@ -38,24 +26,24 @@ describe("a file of the configuration that is changed while the resolver runs", 
 
   for _, kind in ipairs { "empty", "missing" } do
     it("takes no trust away: the anchor file is " .. kind, function()
-      write(path, copy_of(lab.anchor_file))
+      files.write(path, files.read(lab.anchor_file))
       local options = lab:options()
       options.trust_anchor_file = path
       resolver = assert(nexthop.new(options))
       assert.equal("dane", assert(resolver:plan "dane.example").hosts[1].tls)
-      if kind == "empty" then write(path, "") else os.remove(path) end
+      if kind == "empty" then files.write(path, "") else os.remove(path) end
       stays_right()
     end)
   end
 
   it("takes no trust away: the unbound.conf is empty", function()
-    write(path, ("server:\n  do-not-query-localhost: no\n  trust-anchor-file: \"%s\"\n")
+    files.write(path, ("server:\n  do-not-query-localhost: no\n  trust-anchor-file: \"%s\"\n")
       :format(lab.anchor_file))
     local options = lab:options()
     options.trust_anchor_file, options.unbound_conf = nil, path
     resolver = assert(nexthop.new(options))
     assert.equal("dane", assert(resolver:plan "dane.example").hosts[1].tls)
-    write(path, "")
+    files.write(path, "")
     stays_right()
   end)
 end)

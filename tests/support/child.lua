@@ -1,36 +1,11 @@
--- Children of this interpreter, and files that go away again.
+-- Children of this interpreter. What they read is a file until files.remove().
+local files = require "tests.support.files"
+local shell = require "tests.support.shell"
+
 local M = {}
 
 --- The interpreter of this run, with what ASan or valgrind put round it.
 M.lua = os.getenv("NEXTHOP_LUA") or arg[-1]
-
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
---- A file with this text, its path; M.remove_files() takes them all away.
-local files = {}
-function M.file(text)
-  local path = os.tmpname()
-  files[#files + 1] = path
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-  return path
-end
-
---- What is in a file.
-function M.read(path)
-  local file = assert(io.open(path, "r"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
-
-function M.remove_files()
-  for _, path in ipairs(files) do os.remove(path) end
-  files = {}
-end
 
 --- Runs Lua code in a child. Returns what it printed (errors too) and its status: 0 to 255, 128 and
 -- more for a signal. Upvalues are not carried over; values (strings, numbers) go as arguments: `...`.
@@ -39,19 +14,15 @@ end
 function M.run(code, options, ...)
   options = options or {}
   local words = { options.before and options.before .. ";" or "", "timeout -k 5 120",
-    options.preload and "env LD_PRELOAD=" .. quote(options.preload) or "", quote(M.lua) }
+    options.preload and "env LD_PRELOAD=" .. shell.quote(options.preload) or "", shell.quote(M.lua) }
   if options.args then
     words[#words + 1] = options.args
   else
-    words[#words + 1] = quote(M.file(code))
+    words[#words + 1] = shell.quote(files.new(code))
   end
-  for i = 1, select("#", ...) do words[#words + 1] = quote(tostring((select(i, ...)))) end
-  words[#words + 1] = "<" .. (options.stdin and quote(M.file(options.stdin)) or "/dev/null")
-  local pipe = assert(io.popen("{ " .. table.concat(words, " ") .. "; } 2>&1; echo status $?"))
-  local output = pipe:read("*a")
-  pipe:close()
-  local text, status = output:match("^(.*)status (%d+)\n$")
-  return text, tonumber(status)
+  for i = 1, select("#", ...) do words[#words + 1] = shell.quote(tostring((select(i, ...)))) end
+  words[#words + 1] = "<" .. (options.stdin and shell.quote(files.new(options.stdin)) or "/dev/null")
+  return shell.run(table.concat(words, " "))
 end
 
 return M

@@ -8,6 +8,7 @@ local shell = require "tests.support.shell"
 
 local files = {}
 local paths = {}
+local ENOENT = 2
 
 local function keep(path)
   paths[#paths + 1] = path
@@ -17,8 +18,8 @@ end
 --- Writes a file, there or not.
 function files.write(path, text)
   local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
+  assert(file:write(text))
+  assert(file:close())
   return path
 end
 
@@ -53,7 +54,8 @@ end
 --- For after_each: takes away all that was made here, with what is in it.
 function files.remove()
   for _, path in ipairs(paths) do
-    if not os.remove(path) then shell.run("rm -rf " .. shell.quote(path)) end
+    local gone, _, number = os.remove(path)
+    if not gone and number ~= ENOENT then shell.run("rm -rf " .. shell.quote(path)) end
   end
   paths = {}
 end

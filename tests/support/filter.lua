@@ -6,6 +6,7 @@
 --   local token = f:ask("a1", "mail-from", "user@nullmx.example")
 --   assert.matches("^reject|550 5.7.27 ", f:answer("a1", token))
 --   assert.equal(0, f:finish())                  -- closes its input; f.answers, f.log (text)
+local files = require "tests.support.files"
 local uv = require "luv"
 local lab = require("tests.lab.lab").shared()
 
@@ -67,19 +68,14 @@ filter.source = source
 --- A configuration file; the lab is the DNS unless it says otherwise. Text is taken as it is, after
 -- `local resolver` (the lab's options).
 function filter.config(config)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
   if type(config) == "string" then
-    file:write("local resolver = ", source(lab:options()), "\n", config, "\n")
-  else
-    local whole = { resolver = lab:options() }
-    for key, value in pairs(config or {}) do
-      whole[key] = value
-    end
-    file:write("return ", source(whole), "\n")
+    return files.new(("local resolver = %s\n%s\n"):format(source(lab:options()), config))
   end
-  file:close()
-  return path
+  local whole = { resolver = lab:options() }
+  for key, value in pairs(config or {}) do
+    whole[key] = value
+  end
+  return files.new("return " .. source(whole) .. "\n")
 end
 
 local function split(pending, chunk, take)
@@ -289,6 +285,13 @@ function filter.stop_all()
     self:clean()
   end
   uv.run("nowait")
+end
+
+--- For after_each: the same, and no rules and no files are left.
+function filter.reset()
+  filter.stop_all()
+  files.remove()
+  lab:clear()
 end
 
 --- Runs the program to its end without input; returns its status, output and error output.

@@ -3,6 +3,9 @@
 --   local program = require "tests.support.program"
 --   local r = program.run({ "--json", "dane.example" })        -- r.status, r.out, r.err
 --   local p = program.start({ "-f", "-" }, { input = path })   -- p.pid, p:line(), p:finish()
+local files = require "tests.support.files"
+local shell = require "tests.support.shell"
+
 local M = {}
 
 --- The lab it is run on; a spec may set another.
@@ -10,37 +13,6 @@ M.lab = require("tests.lab.lab").shared()
 
 --- The interpreter of this run, with what ASan or valgrind put round it.
 M.lua = os.getenv("NEXTHOP_LUA") or arg[-1]
-
-function M.quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-local quote = M.quote
-
-local files = {}
-
---- A file with this text; M.clean takes it away.
-function M.file(text)
-  local path = os.tmpname()
-  files[#files + 1] = path
-  local file = assert(io.open(path, "wb"))
-  file:write(text or "")
-  file:close()
-  return path
-end
-
-function M.read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
-function M.clean()
-  for _, path in ipairs(files) do
-    os.remove(path)
-  end
-  files = {}
-end
 
 --- The options that lead to the lab: its forwarder and its trust anchor.
 function M.lab_options()
@@ -50,7 +22,7 @@ end
 --- The same by an unbound.conf, with a libunbound that waits: it asks again only after 30 seconds, and
 -- no answer that the lab holds back becomes a failure meanwhile.
 function M.patient_options()
-  return { "--unbound-conf", M.file(([[
+  return { "--unbound-conf", files.new(([[
 server:
     do-not-query-localhost: no
     trust-anchor-file: "%s"
@@ -69,14 +41,14 @@ function M.command(arguments, options)
   options = options or {}
   -- nothing of whoever runs the tests decides how trees are drawn
   local words = { "env -u NO_COLOR -u LC_CTYPE LC_ALL=C TERM=xterm", options.env or "", options.under or "",
-    quote(M.lua), "bin/nexthop" }
+    shell.quote(M.lua), "bin/nexthop" }
   for _, list in ipairs { options.bare and {} or options.patient and M.patient_options() or M.lab_options(),
     arguments } do
     for _, word in ipairs(list) do
-      words[#words + 1] = quote(word)
+      words[#words + 1] = shell.quote(word)
     end
   end
-  words[#words + 1] = "<" .. quote(options.input or "/dev/null")
+  words[#words + 1] = "<" .. shell.quote(options.input or "/dev/null")
   return table.concat(words, " ")
 end
 
@@ -84,18 +56,18 @@ end
 function M.run(arguments, options)
   options = options or {}
   if options.stdin then
-    options.input = M.file(options.stdin)
+    options.input = files.new(options.stdin)
   end
-  local out, err, status = M.file(), M.file(), M.file()
+  local out, err, status = files.new(), files.new(), files.new()
   os.execute(("{ %s 2>%s; echo $? >%s; } %s >%s"):format(
     M.command(arguments, options), err, status, options.tail or "", out))
-  return { out = M.read(out), err = M.read(err), status = tonumber(M.read(status)) }
+  return { out = files.read(out), err = files.read(err), status = tonumber(files.read(status)) }
 end
 
 --- Runs it on a terminal (util-linux's script); returns all that it shows.
 function M.on_terminal(arguments, options)
   local pipe = assert(io.popen(("script -qec %s /dev/null </dev/null"):format(
-    quote(M.command(arguments, options)))))
+    shell.quote(M.command(arguments, options)))))
   local shown = pipe:read("*a")
   pipe:close()
   return shown
@@ -106,9 +78,9 @@ running.__index = running
 
 --- Starts it; its output is read with line() and finish().
 function M.start(arguments, options)
-  local err = M.file()
+  local err = files.new()
   local pipe = assert(io.popen(("sh -c %s 2>%s; echo status $?"):format(
-    quote("echo $$; exec " .. M.command(arguments, options)), err)))
+    shell.quote("echo $$; exec " .. M.command(arguments, options)), err)))
   return setmetatable({ pipe = pipe, pid = assert(tonumber(pipe:read("*l"))), err_file = err }, running)
 end
 
@@ -133,7 +105,7 @@ function running:finish()
     lines[#lines + 1] = self:line()
   end
   self.pipe:close()
-  return { status = self.status, lines = lines, err = M.read(self.err_file) }
+  return { status = self.status, lines = lines, err = files.read(self.err_file) }
 end
 
 --- Kilobytes of a field of /proc/PID/status, "VmRSS".

@@ -7,7 +7,9 @@
 --   assert.equal(0, server:finish())          -- SIGTERM; its status
 local cjson = require "cjson"
 local uv = require "luv"
+local files = require "tests.support.files"
 local filter = require "tests.support.filter"
+local shell = require "tests.support.shell"
 local support = require "tests.support"
 
 local M = {}
@@ -34,18 +36,13 @@ end
 
 --- A path that is free.
 function M.path()
-  local path = os.tmpname()
-  os.remove(path)
-  return path .. ".sock"
+  return files.path ".sock"
 end
 
 --- Runs the program to its end: what it says, and its status.
 function M.run(arguments)
-  local pipe = assert(io.popen(("%s %s/bin/nexthop-server %s 2>&1; echo \" $?\"")
-    :format(lua, here, arguments)))
-  local text, status = pipe:read("*a"):match "^(.-)%s*(%d+)\n$"
-  pipe:close()
-  return text, tonumber(status)
+  local text, status = shell.run(("%s %s/bin/nexthop-server %s"):format(shell.quote(lua), here, arguments))
+  return (text:gsub("%s+$", "")), status
 end
 
 --- Starts the program at this path, and waits until it listens.
