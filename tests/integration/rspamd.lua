@@ -59,9 +59,10 @@ cd %s
 root=%s
 in=$root/opt/nexthop
 mkdir -p "$in/src"
-rm -rf "$in/lua" "$in/examples" "$in/bin" "$in/man"
-for part in lua bin examples man .ci Makefile README.md LICENSE; do
-    [ ! -e "$part" ] || cp -a "$part" "$in/"
+for part in * .ci; do
+    case $part in build|src|tests) continue ;; esac
+    rm -rf "${in:?}/$part"
+    cp -a "$part" "$in/"
 done
 # what has changed is new for make, whatever its date
 for file in "$in"/src/*; do [ -e "src/${file##*/}" ] || rm -f "$file"; done
