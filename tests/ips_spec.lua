@@ -1,6 +1,7 @@
 -- gather_ips: host -> addresses. The expected values are mox's GatherIPs on the zones of tests/lab,
 -- worked out by hand; host_authentic, failed and the flags of each family are ours.
 local support = require "tests.support"
+local exact = require("tests.support.planning").exact
 local lab = support.lab
 
 local function flags(authentic, expanded, host)
@@ -29,9 +30,7 @@ end
 
 -- A resolver whose libunbound gives no server up before our timeout does, and asks for no A of its own.
 local function patient(options)
-  options.options = { ["qname-minimisation"] = "no", ["infra-cache-min-rtt"] = "30000",
-    ["infra-cache-max-rtt"] = "60000", ["unknown-server-time-limit"] = "30000" }
-  return support.resolver(options)
+  return exact(support.patient, options)
 end
 
 describe("gather_ips", function()

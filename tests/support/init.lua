@@ -25,6 +25,10 @@ function support.part()
   return index, count
 end
 
+--- Options of libunbound with which it gives no silent server up before our own timeouts and deadlines come.
+support.patient = { ["infra-cache-min-rtt"] = "30000", ["infra-cache-max-rtt"] = "60000",
+  ["unknown-server-time-limit"] = "30000" }
+
 local open = {}
 
 --- A resolver on the lab, with an empty cache; closed after the test.
