@@ -5,8 +5,8 @@
 --
 -- Commands and answers as in bare.c; plan and naive (its blocking resolve) only. lua-unbound has no
 -- stubs, so the lab serves it as a forwarder.
+local commands = require "tests.bench.commands"
 local lunbound = require "lunbound"
-local uv = require "luv" -- for its clock
 
 local A, MX, AAAA, TLSA, IN = 1, 15, 28, 52, 1
 
@@ -127,57 +127,16 @@ local function naive_plan(domain)
   return hosts
 end
 
-local function name_domains(hosts, first, count)
-  local names = {}
-  for k = 1, count do
-    names[k] = ("d%d-%d.bench.example"):format(first + k - 1, hosts)
-  end
-  return names
-end
-
-local function run(names, count, under_way)
-  local started, finished = 0, 0
-  local start
-  local function done()
-    finished = finished + 1
-    if started < count then
-      start()
+commands.serve(function()
+  open()
+  collectgarbage()
+end, function(what, names, count, under_way)
+  if what == "naive" then
+    for k = 1, count do
+      naive_plan(names[(k - 1) % #names + 1])
     end
-  end
-  function start()
-    started = started + 1
-    plan(names[(started - 1) % #names + 1], done)
-  end
-  for _ = 1, math.min(under_way, count) do
-    start()
-  end
-  while finished < count do
-    context:wait()
-  end
-end
-
-io.stdout:setvbuf "line"
-open()
-for line in io.lines() do
-  if line == "quit" then
-    os.exit(0)
-  elseif line == "new" then
-    open()
-    collectgarbage()
-    print "0 0"
   else
-    local what, hosts, first, domains, count, under_way =
-      line:match "^(%w+) (%d+) (%d+) (%d+) (%d+) (%d+)$"
-    local names = name_domains(tonumber(hosts), tonumber(first), tonumber(domains))
-    collectgarbage()
-    local cpu, wall = os.clock(), uv.hrtime()
-    if what == "naive" then
-      for k = 1, tonumber(count) do
-        naive_plan(names[(k - 1) % #names + 1])
-      end
-    else
-      run(names, tonumber(count), tonumber(under_way))
-    end
-    print(("%.9f %.9f"):format(os.clock() - cpu, (uv.hrtime() - wall) / 1e9))
+    commands.run(names, count, under_way, plan, function() context:wait() end)
   end
-end
+end)
+os.exit(0)

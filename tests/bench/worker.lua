@@ -3,12 +3,8 @@
 --   LUA tests/bench/worker.lua ANCHOR-FILE ADDRESS ZONE...
 --
 -- plan, mx (gather_destinations) and new as there; naive is the blocking call, one after the other.
+local commands = require "tests.bench.commands"
 local nexthop = require "nexthop"
-local uv = require "luv" -- for its clock
-
-local function now()
-  return uv.hrtime() / 1e9
-end
 
 local anchor, address = arg[1], arg[2]
 local stub = {}
@@ -28,37 +24,8 @@ local function open()
   })
 end
 
-local function name_domains(hosts, first, count)
-  local names = {}
-  for k = 1, count do
-    names[k] = ("d%d-%d.bench.example"):format(first + k - 1, hosts)
-  end
-  return names
-end
-
--- `count` calls, `under_way` at a time, each next one started from the callback of one before.
-local function run(method, names, count, under_way)
-  local call, started, done = resolver[method], 0, 0
-  local start
-  local function callback(result, err)
-    if not result then
-      error(err, 0)
-    end
-    done = done + 1
-    if started < count then
-      start()
-    end
-  end
-  function start()
-    started = started + 1
-    call(resolver, names[(started - 1) % #names + 1], callback)
-  end
-  for _ = 1, math.min(under_way, count) do
-    start()
-  end
-  while done < count do
-    resolver:wait()
-  end
+local function wait()
+  resolver:wait()
 end
 
 local function run_blocking(method, names, count)
@@ -68,26 +35,19 @@ local function run_blocking(method, names, count)
   end
 end
 
-io.stdout:setvbuf "line"
-open()
-for line in io.lines() do
-  if line == "quit" then
-    break
-  elseif line == "new" then
-    open()
-    print "0 0"
-  else
-    local what, hosts, first, domains, count, under_way =
-      line:match "^(%w+) (%d+) (%d+) (%d+) (%d+) (%d+)$"
-    local names = name_domains(tonumber(hosts), tonumber(first), tonumber(domains))
-    local method = what == "mx" and "gather_destinations" or "plan"
-    collectgarbage()
-    local cpu, wall = os.clock(), now()
-    if what == "naive" then
-      run_blocking(method, names, tonumber(count))
-    else
-      run(method, names, tonumber(count), tonumber(under_way))
+local function run(method, names, count, under_way)
+  local call = resolver[method]
+  local callback
+  commands.run(names, count, under_way, function(name, done)
+    callback = callback or function(result, err)
+      if not result then error(err, 0) end
+      done()
     end
-    print(("%.9f %.9f"):format(os.clock() - cpu, now() - wall))
-  end
+    call(resolver, name, callback)
+  end, wait)
 end
+
+commands.serve(open, function(what, names, count, under_way)
+  local method = what == "mx" and "gather_destinations" or "plan"
+  if what == "naive" then run_blocking(method, names, count) else run(method, names, count, under_way) end
+end)

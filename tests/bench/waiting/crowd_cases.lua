@@ -1,5 +1,7 @@
 -- Thousands of names at once, dead ones among them.
 local common = require "tests.bench.waiting.common"
+local files = require "tests.support.files"
+local workers = require "tests.bench.workers"
 local world = require "tests.bench.waiting.world"
 local json = require "cjson"
 local uv = require "luv"
@@ -42,31 +44,17 @@ case("dead", "3,000 dead", "3,000 dead names at once, good ones behind them", "r
 case("dead1024", "3,000 dead", "the same with `ulimit -n 1024`", "right, <= 2 s",
   recursion_and_forward, many_dead)
 
-local function write(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-  return path
-end
-
-local function line_of(command)
-  local pipe = assert(io.popen(command, "r"))
-  local line = pipe:read "*l"
-  pipe:close()
-  return line
-end
-
 -- Starts Debian's unbound, unpacked, with nothing set but where the root is; returns its port and what
 -- ends it.
 local function start_unbound()
-  local binary = line_of "tests/lab/daemon-path unbound 2>&1"
+  local binary = workers.line "tests/lab/daemon-path unbound 2>&1"
   assert(binary:sub(1, 1) == "/", binary)
   local hints, anchor, folder = world.tree()
   local socket = uv.new_udp()
   assert(socket:bind("127.0.0.1", 0))
   local port = socket:getsockname().port
   socket:close()
-  local conf = write(folder .. "/unbound.conf", ([[
+  local conf = files.write(folder .. "/unbound.conf", ([[
 server:
     interface: 127.0.0.1@%d
     username: ""
@@ -100,7 +88,7 @@ local function bulk_options(port, anchor, folder)
   end
   lines[#lines + 1] = ("forward-zone:\n    name: \".\"\n    forward-addr: 127.0.0.1@%d"):format(port)
   return ("--unbound-conf %s --anchor %s"):format(
-    write(folder .. "/bulk.conf", table.concat(lines, "\n") .. "\n"), anchor)
+    files.write(folder .. "/bulk.conf", table.concat(lines, "\n") .. "\n"), anchor)
 end
 
 -- Reads what the program prints: how many lines, how many twice, how many good names are right, and what
@@ -134,9 +122,9 @@ case("bulk", "bulk", "`nexthop -f` with 3,000 names, 300 dead, 100 at a time, th
     for k = 1, 3000 do
       names[k] = k % 10 == 0 and ("n%d.x%d.lag"):format(k, k / 10) or name(k)
     end
-    local path = write(folder .. "/names", table.concat(names, "\n") .. "\n")
+    local path = files.write(folder .. "/names", table.concat(names, "\n") .. "\n")
     local timeout = world.settings("forward").timeout
-    local has_retry = line_of "nexthop --help | grep -c -e --retry" ~= "0"
+    local has_retry = workers.line "nexthop --help | grep -c -e --retry" ~= "0"
     local command = ("nexthop -j 100 --json %s%s%s -f %s 2>%s/bulk.err"):format(
       bulk_options(port, anchor, folder), timeout and " --timeout " .. timeout or "",
       has_retry and " --retry 1" or "", path, folder)
