@@ -98,11 +98,25 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
       table.concat(case.expected, "\n  "), case.described)
   end
 
+  local function is_expected(case, line, index)
+    return line == case.expected[index] or line == case.from_cache[index]
+  end
+
+  -- Each line is what was expected, with or without DNAMEs that other questions brought into the cache.
+  local function is_right(case, lines)
+    for index, line in ipairs(lines) do
+      if not is_expected(case, line, index) then
+        return false
+      end
+    end
+    return #lines == #case.expected or #lines == #case.from_cache
+  end
+
   -- Where it differs from what was expected, a lookup failed.
   local function harmless(case, lines, failed)
     for index = 1, math.max(#lines, #case.expected) do
       local at = lines[index] and index or 1
-      if lines[at] ~= case.expected[index] and not failed[at] then
+      if not is_expected(case, lines[at], index) and not failed[at] then
         return false
       end
     end
@@ -121,6 +135,7 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
         case.forged = case.forged or here:is_forged(name)
         return ask(name, type)
       end, domain, case.options))
+      case.from_cache = expected_lines(reference.plan(here:asking({}, true), domain, case.options))
       cases[number] = case
     end
 
@@ -135,7 +150,7 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
       end
       if not harmless(case, lines, failed) then
         wrong[#wrong + 1] = report(case, lines)
-      elseif table.concat(lines, ";") ~= table.concat(case.expected, ";") then
+      elseif not is_right(case, lines) then
         again[#again + 1] = case
       end
     end)
@@ -145,8 +160,8 @@ describe("downgrade matrix, seed " .. seed .. ":", function()
       local last
       for _ = 1, 4 do
         plan_all({ case }, 1, function(_, lines, failed)
-          local same = table.concat(lines, ";") == table.concat(case.expected, ";")
-          same = same or (case.odd or case.forged and support.gives_up or support.slow > 1)
+          local same = is_right(case, lines)
+            or (case.odd or case.forged and support.gives_up or support.slow > 1)
             and harmless(case, lines, failed)
           last = not same and report(case, lines) or nil
         end)

@@ -133,11 +133,16 @@ function world:wildcard_for(name)
 end
 
 -- What the reference may know: one answer. See reference.lua. A question of type DNAME is never asked there.
-function world:ask(name, type)
+-- from_cache: a signed DNAME is in the resolver's cache, from another question, and answers for all names
+-- below it, those too for which the server fails (RFC 6672 section 3.4).
+function world:ask(name, type, from_cache)
   local zone = self:zone_of(name)
   local kind = world.kinds[self.zone_kinds[zone]]
   local trust = self:trust(zone)
   local fault = self:fault_at(name, type)
+  if from_cache and trust == "secure" and self:dname_above(name, zone) then
+    fault = nil
+  end
   if fault == "nodata" or fault == "nxdomain" then -- forged: what is signed is not denied like this
     return trust ~= "insecure" and { failed = "bogus" } or { status = "insecure", kind = fault }
   elseif fault then
@@ -221,10 +226,11 @@ end
 -- Answers an ask() for reference.lua that remembers what is asked, in asked: { { name, type, owner of the
 -- DNAME } }; asked.alias: an alias was among it; asked.behind: an insecure one was, and what is behind it
 -- anybody can forge, signed or not; asked.odd: fails_behind() one of the TLSA names.
-function world:asking(asked)
+-- from_cache: as for ask().
+function world:asking(asked, from_cache)
   local behind = {}
   return function(name, type)
-    local answer = self:ask(name, type)
+    local answer = self:ask(name, type, from_cache)
     asked[#asked + 1] = { name, type, answer.owner }
     asked.odd = asked.odd or type == "TLSA" and self:fails_behind(name)
     asked.alias = asked.alias or answer.kind == "alias"
