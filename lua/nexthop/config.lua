@@ -138,7 +138,7 @@ end
 local function build(options)
   local servers = servers_of.read(options)
   local config = {
-    steps = defaults.first(servers.on_this_machine), warnings = servers.warnings,
+    steps = defaults.first(servers.on_this_machine, #servers.forwarders > 0), warnings = servers.warnings,
     no_validator = servers.no_validator,
     forwarders = #servers.forwarders > 0 and table.concat(servers.forwarders, ", ") or nil,
   }

@@ -1,7 +1,18 @@
 --- The defaults of libunbound that nexthop changes, each with its reason. ("rule N" is in CONTRIBUTING.md.)
 -- A step of the kind `default` is no error where a libunbound does not know the option. Two more defaults
 -- depend on the process and are computed in src/context.c: outgoing-range and outgoing-num-tcp.
+local core = require "nexthop.core"
+
 local M = {}
+
+-- Since 1.19.3 libunbound sends one packet for each try. Older releases send two: they repeat a question
+-- that was not answered with another EDNS buffer size. Five packets are too few on a lossy network. With a
+-- forwarder it stays at five tries, as libunbound makes all of them when the forwarder answers SERVFAIL.
+local function tries(has_forwarder)
+  local major, minor, patch = core.versions().libunbound:match "^(%d+)%.(%d+)%.(%d+)"
+  local one_packet = major and (major * 1000 + minor) * 1000 + patch >= 1019003
+  return one_packet and not has_forwarder and "10" or "5"
+end
 
 local function step(name, value)
   return { "default", name .. ":", value }
@@ -9,7 +20,8 @@ end
 
 --- Returns the steps that come before all that the caller configures, who may change them.
 -- @param asks_this_machine is one of the servers to ask on this machine?
-function M.first(asks_this_machine)
+-- @param has_forwarder is one of them a forwarder?
+function M.first(asks_this_machine, has_forwarder)
   return {
     -- These five decide how long a good answer is waited for, and how long a silent server is remembered
     -- (rule 4); `make bench` shows their effect. The first two are variables of the process in libunbound:
@@ -17,7 +29,7 @@ function M.first(asks_this_machine)
     step("infra-cache-min-rtt", "50"),
     step("infra-cache-max-rtt", "120000"),
     step("infra-host-ttl", "10"),
-    step("outbound-msg-retry", "5"),
+    step("outbound-msg-retry", tries(has_forwarder)),
     step("max-sent-count", "32"),
     -- libunbound would tell the name servers of the root which trust anchor it has.
     step("trust-anchor-signaling", "no"),

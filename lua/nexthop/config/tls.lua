@@ -15,7 +15,7 @@ local bundles = {
 -- Debian's is built on nettle; told to use TLS by an unbound.conf, it silently does without.
 -- @param what asks for TLS, for the message
 function M.check(what)
-  local steps = defaults.first(true)
+  local steps = defaults.first(true, true)
   steps[#steps + 1] = { "forward", "127.0.0.1@853#localhost", nil, "forward" }
   steps[#steps + 1] = { "tls", nil, nil, "tls" }
   local probe = core.new { steps = steps, timeout = 1, max_pending = 1, budget = 1, idle = function() end }
