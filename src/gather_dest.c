@@ -128,14 +128,9 @@ static bool take_chain(struct nh_dest_call *d, const struct nh_answer *a)
 
 /* ---- a chain that has failed or is long: one alias at a time ----------------------- */
 
-static void on_mx_at_end(void *arg, struct nh_lookup *l)
+/* The last answer: what was asked for at the end of the chain. */
+static void dest_end(struct nh_dest_call *d, struct nh_lookup *l)
 {
-    struct nh_dest_call *d = arg;
-
-    nh_op_record(&d->op, l, SECTION_MX);
-    d->expanded_authentic = d->walk.all_secure && l->code == NH_OK && l->secure;
-    if (d->walk.n_links == 0) /* it is the answer of the first name */
-        d->orig_authentic = d->expanded_authentic;
     if (l->code != NH_OK)
         nh_lookup_error(&d->op.err, d->domain, l);
     else if (l->answer.n_links)
@@ -144,6 +139,17 @@ static void on_mx_at_end(void *arg, struct nh_lookup *l)
     else
         dest_take_records(d, &l->answer);
     dest_finish(d);
+}
+
+static void on_mx_at_end(void *arg, struct nh_lookup *l)
+{
+    struct nh_dest_call *d = arg;
+
+    nh_op_record(&d->op, l, SECTION_MX);
+    d->expanded_authentic = d->walk.all_secure && l->code == NH_OK && l->secure;
+    if (d->walk.n_links == 0) /* it is the answer of the first name */
+        d->orig_authentic = d->expanded_authentic;
+    dest_end(d, l);
 }
 
 static void dest_on_walked(void *arg)
@@ -191,14 +197,7 @@ static void on_missing(void *arg, struct nh_lookup *l)
 
     nh_op_record(&d->op, l, SECTION_MX);
     d->expanded_authentic = d->expanded_authentic && l->code == NH_OK && l->secure;
-    if (l->code != NH_OK)
-        nh_lookup_error(&d->op.err, d->domain, l);
-    else if (l->answer.n_links)
-        nh_fail(&d->op.err, NH_SERVFAIL, "%s: the aliases changed while they were followed",
-                d->domain);
-    else
-        dest_take_records(d, &l->answer);
-    dest_finish(d);
+    dest_end(d, l);
 }
 
 static bool is_missing_behind_alias(const struct nh_answer *a)
