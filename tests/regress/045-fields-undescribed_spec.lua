@@ -1,6 +1,6 @@
--- meta.lua left out fields that errors have: domain, mx_authentic, nxdomain and trace of plan(), the empty
--- lists of the steps. Every field of results and errors is looked up there, and has a type that it may have.
--- Every field that is described there occurs.
+-- The annotations left out fields that errors have: domain, mx_authentic, nxdomain and trace of plan(), the
+-- empty lists of the steps. Every field of results and errors is described there, with a type that it may
+-- have, and every field that is described occurs.
 package.path = "tools/?.lua;" .. package.path
 local annotations = require "api.annotations"
 local nexthop = require "nexthop"

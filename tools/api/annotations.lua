@@ -1,6 +1,6 @@
---- Reads the annotations of the public API (LuaCATS: ---@class, ---@field ...) from lua/nexthop/meta.lua, or
--- from all files of lua/nexthop/meta/. Debian has no tool that reads them, so this file knows the part of the
--- language that is used there, and stops at a line that it does not understand.
+--- Reads the annotations of the public API (LuaCATS: ---@class, ---@field ...) from all files of
+-- lua/nexthop/meta/. Debian has no tool that reads them, so this file knows the part of the language
+-- that is used there, and stops at a line that it does not understand.
 --
 -- The result is a list of items in the order of the files:
 --   { kind = "heading", text }
@@ -249,7 +249,7 @@ end
 -- The annotations of the tree: the module nexthop first, then by name.
 local function files()
   local list = {}
-  local pipe = assert(io.popen "ls lua/nexthop/meta.lua lua/nexthop/meta/*.lua 2>/dev/null")
+  local pipe = assert(io.popen "ls lua/nexthop/meta/*.lua")
   for file in pipe:lines() do
     local input = assert(io.open(file))
     local is_first = input:read "*l" == "---@meta nexthop"
