@@ -1,12 +1,9 @@
 /* answer.h - a DNS packet as records and the chain of aliases. TTLs are whole seconds. */
-#ifndef NEXTHOP_ANSWER_H
-#define NEXTHOP_ANSWER_H
+#pragma once
 
 #include "err.h"
 #include "name.h"
 #include "packet.h"
-
-#pragma GCC visibility push(hidden)
 
 /* The name of the type, as "MX". It is "?" for types that nexthop does not ask for. */
 const char *nh_type_name(uint16_t type);
@@ -44,7 +41,3 @@ void nh_answer_free(struct nh_answer *a);
 
 /* Does the answer section hold DNSKEY and RRSIG records? The probe of a forwarder asks this. */
 bool nh_answer_has_dnssec(const uint8_t *packet, size_t len);
-
-#pragma GCC visibility pop
-
-#endif

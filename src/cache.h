@@ -1,10 +1,7 @@
 /* cache.h - the cache: an answer stays in it until its TTL is over. */
-#ifndef NEXTHOP_CACHE_H
-#define NEXTHOP_CACHE_H
+#pragma once
 
 #include "answer.h"
-
-#pragma GCC visibility push(hidden)
 
 /* An answer to a question. All its readers share it: each of them holds a reference, and so does
  * the cache while the entry is in it. */
@@ -46,7 +43,3 @@ bool nh_cache_has(struct nh_cache *cache, const char *name, uint16_t type);
  * question. The entries that were not used for the longest time are removed when room is needed.
  * When memory runs out, the entry is not put in. */
 void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,7 +1,6 @@
 /* compat.h - functions for Lua 5.1 to 5.5 and LuaJIT, under names of our own (LuaJIT already has
  * some of the newer functions). */
-#ifndef NEXTHOP_COMPAT_H
-#define NEXTHOP_COMPAT_H
+#pragma once
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -79,5 +78,3 @@ static inline int nh_isinteger(lua_State *L, int index, lua_Integer *value)
     *value = (lua_Integer)n;
     return (lua_Number)*value == n;
 }
-
-#endif

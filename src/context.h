@@ -1,13 +1,10 @@
 /* context.h - a libunbound context: configuration, initialisation, deletion. */
-#ifndef NEXTHOP_CONTEXT_H
-#define NEXTHOP_CONTEXT_H
+#pragma once
 
 #include "err.h"
 
 #include <stddef.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 struct ub_ctx;
 struct ub_event_base;
@@ -65,7 +62,3 @@ unsigned nh_context_sockets(struct ub_ctx *ctx);
  * messages. 0 means that there is no cache of ours, because the same question must be answered
  * in another order each time. */
 size_t nh_context_cache_size(struct ub_ctx *ctx);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,11 +1,8 @@
 /* descriptors.h - the standard descriptors of the process, and the descriptor of a Unix socket. */
-#ifndef NEXTHOP_DESCRIPTORS_H
-#define NEXTHOP_DESCRIPTORS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
-
-#pragma GCC visibility push(hidden)
 
 /* Opens /dev/null at each of the descriptors 0 to 2 that is closed, so that no descriptor that
  * is opened later gets its number. Reading from this 0 fails with EBADF, as on a closed
@@ -24,7 +21,3 @@ bool nh_descriptor_is_broken(int fd);
 /* Makes a Unix stream socket that is close-on-exec, and binds it to path. A path that is too
  * long is ENAMETOOLONG. Returns 0 or the errno. */
 int nh_descriptor_bind(const char *path, int *fd);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,10 +1,7 @@
 /* err.h - errors as values. */
-#ifndef NEXTHOP_ERR_H
-#define NEXTHOP_ERR_H
+#pragma once
 
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 enum nh_code {
     NH_OK,
@@ -40,7 +37,3 @@ void nh_fail(struct nh_err *err, enum nh_code code, const char *format, ...)
 /* The same for an error that the deadline of the call has caused. The code is NH_TIMEOUT. */
 void nh_fail_expired(struct nh_err *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,11 +1,8 @@
 /* gather_dest.h - gather_destinations: the mail hosts of a domain. */
-#ifndef NEXTHOP_GATHER_DEST_H
-#define NEXTHOP_GATHER_DEST_H
+#pragma once
 
 #include "op.h"
 #include "walk.h"
-
-#pragma GCC visibility push(hidden)
 
 struct nh_host {
     char *name;
@@ -28,7 +25,3 @@ struct nh_dest_call {
 
 /* The caller has set domain and literal. */
 extern const struct nh_op_type nh_dest_type;
-
-#pragma GCC visibility pop
-
-#endif

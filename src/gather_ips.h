@@ -1,11 +1,8 @@
 /* gather_ips.h - gather_ips: the addresses of a host. */
-#ifndef NEXTHOP_GATHER_IPS_H
-#define NEXTHOP_GATHER_IPS_H
+#pragma once
 
 #include "op.h"
 #include "walk.h"
-
-#pragma GCC visibility push(hidden)
 
 enum nh_network { NH_IP, NH_IP4, NH_IP6 };
 
@@ -64,7 +61,3 @@ extern const struct nh_op_type nh_ips_type;
  * the call ends now as if the other family had failed: done() is called, and true is returned.
  * Otherwise the call is stopped. */
 bool nh_ips_expire(struct nh_ips_call *i);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,10 +1,7 @@
 /* gather_raw.h - one DNS lookup whose answer is returned as data. */
-#ifndef NEXTHOP_GATHER_RAW_H
-#define NEXTHOP_GATHER_RAW_H
+#pragma once
 
 #include "op.h"
-
-#pragma GCC visibility push(hidden)
 
 struct nh_raw {
     struct nh_op op;
@@ -15,7 +12,3 @@ struct nh_raw {
 
 /* The caller has set name and type. */
 extern const struct nh_op_type nh_raw_type;
-
-#pragma GCC visibility pop
-
-#endif

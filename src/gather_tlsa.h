@@ -1,12 +1,9 @@
 /* gather_tlsa.h - gather_tlsa: the TLSA records of a host. */
-#ifndef NEXTHOP_GATHER_TLSA_H
-#define NEXTHOP_GATHER_TLSA_H
+#pragma once
 
 #include "op.h"
 #include "tlsa.h"
 #include "walk.h"
-
-#pragma GCC visibility push(hidden)
 
 struct nh_tlsa_call {
     struct nh_op op;
@@ -43,7 +40,3 @@ void nh_tlsa_call_stop_early(struct nh_tlsa_call *t);
  * the early lookup if it is there and nothing else is needed. Otherwise the call fails with
  * NH_TIMEOUT. Never calls done(). */
 void nh_tlsa_call_expire(struct nh_tlsa_call *t, struct nh_resolver *r);
-
-#pragma GCC visibility pop
-
-#endif

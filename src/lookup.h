@@ -1,13 +1,10 @@
 /* lookup.h - one DNS lookup. Times are seconds in a double. */
-#ifndef NEXTHOP_LOOKUP_H
-#define NEXTHOP_LOOKUP_H
+#pragma once
 
 #include "answer.h"
 #include "err.h"
 
 #include <sys/queue.h>
-
-#pragma GCC visibility push(hidden)
 
 struct nh_resolver;
 struct nh_timer;
@@ -84,7 +81,3 @@ void nh_lookup_forget(struct nh_lookup *l);
 
 /* Cancels a lookup that is under way and frees its result. May be called twice. */
 void nh_lookup_stop(struct nh_lookup *l);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,10 +1,7 @@
 /* loop.h - the event base that libunbound runs on, made of a libuv loop. */
-#ifndef NEXTHOP_LOOP_H
-#define NEXTHOP_LOOP_H
+#pragma once
 
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 struct ub_event_base;
 struct nh_loop;
@@ -56,7 +53,3 @@ bool nh_loop_settled(struct nh_loop *loop);
 struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *),
                                 void *arg);
 void nh_timer_stop(struct nh_timer *timer);
-
-#pragma GCC visibility pop
-
-#endif

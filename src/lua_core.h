@@ -1,12 +1,9 @@
 /* lua_core.h - what the files that know Lua share. */
-#ifndef NEXTHOP_LUA_CORE_H
-#define NEXTHOP_LUA_CORE_H
+#pragma once
 
 #include "compat.h"
 #include "gather_raw.h"
 #include "plan.h"
-
-#pragma GCC visibility push(hidden)
 
 #define NH_RESOLVER "nexthop resolver"
 #define NH_REQUEST "nexthop request"
@@ -162,7 +159,3 @@ void nh_open_request(lua_State *L); /* adds the calls to the table at the top of
 /* lua_resolver.c */
 void nh_open_resolver(lua_State *L);
 int nh_lua_new(lua_State *L);
-
-#pragma GCC visibility pop
-
-#endif

@@ -2,15 +2,12 @@
  *
  * Names are text: lower-case, without a final dot (the root is "."). Bytes that are not letters,
  * digits, '-' or '_' are written as \DDD or \C, as in RFC 1035 5.1. */
-#ifndef NEXTHOP_NAME_H
-#define NEXTHOP_NAME_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-#pragma GCC visibility push(hidden)
 
 #define NH_HOST_MAX 254  /* a host name as text, with its NUL */
 #define NH_NAME_MAX 1024 /* any DNS name as text (253 bytes, all escaped), with its NUL */
@@ -61,7 +58,3 @@ const char *nh_name_above(const char *name);
  * 2.2). Returns NULL when the result would be too long or memory runs out. The caller frees it
  * with free(). */
 char *nh_name_renamed(const char *name, const char *above, const char *target);
-
-#pragma GCC visibility pop
-
-#endif

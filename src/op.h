@@ -3,13 +3,10 @@
  * A call is a state machine on a resolver. The caller starts it and runs the resolver. done(arg)
  * is called when the fields of the call are set. The call owns its memory until it is stopped.
  * When a call is stopped while it is under way, done() is not called. */
-#ifndef NEXTHOP_OP_H
-#define NEXTHOP_OP_H
+#pragma once
 
 #include "lookup.h"
 #include "resolver.h"
-
-#pragma GCC visibility push(hidden)
 
 /* ---- trace: what was asked, and what came back ---- */
 
@@ -77,7 +74,3 @@ void nh_alias_start(struct nh_op *op, struct nh_lookup *l, const struct nh_answe
  * was asked for and its name is an alias itself: the end of that alias says nothing about the
  * names below it. */
 bool nh_alias_is_there(const struct nh_lookup *l);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,10 +1,7 @@
 /* packet.h - reads a DNS packet: its sections, records and names. */
-#ifndef NEXTHOP_PACKET_H
-#define NEXTHOP_PACKET_H
+#pragma once
 
 #include "name.h"
-
-#pragma GCC visibility push(hidden)
 
 #define NH_CLASS_IN 1
 
@@ -85,7 +82,3 @@ size_t nh_target_at(uint16_t qtype);
  * the last section do not matter.
  */
 bool nh_packet_open(struct nh_packet *v, const uint8_t *packet, size_t len, uint16_t qtype);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,13 +1,10 @@
 /* plan.h - plan: all steps from a domain to what TLS its hosts are owed. */
-#ifndef NEXTHOP_PLAN_H
-#define NEXTHOP_PLAN_H
+#pragma once
 
 #include "gather_dest.h"
 #include "gather_ips.h"
 #include "gather_tlsa.h"
 #include "pool.h"
-
-#pragma GCC visibility push(hidden)
 
 enum nh_tls { NH_TLS_SKIP, NH_TLS_MAY, NH_TLS_ENCRYPT, NH_TLS_DANE };
 
@@ -60,7 +57,3 @@ struct nh_dialed {
 };
 
 extern const struct nh_op_type nh_plan_type;
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,10 +1,7 @@
 /* pool.h - blocks of one size that are needed again and again. */
-#ifndef NEXTHOP_POOL_H
-#define NEXTHOP_POOL_H
+#pragma once
 
 #include <stddef.h>
-
-#pragma GCC visibility push(hidden)
 
 /* Before the first use everything is zero except size, which is at least the size of a pointer. */
 struct nh_pool {
@@ -20,7 +17,3 @@ void nh_pool_give(struct nh_pool *pool, void *block);
 
 /* Frees the blocks that are not in use. */
 void nh_pool_empty(struct nh_pool *pool);
-
-#pragma GCC visibility pop
-
-#endif

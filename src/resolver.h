@@ -1,13 +1,10 @@
 /* resolver.h - the resolver: its configuration, its life, and what makes it run. */
-#ifndef NEXTHOP_RESOLVER_H
-#define NEXTHOP_RESOLVER_H
+#pragma once
 
 #include "context.h"
 #include "err.h"
 
 #include <sys/queue.h>
-
-#pragma GCC visibility push(hidden)
 
 struct nh_resolver;
 struct nh_timer;
@@ -80,7 +77,3 @@ struct nh_stats {
     unsigned queued;          /* waiting because of max_pending */
 };
 const struct nh_stats *nh_resolver_stats(const struct nh_resolver *r);
-
-#pragma GCC visibility pop
-
-#endif

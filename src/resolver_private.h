@@ -1,7 +1,6 @@
 /* resolver_private.h - the inside of the resolver, which resolver.c, lookup.c, query.c and
  * recheck.c share. */
-#ifndef NEXTHOP_RESOLVER_PRIVATE_H
-#define NEXTHOP_RESOLVER_PRIVATE_H
+#pragma once
 
 #include "cache.h"
 #include "context.h"
@@ -11,8 +10,6 @@
 
 #include <sys/queue.h>
 #include <sys/types.h>
-
-#pragma GCC visibility push(hidden)
 
 /* One libunbound context. A resolver has a main context. A fresh context beside it gives a
  * second answer when the first one may be wrong because of something that libunbound remembers
@@ -172,7 +169,3 @@ void nh_recheck_tidy(struct nh_resolver *r);
 
 /* Ends the probe of the forwarders. */
 void nh_recheck_free(struct nh_resolver *r);
-
-#pragma GCC visibility pop
-
-#endif

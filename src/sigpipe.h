@@ -1,11 +1,8 @@
 /* sigpipe.h - keeps SIGPIPE from the host program while libunbound works. */
-#ifndef NEXTHOP_SIGPIPE_H
-#define NEXTHOP_SIGPIPE_H
+#pragma once
 
 #include <signal.h>
 #include <stdbool.h>
-
-#pragma GCC visibility push(hidden)
 
 /* All fields are zero before the first use. */
 struct nh_sigpipe {
@@ -22,7 +19,3 @@ void nh_sigpipe_leave(struct nh_sigpipe *sigpipe);
 /* Call this before each call of libunbound between the two. Without it the signal mask is not
  * changed. */
 void nh_sigpipe_hold(struct nh_sigpipe *sigpipe);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,12 +1,9 @@
 /* tlsa.h - which TLSA records count, and for which names. */
-#ifndef NEXTHOP_TLSA_H
-#define NEXTHOP_TLSA_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#pragma GCC visibility push(hidden)
 
 struct nh_tlsa {
     uint8_t usage, selector, match_type;
@@ -28,7 +25,3 @@ struct nh_names_in {
 
 /* The same as mox GatherTLSANames. Fills out with at most 4 of the names and returns how many. */
 size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4]);
-
-#pragma GCC visibility pop
-
-#endif

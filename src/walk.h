@@ -1,10 +1,7 @@
 /* walk.h - a walk: it follows a chain of aliases one at a time. */
-#ifndef NEXTHOP_WALK_H
-#define NEXTHOP_WALK_H
+#pragma once
 
 #include "op.h"
-
-#pragma GCC visibility push(hidden)
 
 /* The number of CNAMEs that are followed. mox looks up at most 16 names of a domain, follows 11
  * aliases of a host and 10 of a TLSA name. */
@@ -47,7 +44,3 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
  * the walk after it. */
 const struct nh_lookup *nh_walk_culprit(const struct nh_walk *w, const struct nh_lookup *l);
 void nh_walk_stop(struct nh_walk *w);
-
-#pragma GCC visibility pop
-
-#endif

@@ -1,6 +1,5 @@
 -- What the built module shows and how it is built: one symbol, nothing left to be written over.
 
-local files = require "tests.support.files"
 local shell = require "tests.support.shell"
 
 local function core_path()
@@ -52,21 +51,5 @@ describe("the built module", function()
     local undefined = shell.run("nm -D --undefined-only " .. core)
     assert.truthy(undefined:find "__stack_chk_fail", undefined)
     assert.truthy(undefined:find "_chk[@\n]", undefined)
-  end)
-
-  -- The rockspec's build has no flag that hides what is not static: the headers do.
-  it("exports no more when it is built without -fvisibility=hidden, as LuaRocks does", function()
-    if sanitized then
-      pending "as in the plain build"
-      return
-    end
-    local path = files.new()
-    local cflags = shell.run("pkg-config --cflags " .. (core:match "/build/([^/]+)/"))
-    local said, status = shell.run(("${CC:-cc} -shared -fPIC -O0 -D_GNU_SOURCE -std=c11 %s -o %s src/*.c "
-      .. "-lunbound -luv -lidn2 -lcrypto"):format(cflags:gsub("%s+", " "), path))
-    assert.equal(0, status, said)
-    local names = exports(path)
-    files.remove()
-    assert.same({ "T luaopen_nexthop_core" }, names)
   end)
 end)
