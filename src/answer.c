@@ -1,11 +1,9 @@
-/*
- * answer.c - a DNS packet as an answer: the records of a question, and the CNAME chain that leads to
+/* answer.c - a DNS packet as an answer: the records of a question, and the CNAME chain that leads to
  * them.
  *
  * packet.c reads the packet. Its first pass finds where the records are and how much memory they need
  * at most. Then one block is allocated and filled. Names are compared as text: one byte sequence has one text,
- * and a dot is always a separator.
- */
+ * and a dot is always a separator. */
 #include "answer.h"
 
 #include <stdlib.h>
@@ -34,13 +32,11 @@ static bool is_below(const char *name, const char *owner)
     return len > tail && name[len - tail - 1] == '.' && strcmp(name + len - tail, owner) == 0;
 }
 
-/*
- * Finds where the name leads. This is its CNAME, which may stand anywhere among the answers. If
+/* Finds where the name leads. This is its CNAME, which may stand anywhere among the answers. If
  * it has none, a DNAME above the name makes the alias (RFC 6672 3.2: the synthesised CNAME may
  * be missing). Returns 1 with target and *link set, and 0 when the name is not an alias. Returns
  * -1 when the record is malformed or the resulting name is too long (YXDOMAIN). The limit is 253
- * bytes of text, with escapes counted as text.
- */
+ * bytes of text, with escapes counted as text. */
 static int find_link(const struct nh_packet *v, const char *name, char target[NH_NAME_MAX],
                      struct nh_packet_rr *link)
 {
@@ -73,11 +69,9 @@ static int find_link(const struct nh_packet *v, const char *name, char target[NH
     return 1;
 }
 
-/*
- * Returns the length of the owner of a DNAME above the name, or 0 when the packet has none. A
+/* Returns the length of the owner of a DNAME above the name, or 0 when the packet has none. A
  * name below a DNAME exists only by that DNAME (RFC 6672 2.4), so its CNAME is a synthesised
- * one. Lowers *ttl to the TTL of the DNAME, because nobody has signed the TTL of the CNAME.
- */
+ * one. Lowers *ttl to the TTL of the DNAME, because nobody has signed the TTL of the CNAME. */
 static size_t dname_above(const struct nh_packet *v, const char *name, uint32_t *ttl)
 {
     char owner[NH_NAME_MAX];
@@ -130,11 +124,9 @@ static bool start_chain(struct chain *c, const char *qname)
     return true;
 }
 
-/*
- * Follows the CNAMEs from the first name of the chain as far as the packet holds them. For a
+/* Follows the CNAMEs from the first name of the chain as far as the packet holds them. For a
  * question of type CNAME it follows one link. A loop ends before the name that would occur
- * twice. Returns false when the chain is malformed or too long.
- */
+ * twice. Returns false when the chain is malformed or too long. */
 static bool follow_chain(const struct nh_packet *v, struct chain *c, uint16_t qtype)
 {
     char target[NH_NAME_MAX];
@@ -169,11 +161,9 @@ static bool same_record(const struct nh_rr *a, const struct nh_rr *b)
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
 
-/*
- * Counts the record that stands behind the last one of a, unless a has the same record already.
+/* Counts the record that stands behind the last one of a, unless a has the same record already.
  * seen is an open hash of indices + 1 (FNV-1a over what same_record() compares). Its size is
- * mask + 1, a power of two.
- */
+ * mask + 1, a power of two. */
 static void add_record(struct nh_answer *a, uint16_t *seen, size_t mask)
 {
     const struct nh_rr *new = &a->records[a->n_records];
@@ -190,10 +180,8 @@ static void add_record(struct nh_answer *a, uint16_t *seen, size_t mask)
     seen[hash & mask] = ++a->n_records;
 }
 
-/*
- * Puts the records of the asked type at the final name into a. Leaves out records whose length
- * is impossible for their type. Writes their targets or their rdata at room.
- */
+/* Puts the records of the asked type at the final name into a. Leaves out records whose length
+ * is impossible for their type. Writes their targets or their rdata at room. */
 static void add_records(struct nh_answer *a, const struct nh_packet *v, const char *name,
                         uint16_t qtype, uint16_t *seen, size_t mask, uint8_t *room)
 {
@@ -287,12 +275,10 @@ static void read_proof(const struct nh_packet *v, struct nh_answer *a)
         note_nsec3(v, &rr, a);
 }
 
-/*
- * Lowers the TTL of a to the time for which a denial may be cached. This is the smallest of the
+/* Lowers the TTL of a to the time for which a denial may be cached. This is the smallest of the
  * SOA's TTL, the SOA's last field (RFC 2308 5), and the TTLs of the records that prove the
  * denial (RFC 9077 3). It is 0 without an SOA. Returns false when the authority section or the
- * SOA is malformed.
- */
+ * SOA is malformed. */
 static bool limit_denial(const struct nh_packet *v, struct nh_answer *a)
 {
     uint32_t *ttl = &a->ttl;
@@ -326,14 +312,12 @@ static bool limit_denial(const struct nh_packet *v, struct nh_answer *a)
     return true;
 }
 
-/*
- * See answer.h. A reader of the result may rely on this: all names of the chain are different,
+/* See answer.h. A reader of the result may rely on this: all names of the chain are different,
  * except for a question about a CNAME that points to itself (loop is then set). Any other loop
  * has no records, and its chain ends before the name that would occur again. A CNAME question
  * that only a DNAME answers has the synthesised name. qname is a valid name as name.c or this
  * file makes them, in any case, and may have a final dot. A chain of more than 64 links is
- * NH_SERVFAIL, and so is an rcode that is neither 0 nor 3.
- */
+ * NH_SERVFAIL, and so is an rcode that is neither 0 nor 3. */
 enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t len,
                              const char *qname, uint16_t qtype)
 {

@@ -1,12 +1,10 @@
-/*
- * cache.c - the cache: an answer stays in it until its TTL is over.
+/* cache.c - the cache: an answer stays in it until its TTL is over.
  *
  * libunbound has a cache, too. But to return a cached answer it runs its modules and writes a
  * new packet, and we must then read that packet again. This is most of the cost of a lookup.
  * This cache holds what libunbound answered, secure or not, for the TTL that libunbound gave and
  * never longer. It holds no failures. It uses the wall clock, as libunbound does, so that after
- * a sleep of the machine the entries are older.
- */
+ * a sleep of the machine the entries are older. */
 #include "cache.h"
 
 #include <stdlib.h>

@@ -1,6 +1,4 @@
-/*
- * context.c - a libunbound context: configuration, initialisation, deletion.
- */
+/* context.c - a libunbound context: configuration, initialisation, deletion. */
 #include "context.h"
 
 #include "answer.h"
@@ -35,9 +33,7 @@ static char *copy(const char *s, bool *ok)
 
 static uint64_t mix(uint64_t hash, uint64_t value)
 {
-    unsigned k;
-
-    for (k = 0; k < 64; k += 8)
+    for (unsigned k = 0; k < 64; k += 8)
         hash = (hash ^ (value >> k & 0xff)) * UINT64_C(1099511628211);
     return hash;
 }
@@ -47,9 +43,8 @@ static uint64_t state_of_files(const struct nh_config *config)
 {
     uint64_t state = UINT64_C(14695981039346656037);
     struct stat st;
-    size_t k;
 
-    for (k = 0; k < config->n_steps; k++) {
+    for (size_t k = 0; k < config->n_steps; k++) {
         const struct nh_step *step = &config->steps[k];
 
         if (step->kind != NH_STEP_CONFIG && step->kind != NH_STEP_ANCHOR_FILE &&
@@ -69,7 +64,6 @@ struct nh_config *nh_config_copy(const struct nh_config *config)
     struct nh_config *c = calloc(1, sizeof *c);
     struct nh_step *steps = calloc(config->n_steps + 1, sizeof *steps);
     bool ok = c && steps;
-    size_t k;
 
     if (!ok) {
         free(c);
@@ -78,7 +72,7 @@ struct nh_config *nh_config_copy(const struct nh_config *config)
     }
     *c = *config;
     c->steps = steps;
-    for (k = 0; k < c->n_steps; k++) {
+    for (size_t k = 0; k < c->n_steps; k++) {
         steps[k].kind = config->steps[k].kind;
         steps[k].a = copy(config->steps[k].a, &ok);
         steps[k].b = copy(config->steps[k].b, &ok);
@@ -96,11 +90,9 @@ struct nh_config *nh_config_copy(const struct nh_config *config)
 
 void nh_config_free(struct nh_config *c)
 {
-    size_t k;
-
     if (!c)
         return;
-    for (k = 0; k < c->n_steps; k++) {
+    for (size_t k = 0; k < c->n_steps; k++) {
         free((char *)c->steps[k].a);
         free((char *)c->steps[k].b);
         free((char *)c->steps[k].label);
@@ -274,14 +266,13 @@ static bool configure(struct ub_ctx *ctx, const struct nh_config *config, uint32
 {
     unsigned range = outgoing_range(config->max_pending);
     char number[16], *why = NULL;
-    size_t i;
     int rc;
 
     snprintf(number, sizeof number, "%u", range);
     set_option(ctx, "outgoing-range:", number);
     snprintf(number, sizeof number, "%u", outgoing_tcp(range));
     set_option(ctx, "outgoing-num-tcp:", number);
-    for (i = 0; i < config->n_steps; i++) {
+    for (size_t i = 0; i < config->n_steps; i++) {
         const struct nh_step *step = &config->steps[i];
 
         if (step->kind == NH_STEP_FORWARD) {
@@ -327,9 +318,7 @@ static const char *first_line(char *log)
 
 static bool wants_tls(const struct nh_config *config)
 {
-    size_t i;
-
-    for (i = 0; i < config->n_steps; i++)
+    for (size_t i = 0; i < config->n_steps; i++)
         if (config->steps[i].kind == NH_STEP_TLS)
             return true;
     return false;

@@ -1,6 +1,4 @@
-/*
- * core.c - the module nexthop.core, the private C half of nexthop.
- */
+/* core.c - the module nexthop.core, the private C half of nexthop. */
 #include "lua_core.h"
 
 #include "descriptors.h"
@@ -68,7 +66,6 @@ static int core_glob(lua_State *L)
 {
     int flags = GLOB_ERR;
     glob_t found = {0};
-    size_t k;
 
 #ifdef GLOB_BRACE
     flags |= GLOB_BRACE;
@@ -78,7 +75,7 @@ static int core_glob(lua_State *L)
 #endif
     lua_newtable(L);
     if (glob(luaL_checkstring(L, 1), flags, NULL, &found) == 0)
-        for (k = 0; k < found.gl_pathc; k++) {
+        for (size_t k = 0; k < found.gl_pathc; k++) {
             lua_pushstring(L, found.gl_pathv[k]);
             lua_rawseti(L, -2, (int)k + 1);
         }

@@ -1,11 +1,9 @@
-/*
- * descriptors.c - the standard descriptors of the process, and the descriptor of a Unix socket.
+/* descriptors.c - the standard descriptors of the process, and the descriptor of a Unix socket.
  *
  * A child process inherits every descriptor that is not close-on-exec. Descriptors 0 to 2 are
  * among them. A program that speaks a protocol on 0 and 1 must keep both from the children that
  * a user's function starts. Otherwise the output of a child would be an answer, and the input
- * that it reads would be lost.
- */
+ * that it reads would be lost. */
 #include "descriptors.h"
 
 #include <errno.h>
@@ -18,9 +16,7 @@
 
 int nh_descriptors_fill(void)
 {
-    int fd;
-
-    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) != -1 || errno != EBADF)
             continue;
         /* The lowest free descriptor is fd: those below it are open. It gets the other direction,

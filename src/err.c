@@ -1,6 +1,4 @@
-/*
- * err.c - errors as values.
- */
+/* err.c - errors as values. */
 #include "err.h"
 
 #include <stdarg.h>

@@ -1,5 +1,4 @@
-/*
- * gather_ips.c - gather_ips: from a host to its addresses, and what DNSSEC says about them. mox
+/* gather_ips.c - gather_ips: from a host to its addresses, and what DNSSEC says about them. mox
  * GatherIPs; RFC 7672 2.2.2.
  *
  * A and AAAA are looked up at the same time. More is looked up when their answers do not show
@@ -10,8 +9,7 @@
  *   judge        all secure, or no alias: done. Else look up the first alias -> ips_on_cname
  *   ips_on_cname an insecure alias, or only one: done. Else the addresses at the end -> on_own
  *   on_own       the status of the addresses alone, and that of the chain: done
- *   conclude     the addresses in the order of mox, or the error
- */
+ *   conclude     the addresses in the order of mox, or the error */
 #include "gather_ips.h"
 
 #include <stdio.h>
@@ -143,7 +141,6 @@ static bool order(struct nh_ips_call *i)
     const struct nh_ip *last;
     struct nh_ip *sorted;
     size_t k, n = 0, tried = 0;
-    unsigned want;
 
     if (i->n_dialed == 0)
         return true;
@@ -153,7 +150,7 @@ static bool order(struct nh_ips_call *i)
     sorted = malloc(i->n_ips * sizeof *sorted);
     if (!sorted)
         return false;
-    for (want = 0; want <= 2; want++)
+    for (unsigned want = 0; want <= 2; want++)
         for (k = 0; k < i->n_ips; k++)
             if (rank(&i->ips[k], last, tried == 1) == want)
                 sorted[n++] = i->ips[k];

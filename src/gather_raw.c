@@ -1,7 +1,5 @@
-/*
- * gather_raw.c - one DNS lookup whose answer is returned as data. `nexthop --check` uses it to
- * find out why an answer is not secure. Nothing is decided here.
- */
+/* gather_raw.c - one DNS lookup whose answer is returned as data. `nexthop --check` uses it to
+ * find out why an answer is not secure. Nothing is decided here. */
 #include "gather_raw.h"
 
 #include <stdlib.h>

@@ -1,11 +1,9 @@
-/*
- * gather_tlsa.c - gather_tlsa: from a host to its TLSA records. mox GatherTLSA and
+/* gather_tlsa.c - gather_tlsa: from a host to its TLSA records. mox GatherTLSA and
  * lookupTLSACNAME; RFC 7672 2.2.3, RFC 6698 2.1.
  *
  * If the expanded host is authentic, it is the first base domain, and the host itself is the
  * next one. A lookup that fails ends the call, because it may have failed for the record that
- * requires DANE.
- */
+ * requires DANE. */
 #include "gather_tlsa.h"
 
 #include <stdio.h>
@@ -30,7 +28,6 @@ static void fail(struct nh_tlsa_call *t)
 static void tlsa_take_records(struct nh_tlsa_call *t, const struct nh_answer *a)
 {
     struct nh_tlsa tlsa;
-    size_t k;
 
     t->records = calloc(a->n_records, 2 * sizeof *t->records);
     if (!t->records) {
@@ -40,7 +37,7 @@ static void tlsa_take_records(struct nh_tlsa_call *t, const struct nh_answer *a)
     }
     t->unusable = t->records + a->n_records;
     t->dane_required = true;
-    for (k = 0; k < a->n_records; k++) {
+    for (size_t k = 0; k < a->n_records; k++) {
         nh_tlsa_judge(&tlsa, a->records[k].data, a->records[k].len);
         if (tlsa.reason[0])
             t->unusable[t->n_unusable++] = tlsa;

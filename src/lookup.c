@@ -1,13 +1,11 @@
-/*
- * lookup.c - one DNS lookup, from its start to its outcome.
+/* lookup.c - one DNS lookup, from its start to its outcome.
  *
  *   start -> cache entry?  -> ready -> finish -> done()
  *         -> place?        -> sent (query.c) -> ready -> finish -> failed? -> recheck.c -> sent ...
  *         -> queued        -> sent when there is a place
  *   time is up (also while queued or sent) -> overdue -> ready, after all that has arrived was read
  *
- * An early lookup is finished without done(), and then waits until it is adopted or stopped.
- */
+ * An early lookup is finished without done(), and then waits until it is adopted or stopped. */
 #include "resolver_private.h"
 
 #include "loop.h"

@@ -1,10 +1,8 @@
-/*
- * loop.c - libunbound's pluggable event base (unbound-event.h) on libuv.
+/* loop.c - libunbound's pluggable event base (unbound-event.h) on libuv.
  *
  * The callbacks of libuv only mark a libunbound event as ready and put it into a queue. The
  * resolver dispatches the events one at a time. Therefore one process() can stop between two
- * events (its `budget`), and libunbound never runs inside uv_run().
- */
+ * events (its `budget`), and libunbound never runs inside uv_run(). */
 #include "loop.h"
 
 #include <fcntl.h>

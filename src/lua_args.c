@@ -1,7 +1,5 @@
-/*
- * lua_args.c - the arguments of the lookups. Misuse raises. A string that is not a name is an
- * error value.
- */
+/* lua_args.c - the arguments of the lookups. Misuse raises. A string that is not a name is an
+ * error value. */
 #include "lua_core.h"
 
 #include <stdio.h>

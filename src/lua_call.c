@@ -1,11 +1,9 @@
-/*
- * lua_call.c - calls on a resolver: their table, their life, the delivery of their results, and
+/* lua_call.c - calls on a resolver: their table, their life, the delivery of their results, and
  * waiting for one.
  *
  * A call is an nh_handle userdata and an nh_request behind it. While a call has a callback to
  * run, it is anchored in the user value table of its resolver. Only nh_deliver_one() runs
- * callbacks, and never below libunbound or libuv.
- */
+ * callbacks, and never below libunbound or libuv. */
 #include "lua_core.h"
 
 #include "loop.h"

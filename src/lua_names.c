@@ -1,6 +1,4 @@
-/*
- * lua_names.c - gather_tlsa_names: the names that a certificate may bear. No DNS is asked.
- */
+/* lua_names.c - gather_tlsa_names: the names that a certificate may bear. No DNS is asked. */
 #include "lua_core.h"
 
 #include <string.h>

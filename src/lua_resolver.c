@@ -1,6 +1,4 @@
-/*
- * lua_resolver.c - the resolver as a userdata: creation, driving, closing.
- */
+/* lua_resolver.c - the resolver as a userdata: creation, driving, closing. */
 #include "lua_core.h"
 
 #include "loop.h"
@@ -302,7 +300,6 @@ int nh_lua_new(lua_State *L)
     struct nh_lua_resolver *self;
     struct nh_step *steps;
     struct nh_err err;
-    size_t k;
     int list;
 
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -312,7 +309,7 @@ int nh_lua_new(lua_State *L)
     list = 2;
     config.n_steps = nh_rawlen(L, list);
     steps = lua_newuserdata(L, (config.n_steps + 1) * sizeof *steps);
-    for (k = 0; k < config.n_steps; k++) {
+    for (size_t k = 0; k < config.n_steps; k++) {
         lua_rawgeti(L, list, (int)k + 1);
         luaL_checktype(L, -1, LUA_TTABLE);
         read_step(L, &steps[k]);

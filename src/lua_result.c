@@ -1,7 +1,5 @@
-/*
- * lua_result.c - results and errors as Lua tables. lua/nexthop/meta/ describes their fields.
- * lua/nexthop/result_text.lua sets on the metatables how they print.
- */
+/* lua_result.c - results and errors as Lua tables. lua/nexthop/meta/ describes their fields.
+ * lua/nexthop/result_text.lua sets on the metatables how they print. */
 #include "lua_core.h"
 
 #include <string.h>

@@ -1,5 +1,4 @@
-/*
- * name.c - host names, internationalised names and address literals.
+/* name.c - host names, internationalised names and address literals.
  *
  * A name that is ASCII already does not go through IDNA. Its labels may have letters, digits,
  * underscores, and hyphens anywhere but at their ends. The DNS says whether it exists. So
@@ -15,8 +14,7 @@
  * libidn2's IDN2_USE_STD3_ASCII_RULES is not used, because it deletes what it should refuse
  * ("a_b" with a U-label beside it becomes "ab"). The ASCII part of such a label is checked
  * before, and the result is checked again: Punycode keeps the ASCII characters of a label as
- * they are.
- */
+ * they are. */
 #include "name.h"
 
 #include <arpa/inet.h>
@@ -119,10 +117,8 @@ static bool is_numeric(const char *text, size_t len)
     return true;
 }
 
-/*
- * Checks an ASCII name and writes it into out (which may be text itself), lower-case and without
- * the final dot. Returns NULL or the reason; out is then the empty string.
- */
+/* Checks an ASCII name and writes it into out (which may be text itself), lower-case and without
+ * the final dot. Returns NULL or the reason; out is then the empty string. */
 static const char *parse_ascii(const char *text, size_t len, char out[NH_HOST_MAX])
 {
     const char *reason = NULL;
@@ -175,12 +171,10 @@ static const char *add(struct joined *name, const char *text, size_t len)
     return NULL;
 }
 
-/*
- * Adds the form that libidn2 makes of a label that is not all ASCII (RFC 5891 5, UTS #46
+/* Adds the form that libidn2 makes of a label that is not all ASCII (RFC 5891 5, UTS #46
  * non-transitional). libidn2 also folds case and the full stops of other scripts, so one label
  * may become several. The ASCII part of the label is checked first, because this gives a better
- * reason. What libidn2 allocates is freed here.
- */
+ * reason. What libidn2 allocates is freed here. */
 static const char *add_ulabel(struct joined *name, const char *label, size_t len)
 {
     uint8_t copy[INPUT_MAX + 1];

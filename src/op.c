@@ -1,6 +1,4 @@
-/*
- * op.c - what all calls have in common: the error of a lookup, the trace, the TTL.
- */
+/* op.c - what all calls have in common: the error of a lookup, the trace, the TTL. */
 #include "op.h"
 
 #include <stdlib.h>
@@ -44,9 +42,7 @@ void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lo
 
 void nh_trace_free(struct nh_trace *trace)
 {
-    size_t i;
-
-    for (i = 0; i < trace->n; i++)
+    for (size_t i = 0; i < trace->n; i++)
         free(trace->entries[i].name);
     free(trace->entries);
     memset(trace, 0, sizeof *trace);

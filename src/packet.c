@@ -1,9 +1,7 @@
-/*
- * packet.c - reads a DNS packet.
+/* packet.c - reads a DNS packet.
  *
  * Nothing in the packet is trusted: every read is checked against the end of the packet, compression
- * pointers only go back, and the counts in the header are limits and not sizes.
- */
+ * pointers only go back, and the counts in the header are limits and not sizes. */
 #include "packet.h"
 
 #include <string.h>

@@ -52,12 +52,10 @@ uint32_t nh_get_ttl(const uint8_t *p);
  * pointer. */
 size_t nh_packet_skip_name(const struct nh_packet *v, size_t pos);
 
-/*
- * Reads the name at pos as text (RFC 1035 4.1.4). A pointer must lead to a place before the part
+/* Reads the name at pos as text (RFC 1035 4.1.4). A pointer must lead to a place before the part
  * of the name that it ends, so there is no loop. Returns the offset behind the name. Returns 0
  * when the name is malformed or longer than RFC 1035 3.1 allows. That limit also bounds its
- * text.
- */
+ * text. */
 size_t nh_packet_read_name(const struct nh_packet *v, size_t pos, char out[NH_NAME_MAX]);
 
 /* Is this the name at pos? A malformed name is never equal. */
@@ -75,10 +73,8 @@ bool nh_has_target(uint16_t qtype);
 
 size_t nh_target_at(uint16_t qtype);
 
-/*
- * Finds the sections of the packet and fills *v. Returns false when the packet is not a complete
+/* Finds the sections of the packet and fills *v. Returns false when the packet is not a complete
  * answer: it is cut short (TC), it is a query, or its answer section, an MX or a DNAME record is
  * malformed. A section that holds fewer records than the header says is malformed. Bytes behind
- * the last section do not matter.
- */
+ * the last section do not matter. */
 bool nh_packet_open(struct nh_packet *v, const uint8_t *packet, size_t len, uint16_t qtype);

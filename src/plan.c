@@ -1,5 +1,4 @@
-/*
- * plan.c - plan: from a domain to its mail hosts, to the addresses and TLSA records of each (at
+/* plan.c - plan: from a domain to its mail hosts, to the addresses and TLSA records of each (at
  * the same time), and to what TLS each host is owed. RFC 7672, RFC 7671, RFC 7505. Where mox
  * differs from them, this file follows them.
  *
@@ -9,8 +8,7 @@
  *   on_ips    failed: skip. No secure addresses, no secure alias: may. Else gather_tlsa -> on_tlsa
  *   on_tlsa   failed: skip. No records: may. None usable: encrypt. Else dane, with names
  *   close     the last host that ends also ends the plan
- *   expire    the deadline: hosts that have not ended end with what is known, or are skip
- */
+ *   expire    the deadline: hosts that have not ended end with what is known, or are skip */
 #include "plan.h"
 
 #include <assert.h>

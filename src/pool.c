@@ -1,8 +1,6 @@
-/*
- * pool.c - holds some blocks of one size for their next use. It is meant for blocks of
+/* pool.c - holds some blocks of one size for their next use. It is meant for blocks of
  * kilobytes: malloc() has fast lists only up to 1 KB, and above that size every free() and
- * malloc() merges and splits blocks.
- */
+ * malloc() merges and splits blocks. */
 #include "pool.h"
 
 #include <stdlib.h>

@@ -1,6 +1,4 @@
-/*
- * resolver.c - the resolver on one libuv loop: its life, and what makes it run.
- */
+/* resolver.c - the resolver on one libuv loop: its life, and what makes it run. */
 #include "resolver_private.h"
 
 #include "context.h"

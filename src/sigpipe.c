@@ -1,9 +1,7 @@
-/*
- * sigpipe.c - keeps SIGPIPE from the host program while libunbound works. libunbound writes to
+/* sigpipe.c - keeps SIGPIPE from the host program while libunbound works. libunbound writes to
  * TCP without MSG_NOSIGNAL (rule 7). We block the signal in this thread, and remove a signal
  * that came, unless it was pending before. What the host program does with SIGPIPE stays
- * unchanged.
- */
+ * unchanged. */
 #include "sigpipe.h"
 
 #include <time.h>

@@ -1,10 +1,8 @@
-/*
- * tlsa.c - which TLSA records a mail client can use (RFC 6698 2.1, RFC 7671, RFC 7672 3.1).
+/* tlsa.c - which TLSA records a mail client can use (RFC 6698 2.1, RFC 7671, RFC 7672 3.1).
  *
  * A record is usable if OpenSSL's SSL_dane_tlsa_add() accepts it and its usage is not 0 or 1.
  * OpenSSL also accepts these PKIX usages, but SMTP must not use them. A record that is usable
- * here is never refused later.
- */
+ * here is never refused later. */
 #include "tlsa.h"
 
 #include <openssl/err.h>
@@ -26,13 +24,11 @@ static void unusable(struct nh_tlsa *t, const char *format, ...)
     va_end(args);
 }
 
-/*
- * Parses the data as a certificate in DER. Returns how many bytes OpenSSL has read, or 0 when
+/* Parses the data as a certificate in DER. Returns how many bytes OpenSSL has read, or 0 when
  * the data is no certificate. *key says whether the key in it could be read. OpenSSL reads the
  * key only when it is needed. It would refuse the record, and any handshake with that
  * certificate, only later. So we ask for the key here. (Go accepts a certificate with a key of
- * an unknown kind, but nothing built on OpenSSL could verify with it.)
- */
+ * an unknown kind, but nothing built on OpenSSL could verify with it.) */
 static size_t read_certificate(const uint8_t *data, size_t len, bool *key)
 {
     const unsigned char *end = data;
@@ -53,12 +49,10 @@ static size_t read_public_key(const uint8_t *data, size_t len)
     return key ? (size_t)(end - data) : 0;
 }
 
-/*
- * Judges match type 0: the data must be the certificate or the key to its last byte. OpenSSL
+/* Judges match type 0: the data must be the certificate or the key to its last byte. OpenSSL
  * adds what it cannot parse to its error queue, and the mark removes exactly these errors again.
  * (The queue is a ring of 16 entries. If the host program leaves more than a dozen errors in it,
- * OpenSSL drops the oldest.)
- */
+ * OpenSSL drops the oldest.) */
 static void judge_full(struct nh_tlsa *t)
 {
     const char *what = t->selector == 0 ? "certificate" : "public key";

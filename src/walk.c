@@ -1,12 +1,10 @@
-/*
- * walk.c - a walk: it follows a chain of aliases one at a time with CNAME questions. This is for
+/* walk.c - a walk: it follows a chain of aliases one at a time with CNAME questions. This is for
  * chains where one answer cannot show the status of each alias.
  *
  *   CNAME of the name -> no alias: the end
  *                     -> an alias: its status is that of the answer; next name
  *                     -> an alias below a DNAME: the DNAME is looked up; it has the status
- *                     -> bogus: it may be below a DNAME, so DNAME is asked for each name above
- */
+ *                     -> bogus: it may be below a DNAME, so DNAME is asked for each name above */
 #include "walk.h"
 
 #include <stdlib.h>
@@ -19,24 +17,20 @@ const char *nh_walk_end(const struct nh_walk *w)
 
 void nh_walk_stop(struct nh_walk *w)
 {
-    unsigned i;
-
     nh_lookup_stop(&w->lookup);
     nh_lookup_stop(&w->dname);
     free(w->made);
     w->made = NULL;
-    for (i = 1; i <= w->n_links; i++)
+    for (unsigned i = 1; i <= w->n_links; i++)
         free(w->names[i]);
     w->n_links = 0;
 }
 
 static bool walk_seen(const struct nh_walk *w, const char *name)
 {
-    unsigned i;
-
     if (strcmp(name, w->first) == 0)
         return true;
-    for (i = 1; i <= w->n_links; i++)
+    for (unsigned i = 1; i <= w->n_links; i++)
         if (strcmp(name, w->names[i]) == 0)
             return true;
     return false;
