@@ -32,6 +32,19 @@ static bool is_below(const char *name, const char *owner)
     return len > tail && name[len - tail - 1] == '.' && strcmp(name + len - tail, owner) == 0;
 }
 
+bool nh_dname_rename(char out[NH_HOST_MAX], const char *name, size_t tail, const char *target)
+{
+    size_t prefix = strlen(name) - tail, len = strlen(target);
+
+    if (prefix + len >= NH_HOST_MAX)
+        return false;
+    memcpy(out, name, prefix);
+    memcpy(out + prefix, target, len + 1);
+    if (target[0] == '.')
+        out[prefix - 1] = '\0';
+    return true;
+}
+
 /* Finds where the name leads. This is its CNAME, which may stand anywhere among the answers. If
  * it has none, a DNAME above the name makes the alias (RFC 6672 3.2: the synthesised CNAME may
  * be missing). Returns 1 with target and *link set, and 0 when the name is not an alias. Returns
@@ -42,7 +55,7 @@ static int find_link(const struct nh_packet *v, const char *name, char target[NH
 {
     char text[NH_NAME_MAX];
     struct nh_packet_rr rr;
-    size_t pos = v->answers, tail = 0, prefix;
+    size_t pos = v->answers, tail = 0;
 
     for (unsigned i = 0; i < v->n_answers && nh_packet_next(v, &pos, &rr); i++) {
         if (rr.class != NH_CLASS_IN)
@@ -59,14 +72,7 @@ static int find_link(const struct nh_packet *v, const char *name, char target[NH
     }
     if (tail == 0)
         return 0;
-    prefix = strlen(name) - tail;
-    if (!nh_packet_target(v, link, 0, text) || prefix + strlen(text) >= NH_HOST_MAX)
-        return -1;
-    memcpy(target, name, prefix);
-    strcpy(target + prefix, text);
-    if (text[0] == '.')
-        target[prefix - 1] = '\0';
-    return 1;
+    return nh_packet_target(v, link, 0, text) && nh_dname_rename(target, name, tail, text) ? 1 : -1;
 }
 
 /* Returns the length of the owner of a DNAME above the name, or 0 when the packet has none. A
@@ -367,28 +373,11 @@ bool nh_answer_has_dnssec(const uint8_t *packet, size_t len)
 
 const char *nh_type_name(uint16_t type)
 {
-    switch (type) {
-    case NH_TYPE_A:
-        return "A";
-    case NH_TYPE_CNAME:
-        return "CNAME";
-    case NH_TYPE_DNAME:
-        return "DNAME";
-    case NH_TYPE_MX:
-        return "MX";
-    case NH_TYPE_AAAA:
-        return "AAAA";
-    case NH_TYPE_TLSA:
-        return "TLSA";
-    case NH_TYPE_NS:
-        return "NS";
-    case NH_TYPE_SOA:
-        return "SOA";
-    case NH_TYPE_DS:
-        return "DS";
-    case NH_TYPE_DNSKEY:
-        return "DNSKEY";
-    default:
-        return "?";
-    }
+    static const char *const names[] = {
+        [NH_TYPE_A] = "A",         [NH_TYPE_NS] = "NS", [NH_TYPE_CNAME] = "CNAME",
+        [NH_TYPE_SOA] = "SOA",     [NH_TYPE_MX] = "MX", [NH_TYPE_AAAA] = "AAAA",
+        [NH_TYPE_DNAME] = "DNAME", [NH_TYPE_DS] = "DS", [NH_TYPE_DNSKEY] = "DNSKEY",
+        [NH_TYPE_TLSA] = "TLSA"};
+
+    return type < sizeof names / sizeof names[0] && names[type] ? names[type] : "?";
 }

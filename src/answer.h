@@ -39,5 +39,9 @@ enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t 
                              const char *qname, uint16_t qtype);
 void nh_answer_free(struct nh_answer *a);
 
+/* Writes the name that results when a DNAME renames name, whose last `tail` bytes are the owner
+ * of the DNAME (RFC 6672 2.2). Returns false when the result would be too long. */
+bool nh_dname_rename(char out[NH_HOST_MAX], const char *name, size_t tail, const char *target);
+
 /* Does the answer section hold DNSKEY and RRSIG records? The probe of a forwarder asks this. */
 bool nh_answer_has_dnssec(const uint8_t *packet, size_t len);

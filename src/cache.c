@@ -18,7 +18,7 @@ struct nh_cache {
     uint32_t seed;
     size_t n_buckets; /* a power of two */
     struct nh_cache_entry **buckets;
-    struct nh_cache_entry *newest, *oldest; /* in the order of their last use */
+    TAILQ_HEAD(entries, nh_cache_entry) entries; /* the one that was used last is the first */
 };
 
 /* FNV-1a */
@@ -56,30 +56,6 @@ void nh_cache_entry_drop(struct nh_cache_entry *entry)
 
 /* ---- the cache ---------------------------------------------------------------------- */
 
-/* These two keep the entries in the order of their last use. */
-static void link_newest(struct nh_cache *cache, struct nh_cache_entry *entry)
-{
-    entry->newer = NULL;
-    entry->older = cache->newest;
-    if (cache->newest)
-        cache->newest->newer = entry;
-    else
-        cache->oldest = entry;
-    cache->newest = entry;
-}
-
-static void unlink_used(struct nh_cache *cache, struct nh_cache_entry *entry)
-{
-    if (entry == cache->newest)
-        cache->newest = entry->older;
-    else
-        entry->newer->older = entry->older;
-    if (entry == cache->oldest)
-        cache->oldest = entry->newer;
-    else
-        entry->older->newer = entry->newer;
-}
-
 struct nh_cache *nh_cache_new(size_t limit, uint32_t seed)
 {
     struct nh_cache *cache = calloc(1, sizeof *cache);
@@ -88,6 +64,7 @@ struct nh_cache *nh_cache_new(size_t limit, uint32_t seed)
         return NULL;
     cache->limit = limit;
     cache->seed = seed;
+    TAILQ_INIT(&cache->entries);
     return cache;
 }
 
@@ -98,7 +75,7 @@ static void take_out(struct nh_cache *cache, struct nh_cache_entry *entry)
     while (*at != entry)
         at = &(*at)->next;
     *at = entry->next;
-    unlink_used(cache, entry);
+    TAILQ_REMOVE(&cache->entries, entry, link);
     cache->size -= entry->size;
     cache->n--;
     nh_cache_entry_drop(entry);
@@ -108,8 +85,8 @@ void nh_cache_free(struct nh_cache *cache)
 {
     if (!cache)
         return;
-    while (cache->oldest)
-        take_out(cache, cache->oldest);
+    while (!TAILQ_EMPTY(&cache->entries))
+        take_out(cache, TAILQ_FIRST(&cache->entries));
     free(cache->buckets);
     free(cache);
 }
@@ -141,8 +118,8 @@ struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, u
         return NULL;
     }
     *ttl = (uint32_t)(entry->until - now);
-    unlink_used(cache, entry);
-    link_newest(cache, entry);
+    TAILQ_REMOVE(&cache->entries, entry, link);
+    TAILQ_INSERT_HEAD(&cache->entries, entry, link);
     entry->references++;
     return entry;
 }
@@ -171,7 +148,7 @@ static bool grow(struct nh_cache *cache)
     free(cache->buckets);
     cache->buckets = buckets;
     cache->n_buckets = n;
-    for (entry = cache->newest; entry; entry = entry->older) {
+    TAILQ_FOREACH (entry, &cache->entries, link) {
         entry->next = buckets[entry->hash & (n - 1)];
         buckets[entry->hash & (n - 1)] = entry;
     }
@@ -189,15 +166,15 @@ void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry)
     former = find(cache, entry->hash, entry->name, entry->type);
     if (former)
         take_out(cache, former);
-    while (cache->oldest && cache->size + entry->size > cache->limit)
-        take_out(cache, cache->oldest);
+    while (!TAILQ_EMPTY(&cache->entries) && cache->size + entry->size > cache->limit)
+        take_out(cache, TAILQ_LAST(&cache->entries, entries));
     entry->since = (int64_t)time(NULL);
     entry->until = entry->since + entry->answer.ttl;
     entry->references++;
     bucket = &cache->buckets[entry->hash & (cache->n_buckets - 1)];
     entry->next = *bucket;
     *bucket = entry;
-    link_newest(cache, entry);
+    TAILQ_INSERT_HEAD(&cache->entries, entry, link);
     cache->size += entry->size;
     cache->n++;
 }

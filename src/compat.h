@@ -5,38 +5,21 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-/* These set and get the table that belongs to a userdata. nh_setuservalue() pops the table, and
- * nh_getuservalue() pushes it. */
-static inline void nh_setuservalue(lua_State *L, int index)
-{
+/* nh_setuservalue() pops the table that belongs to a userdata and sets it, and nh_getuservalue()
+ * pushes it. */
 #if LUA_VERSION_NUM >= 504
-    lua_setiuservalue(L, index, 1);
+#define nh_setuservalue(L, index) lua_setiuservalue(L, index, 1)
+#define nh_getuservalue(L, index) lua_getiuservalue(L, index, 1)
 #elif LUA_VERSION_NUM >= 502
-    lua_setuservalue(L, index);
+#define nh_setuservalue lua_setuservalue
+#define nh_getuservalue lua_getuservalue
 #else
-    lua_setfenv(L, index);
+#define nh_setuservalue lua_setfenv
+#define nh_getuservalue lua_getfenv
+#define lua_rawlen lua_objlen
 #endif
-}
 
-static inline void nh_getuservalue(lua_State *L, int index)
-{
-#if LUA_VERSION_NUM >= 504
-    lua_getiuservalue(L, index, 1);
-#elif LUA_VERSION_NUM >= 502
-    lua_getuservalue(L, index);
-#else
-    lua_getfenv(L, index);
-#endif
-}
-
-static inline size_t nh_rawlen(lua_State *L, int index)
-{
-#if LUA_VERSION_NUM >= 502
-    return (size_t)lua_rawlen(L, index);
-#else
-    return lua_objlen(L, index);
-#endif
-}
+#define nh_rawlen(L, index) ((size_t)lua_rawlen(L, index))
 
 static inline void nh_setfuncs(lua_State *L, const luaL_Reg *l)
 {

@@ -146,17 +146,6 @@ static unsigned outgoing_tcp(unsigned range)
     return range < 2000 ? range / 2 : 1000;
 }
 
-static int set_option(struct ub_ctx *ctx, const char *name, const char *value)
-{
-    return ub_ctx_set_option(ctx, name, value);
-}
-
-/* ub_ctx_set_tls() is not in the header of every libunbound. */
-static int set_tls(struct ub_ctx *ctx)
-{
-    return ub_ctx_set_tls(ctx, 1);
-}
-
 /* Reads a file with the text "server:", which is correct wherever the parser expects a file to
  * begin. */
 static int read_nothing(struct ub_ctx *ctx)
@@ -241,7 +230,7 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
     switch (step->kind) {
     case NH_STEP_OPTION:
     case NH_STEP_DEFAULT:
-        return set_option(ctx, step->a, step->b);
+        return ub_ctx_set_option(ctx, step->a, step->b);
     case NH_STEP_CONFIG:
         return read_config(ctx, step->a, why);
     case NH_STEP_FORWARD:
@@ -253,7 +242,7 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
     case NH_STEP_ANCHOR_FILE:
         return ub_ctx_add_ta_file(ctx, step->a);
     case NH_STEP_TLS:
-        return set_tls(ctx);
+        return ub_ctx_set_tls(ctx, 1);
     case NH_STEP_FILE:
         return 0;
     }
@@ -269,9 +258,9 @@ static bool configure(struct ub_ctx *ctx, const struct nh_config *config, uint32
     int rc;
 
     snprintf(number, sizeof number, "%u", range);
-    set_option(ctx, "outgoing-range:", number);
+    ub_ctx_set_option(ctx, "outgoing-range:", number);
     snprintf(number, sizeof number, "%u", outgoing_tcp(range));
-    set_option(ctx, "outgoing-num-tcp:", number);
+    ub_ctx_set_option(ctx, "outgoing-num-tcp:", number);
     for (size_t i = 0; i < config->n_steps; i++) {
         const struct nh_step *step = &config->steps[i];
 

@@ -217,8 +217,7 @@ static void conclude(struct nh_ips_call *i)
     ips_finish(i);
 }
 
-/* ---- one alias at a time
- * ----------------------------------------------------------------------- */
+/* ---- one alias at a time -------------------------------------------------------------------- */
 
 /* The status of the addresses themselves is known. aliases_secure says whether the chain to them
  * is secure. */
@@ -284,8 +283,7 @@ static void ips_walk(struct nh_ips_call *i)
     nh_walk_start(w, i->host);
 }
 
-/* ---- the usual case
- * -------------------------------------------------------------------------------- */
+/* ---- the usual case ------------------------------------------------------------------------- */
 
 /* This is the answer for the first alias alone. RFC 7672 2.2.2 has a rule for a secure alias
  * into an insecure zone. */

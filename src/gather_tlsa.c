@@ -173,14 +173,13 @@ void nh_tlsa_call_stop_early(struct nh_tlsa_call *t)
 
 static void next_base(struct nh_tlsa_call *t)
 {
-    if (t->last) {
-        nh_copy(t->base, sizeof t->base, t->host);
-        tlsa_finish(t);
-        return;
-    }
-    t->last = true;
     nh_copy(t->base, sizeof t->base, t->host);
-    tlsa_ask(t);
+    if (t->last) {
+        tlsa_finish(t);
+    } else {
+        t->last = true;
+        tlsa_ask(t);
+    }
 }
 
 /* Sets the first base domain. */

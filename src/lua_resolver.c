@@ -269,28 +269,19 @@ static double field_number(lua_State *L, int table, const char *key)
     return n;
 }
 
-static const char *item_string(lua_State *L, int index, int n)
-{
-    const char *s;
-
-    lua_rawgeti(L, index, n);
-    s = lua_tostring(L, -1);
-    lua_pop(L, 1);
-    return s;
-}
-
 static void read_step(lua_State *L, struct nh_step *step)
 {
     static const char *const kinds[] = {"option", "default",     "unbound_conf", "forward", "stub",
                                         "anchor", "anchor_file", "tls",          "file",    NULL};
     int item = lua_gettop(L);
 
-    lua_rawgeti(L, item, 1);
-    step->kind = (enum nh_step_kind)luaL_checkoption(L, -1, NULL, kinds);
-    lua_pop(L, 1);
-    step->a = item_string(L, item, 2);
-    step->b = item_string(L, item, 3);
-    step->label = item_string(L, item, 4);
+    for (int n = 1; n <= 4; n++) /* the strings stay anchored in the item */
+        lua_rawgeti(L, item, n);
+    step->kind = (enum nh_step_kind)luaL_checkoption(L, item + 1, NULL, kinds);
+    step->a = lua_tostring(L, item + 2);
+    step->b = lua_tostring(L, item + 3);
+    step->label = lua_tostring(L, item + 4);
+    lua_settop(L, item);
 }
 
 /* core.new(config): lua/nexthop/config.lua has made config from the options and has checked it. */
@@ -300,17 +291,15 @@ int nh_lua_new(lua_State *L)
     struct nh_lua_resolver *self;
     struct nh_step *steps;
     struct nh_err err;
-    int list;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     lua_getfield(L, 1, "steps");
     luaL_checktype(L, 2, LUA_TTABLE);
-    list = 2;
-    config.n_steps = nh_rawlen(L, list);
+    config.n_steps = nh_rawlen(L, 2);
     steps = lua_newuserdata(L, (config.n_steps + 1) * sizeof *steps);
     for (size_t k = 0; k < config.n_steps; k++) {
-        lua_rawgeti(L, list, (int)k + 1);
+        lua_rawgeti(L, 2, (int)k + 1);
         luaL_checktype(L, -1, LUA_TTABLE);
         read_step(L, &steps[k]);
         lua_pop(L, 1);

@@ -312,7 +312,6 @@ void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT])
         out[0] = '\0';
 }
 
-/* See name.h. */
 const char *nh_name_above(const char *name)
 {
     for (; *name; name++) {
@@ -322,22 +321,4 @@ const char *nh_name_above(const char *name)
             return name + 1;
     }
     return NULL;
-}
-
-/* See name.h. */
-char *nh_name_renamed(const char *name, const char *above, const char *target)
-{
-    size_t prefix = strlen(name) - strlen(above), len = strlen(target);
-    char *made;
-
-    if (prefix + len >= NH_HOST_MAX)
-        return NULL;
-    made = malloc(prefix + len + 1);
-    if (!made)
-        return NULL;
-    memcpy(made, name, prefix);
-    memcpy(made + prefix, target, len + 1);
-    if (target[0] == '.')
-        made[prefix - 1] = '\0';
-    return made;
 }

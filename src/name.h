@@ -53,8 +53,3 @@ void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT]);
 
 /* The name above this one, which is this name without its first label. NULL: there is none. */
 const char *nh_name_above(const char *name);
-
-/* The name that results when the DNAME of `above` renames `name`, which is below it (RFC 6672
- * 2.2). Returns NULL when the result would be too long or memory runs out. The caller frees it
- * with free(). */
-char *nh_name_renamed(const char *name, const char *above, const char *target);

@@ -20,11 +20,6 @@ static bool seed(struct nh_resolver *r)
     return true;
 }
 
-static void no_memory(struct nh_err *err)
-{
-    nh_fail(err, NH_NO_MEMORY, "resolver: no memory or no descriptors left");
-}
-
 /* A lookup counts against max_running for NH_YOUNG seconds. After that, only the sockets of
  * libunbound are the limit. Half of them are for young lookups, and a quarter is for what
  * validation asks (rule 4). */
@@ -64,37 +59,33 @@ static struct nh_resolver *new_resolver(void)
     return r;
 }
 
+/* Returns false on failure. Sets *err when the failure has another cause than memory. */
+static bool fill(struct nh_resolver *r, const struct nh_config *config, struct nh_err *err)
+{
+    r->timeout = config->timeout;
+    r->config = nh_config_copy(config);
+    r->loop = nh_loop_new();
+    if (!r->loop || !seed(r) || !r->config)
+        return false;
+    r->main = nh_context_new(r, 0, err);
+    if (!r->main)
+        return false;
+    nh_resolver_set_limits(r);
+    r->cache = nh_cache_new(nh_context_cache_size(r->main->ub), nh_resolver_random(r));
+    return r->cache != NULL;
+}
+
 struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_err *err)
 {
     struct nh_resolver *r = new_resolver();
 
-    if (!r) {
-        no_memory(err);
-        return NULL;
-    }
-    r->timeout = config->timeout;
-    r->config = nh_config_copy(config);
-    r->loop = nh_loop_new();
-    if (!r->loop || !seed(r) || !r->config) {
-        no_memory(err);
-        nh_resolver_free(r);
-        return NULL;
-    }
-    r->main = nh_context_new(r, 0, err);
-    if (!r->main) {
-        if (err->code == NH_NO_MEMORY)
-            no_memory(err);
-        nh_resolver_free(r);
-        return NULL;
-    }
-    nh_resolver_set_limits(r);
-    r->cache = nh_cache_new(nh_context_cache_size(r->main->ub), nh_resolver_random(r));
-    if (!r->cache) {
-        no_memory(err);
-        nh_resolver_free(r);
-        return NULL;
-    }
-    return r;
+    err->code = NH_NO_MEMORY;
+    if (r && fill(r, config, err))
+        return r;
+    if (err->code == NH_NO_MEMORY)
+        nh_fail(err, NH_NO_MEMORY, "resolver: no memory or no descriptors left");
+    nh_resolver_free(r);
+    return NULL;
 }
 
 bool nh_resolver_mine(const struct nh_resolver *r)
@@ -131,9 +122,7 @@ static void free_contexts(struct nh_resolver *r)
 
 void nh_resolver_free(struct nh_resolver *r)
 {
-    if (!r)
-        return;
-    if (r->abandoned)
+    if (!r || r->abandoned)
         return;
     nh_sigpipe_enter(&r->sigpipe);
     free_contexts(r);

@@ -9,8 +9,8 @@ struct nh_tlsa {
     uint8_t usage, selector, match_type;
     uint16_t len;
     const uint8_t *data;
-    char reason
-        [120]; /* why unusable: "usage 1 (PKIX-EE) is not for SMTP (RFC 7672 3.1.3)"; else "" */
+    /* why it is unusable: "usage 1 (PKIX-EE) is not for SMTP (RFC 7672 3.1.3)"; else "" */
+    char reason[120];
 };
 
 /* Fills *t from rdata, into which it points, and judges it. The record is usable when t->reason

@@ -19,8 +19,6 @@ void nh_walk_stop(struct nh_walk *w)
 {
     nh_lookup_stop(&w->lookup);
     nh_lookup_stop(&w->dname);
-    free(w->made);
-    w->made = NULL;
     for (unsigned i = 1; i <= w->n_links; i++)
         free(w->names[i]);
     w->n_links = 0;
@@ -114,11 +112,8 @@ static void on_dname_above(void *arg, struct nh_lookup *l)
         ask_above(w, l->name);
         return;
     }
-    free(w->made);
-    w->made = l->code == NH_OK && l->secure
-                  ? nh_name_renamed(w->lookup.name, l->name, l->answer.records[0].name)
-                  : NULL;
-    if (!w->made) {
+    if (l->code != NH_OK || !l->secure ||
+        !nh_dname_rename(w->made, w->lookup.name, strlen(l->name), l->answer.records[0].name)) {
         walk_failed(w, &w->lookup);
         return;
     }

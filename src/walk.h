@@ -28,7 +28,7 @@ struct nh_walk {
     bool first_secure, all_secure;
     struct nh_lookup dname;         /* for the status of an alias that a DNAME makes */
     const char *target;             /* the name that the alias leads to */
-    char *made;                     /* the same, when a DNAME above was looked up for it */
+    char made[NH_HOST_MAX];         /* the same, when a DNAME above was looked up for it */
     unsigned n_above;               /* DNAMEs that were looked up above bogus names */
     const struct nh_lookup *failed; /* the one of the two lookups that has failed */
     enum nh_code code;  /* NH_OK, _CNAME_LOOP, _CNAME_LIMIT, _INVALID_NAME, or of the lookup */
