@@ -11,8 +11,6 @@ M._VERSION = "nexthop scm"
 local warnings = setmetatable({}, { __mode = "k" }) -- by resolver
 
 --- What was left out of the configuration of a resolver.
--- @param resolver of M.new
--- @return list of messages, of one line each
 function M.warnings(resolver)
   local list = {}
   for i, message in ipairs(warnings[resolver] or {}) do list[i] = message end
@@ -20,8 +18,6 @@ function M.warnings(resolver)
 end
 
 --- Makes a resolver.
--- @param options see nexthop.meta
--- @return the resolver, or nil and an error (code `config`)
 function M.new(options)
   if options == nil then options = {} end
   if type(options) ~= "table" then
@@ -38,9 +34,7 @@ end
 
 local default, default_pid
 
---- The resolver that the functions of this module use: one for the process, made at first use
--- from the system's configuration, and made again after a fork.
--- @return the resolver, or nil and an error
+--- The resolver that the functions of this module use.
 function M.default()
   local pid = core.getpid()
   if default and default_pid == pid then

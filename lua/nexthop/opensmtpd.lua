@@ -30,9 +30,7 @@ local uv = require "luv"
 
 local M = { log = logging }
 
---- Takes standard input and output for smtpd: descriptors that no child process inherits stand for them
--- from then on, 0 is /dev/null and 1 is standard error, which smtpd copies to its log. A filter's run()
--- does so; a program that prints or starts other programs before it calls this first.
+--- See nexthop.luv.descriptors.
 M.reserve = descriptors.reserve
 
 local filter = {}
@@ -190,28 +188,19 @@ end
 
 -- ---- the filter -----------------------------------------------------------------
 
---- Makes a filter.
--- @param options `deadline`: seconds after which a request without an answer proceeds (none);
--- `on_deadline(filter, request)`: called then, may answer otherwise; `log`: an opensmtpd.log (to
--- stderr); `input`, `output`: descriptors (0, 1); `max_line`: bytes of the longest line that is
--- looked at (131072: smtpd passes lines of a message of up to 65535 bytes on)
+--- Makes a filter. nexthop.meta.opensmtpd describes the options, and the requests, events and sessions.
 function M.new(options)
   options = options or {}
   return setmetatable({
     deadline = options.deadline, on_deadline = options.on_deadline,
     log = options.log or logging.new(2), input = options.input or 0, output = options.output or 1,
-    max_line = options.max_line or 131072,
+    max_line = options.max_line or 131072, -- smtpd passes lines of a message of up to 65535 bytes on
     handlers = {}, sessions = {}, config = {}, queue = { first = 1, last = 0 },
     open = 0, waiting = {}, -- how many requests, and by session and phase
   }, filter)
 end
 
---- Sets the handler of a phase (called with a request) or of a report (called with an event). One
--- that the smtpd has no more (wiz, since 7.9) is not asked for.
--- A request has phase, session, parameter (all after the token), for mail-from and rcpt-to also
--- address, and on_gone, which may be set: called when nobody waits for the answer any more. An
--- event has name, session and the fields that smtpd-filters(7) tells, by name.
--- A session has id, source, destination, rdns, fcrdns, helo, username, authenticated and is_local.
+--- Sets the handler of a phase, which is called with a request, or of a report, called with an event.
 function filter:on(name, handler)
   if not protocol.phases[name] and not protocol.reports[name] then
     error(("'%s' is no phase and no event of smtpd"):format(tostring(name)), 2)
@@ -240,9 +229,7 @@ function filter:settle()
   end)
 end
 
---- Reads and answers until the end of input; then returns, when everything is answered, or at once when
--- smtpd has gone. Standard input and output are taken, see M.reserve; os.exit raises meanwhile.
--- @return true; or nil and why input or output failed
+--- Serves until the end of input. Returns true, or nil and why input or output failed.
 function filter:run()
   local failure
   if self.input == 0 then self.input = descriptors.reserve() end

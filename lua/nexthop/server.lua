@@ -14,8 +14,7 @@ local socket = require "nexthop.luv.socket"
 
 local M = {}
 
---- Bounds of one connection: requests under way before no further ones are read, and bytes of answers
--- that its client has not fetched; and how many connections there may be.
+--- Bounds, described in nexthop.meta.server.
 M.limits = { in_flight = 256, output = 1048576, connections = 4000 }
 
 local spec = {
@@ -24,9 +23,7 @@ local spec = {
   deadline = settings.options.deadline,
 }
 
---- Checks a configuration: the resolver is made, and closed again.
--- @param options { resolver = options of nexthop.new, exclude = list, deadline = seconds }
--- @return the options, `exclude` as a function(domain); or nil and an error of code `config`
+--- Checks a configuration. Returns the options, `exclude` as a function(domain); or nil and an error.
 function M.check(options)
   -- now, and not at the first request, which would never be answered
   local found, missing = pcall(protocol.json)
@@ -40,17 +37,13 @@ function M.check(options)
   return checked
 end
 
---- Reads a configuration file: Lua that returns a table for M.check and M.new.
--- @param path nil: no file, the defaults
--- @return the table, not checked; or nil and why not
+--- Reads a configuration file for M.check and M.new.
 M.load = settings.load
 
 local Server = {}
 Server.__index = Server
 
 --- Makes a server, with a resolver of its own.
--- @param options as for M.check; `deadline` (10) is the longest that a request may take
--- @return the server; or nil and an error of code `config`
 function M.new(options)
   local checked, err = M.check(options or {})
   if not checked then return nil, err end
@@ -68,9 +61,6 @@ end
 
 --- Takes connections at a Unix socket, driven by luv's loop. A socket that nobody listens on any more
 -- is replaced; a live one and what is no socket are refused.
--- @param path
--- @param options { mode = 432 (0660), uv = require "luv", log = function(text) }
--- @return true; or nil and an error of code `config`
 function Server:listen(path, options)
   options = options or {}
   local uv = options.uv or require "luv"
@@ -92,7 +82,6 @@ local function close_sigpipe(self)
 end
 
 --- Takes no more connections and requests, answers those that are there, and then runs the callback.
--- @param callback function()
 function Server:drain(callback)
   self.listener:drain((self.deadline + 1), function()
     close_sigpipe(self) -- while the loop still runs
@@ -107,8 +96,7 @@ function Server:close()
   self.resolver:close()
 end
 
---- Counters: connections (so far), open, requests, answered, bad_requests, deadline, and those of the
--- resolver in `resolver`.
+--- Returns the counters.
 function Server:stats()
   local stats = { resolver = self.resolver:stats(), deadline = self.deadline }
   for key, count in pairs(self.counts) do stats[key] = count end

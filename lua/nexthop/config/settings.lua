@@ -4,12 +4,8 @@ local protect = require "nexthop.protect"
 
 local M = {}
 
---- Checks options against what is allowed.
--- @param given the table of options
--- @param spec { key = function(value) -> value; or nil and what is allowed }; see M.options
+--- Checks options against what is allowed: policy.check() of nexthop.meta.policy.
 -- @param prefix for messages about a table in a table: "sender.", or "." in a function of a spec
--- @return the options that are given, as the functions returned them; or nil and a message that
--- names the key and what is allowed
 function M.check(given, spec, prefix)
   prefix = prefix or ""
   if type(given) ~= "table" then

@@ -98,10 +98,7 @@ local function classify(bytes)
   end
 end
 
---- What an address is for.
--- @param ip text of an IPv4 or IPv6 address, without brackets
--- @return can it be reached from the whole Internet?, what its block is, the block's RFC; nil for
--- what is no address
+--- Can an address be reached from the whole Internet, what is its block, and the block's RFC? nil: no address.
 function M.is_global(ip)
   local bytes = core.address(ip)
   if not bytes then return nil end
@@ -129,9 +126,6 @@ end
 
 --- The domain of a mail address, as a lower-case A-label. One that cannot exist is returned as it
 -- is, in lower case: plan() refuses it with `invalid_name`, and the finding is `no_host`.
--- @param address without angle brackets
--- @return domain; or nil and why there is none to look up: "null sender", "no domain",
--- "address literal"
 function M.domain(address)
   if address == "" or address == "<>" then return nil, "null sender" end
   local domain = address:match "^.*@(.*)$"

@@ -38,9 +38,7 @@ function M.compile(list, name_of, on_wrong)
   end
 end
 
---- Compiles a list of U- or A-labels.
--- @param list strings, in any case
--- @return a function(domain) -> boolean; or nil and what is wrong with which entry
+--- Compiles a list of U- or A-labels. Returns function(domain) -> boolean; or nil and which entry is wrong.
 function M.of(list)
   local core, wrong = require "nexthop.core", nil
   local excludes = M.compile(list, core.name, function(reason, i)

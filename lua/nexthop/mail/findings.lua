@@ -83,10 +83,7 @@ local function dane_of(plan)
   return all and "dane" or "dane_partial"
 end
 
---- The error of the first host that the deadline kept from being looked up. Such a plan holds no more
--- than what was known by then, and its finding is `failure`.
--- @param plan
--- @return an error with `expired`; or nil when the plan is whole
+--- The error of the first host that the deadline kept from being looked up; nil when the plan is whole.
 function M.unfinished(plan)
   if not plan.expired then return nil end
   for _, host in ipairs(plan.hosts) do
@@ -95,11 +92,7 @@ function M.unfinished(plan)
   return nil
 end
 
---- The finding for what resolver:plan() gave.
--- @param role "sender" or "recipient"
--- @param plan the plan, or nil
--- @param err the error in its place
--- @return a finding: one of M.findings[role], or "ok"
+--- The finding for what resolver:plan() gave: one of M.findings[role], or "ok".
 function M.find(role, plan, err)
   if not known[role] then
     error("bad argument #1 to 'find' ('sender' or 'recipient' expected)", 2)

@@ -26,8 +26,7 @@ local function quote(value)
   return '"' .. value:gsub('[%c"\\\127-\255]', escape) .. '"'
 end
 
---- Writes a line.
--- @param fields by name; those without a place in the usual order come last
+--- Writes a line. Fields without a place in the usual order come last.
 function log:line(fields)
   local parts, done = {}, {}
   local function add(key)

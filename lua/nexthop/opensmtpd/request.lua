@@ -24,7 +24,6 @@ local function answer(self, decision, parameter)
 end
 
 --- Nothing against it.
--- @return true; or nil and a reason when the request has its answer already
 function Request:proceed() return answer(self, "proceed") end
 
 --- Marks the message, or the session, as junk. Raises at `commit`, where smtpd does not take it.
@@ -39,8 +38,7 @@ local function checked(text)
   return reply
 end
 
---- Refuses the command.
--- @param text the SMTP reply: 4xx or 5xx, a space and printable ASCII; raises on any other
+--- Refuses the command. text: the SMTP reply, 4xx or 5xx, a space and printable ASCII; raises on any other.
 function Request:reject(text) return answer(self, "reject", checked(text)) end
 
 --- Refuses and closes the connection; text as for reject.

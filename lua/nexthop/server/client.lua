@@ -15,8 +15,6 @@ local Client = {}
 Client.__index = Client
 
 --- Makes a client; it connects when it is first used, and again when the connection was lost.
--- @param path the server's socket
--- @param options { uv = require "luv" }
 function M.new(path, options)
   return setmetatable({
     uv = options and options.uv or require "luv", path = path, waiting = {}, last = 0, lines = new_lines(),
@@ -106,12 +104,7 @@ local function ask(self, op, field, name, options, callback)
   return result, failed
 end
 
---- client:gather_destinations(domain [, options] [, callback]), and so on: as a resolver's methods.
--- Without a callback they run luv's loop until the answer is there (so not from inside a callback);
--- with one they return true. A lost connection is an error of code `closed`.
---
--- client:sender and client:recipient give { finding, domain, plan, error }, or
--- { skipped = "excluded" ... } for what is never looked at.
+--- client:gather_destinations(domain [, options] [, callback]), and so on: see nexthop.meta.client.
 for op, field in pairs {
   gather_destinations = "domain", plan = "domain", sender = "domain", recipient = "domain",
   gather_ips = "host", gather_tlsa = "host",

@@ -127,9 +127,7 @@ end
 -- ---- results ------------------------------------------------------------
 
 function Tree:error(err, name)
-  local out = { self:paint("bold", words.name(name)) }
-  self:branch(out, { self:failure(err, name) }, true)
-  return table.concat(out, "\n") .. "\n"
+  return self:single(words.name(name), { self:failure(err, name) })
 end
 
 -- "dane.example  MX (secure)": where a domain's mail goes, in one line.
@@ -165,7 +163,7 @@ function Tree:destinations(d, name)
   return table.concat(out, "\n") .. "\n"
 end
 
--- A host's single step: its name, then fields below.
+-- A name, then fields below.
 function Tree:single(name, lines)
   local out = { self:paint("bold", name) }
   self:branch(out, lines, true)
