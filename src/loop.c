@@ -339,6 +339,31 @@ bool nh_loop_dispatch_zero_delay(struct nh_loop *loop)
     return dispatch_first(&loop->zero_delay);
 }
 
+/* ---- descriptors of ours ------------------------------------------------------ */
+
+/* A watch is an event of ours, with libunbound's callback type. */
+struct nh_watch *nh_watch_new(struct nh_loop *loop, int fd, void (*fn)(int, short, void *),
+                              void *arg)
+{
+    return (struct nh_watch *)event_new(&loop->base, fd, UB_EV_PERSIST, fn, arg);
+}
+
+bool nh_watch_set(struct nh_watch *watch, bool read, bool write)
+{
+    struct event *ev = (struct event *)watch;
+    short bits = (short)(UB_EV_PERSIST | (read ? UB_EV_READ : 0) | (write ? UB_EV_WRITE : 0));
+
+    if (ev->poll && ev->bits == bits)
+        return true;
+    ev->bits = bits;
+    return ev->poll ? event_watch(ev) == 0 : event_add(&ev->ub, NULL) == 0;
+}
+
+void nh_watch_free(struct nh_watch *watch)
+{
+    event_free((struct ub_event *)watch);
+}
+
 /* ---- timers of ours --------------------------------------------------------- */
 
 static void timer_retire(struct nh_timer *timer)

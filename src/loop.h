@@ -6,6 +6,7 @@
 struct ub_event_base;
 struct nh_loop;
 struct nh_timer;
+struct nh_watch;
 
 /* Returns NULL when there is no memory or no descriptor left. */
 struct nh_loop *nh_loop_new(void);
@@ -53,3 +54,15 @@ bool nh_loop_settled(struct nh_loop *loop);
 struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *),
                                 void *arg);
 void nh_timer_stop(struct nh_timer *timer);
+
+/* Watches a descriptor of ours. When it is ready, fn(fd, bits, arg) is called from
+ * nh_loop_dispatch(); bits are UB_EV_READ and UB_EV_WRITE. Nothing is watched until
+ * nh_watch_set(). Returns NULL when memory runs out. */
+struct nh_watch *nh_watch_new(struct nh_loop *loop, int fd, void (*fn)(int, short, void *),
+                              void *arg);
+
+/* Chooses what is watched. Returns false when the descriptor cannot be watched. */
+bool nh_watch_set(struct nh_watch *watch, bool read, bool write);
+
+/* Call it before the descriptor is closed. watch may be NULL. */
+void nh_watch_free(struct nh_watch *watch);

@@ -347,6 +347,11 @@ struct nh_timer *nh_resolver_timer(struct nh_resolver *r, double seconds, void (
     return nh_timer_start(r->loop, seconds, fn, arg);
 }
 
+struct nh_loop *nh_resolver_loop(struct nh_resolver *r)
+{
+    return r->loop;
+}
+
 double nh_resolver_lookup_timeout(const struct nh_resolver *r)
 {
     return r->timeout;

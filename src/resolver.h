@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 struct nh_resolver;
+struct nh_loop;
 struct nh_timer;
 
 /* Returns NULL and sets *err on failure (NH_CONFIG, NH_NO_MEMORY). The configuration is copied. */
@@ -55,6 +56,9 @@ void nh_task_stop(struct nh_resolver *r, struct nh_task *task);
 /* A timer on the resolver's loop, see loop.h. */
 struct nh_timer *nh_resolver_timer(struct nh_resolver *r, double seconds, void (*fn)(void *),
                                    void *arg);
+
+/* The resolver's loop, for descriptors and timers of others. */
+struct nh_loop *nh_resolver_loop(struct nh_resolver *r);
 
 double nh_resolver_lookup_timeout(const struct nh_resolver *r);
 
