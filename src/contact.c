@@ -11,10 +11,10 @@
  */
 #include "contact.h"
 
+#include "dial.h"
 #include "loop.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -475,41 +475,6 @@ static void contact_timed_out(void *arg)
         nh_contact_fail(c, NH_RESULT_TIMEOUT, "no answer within %g seconds", c->step);
 }
 
-static socklen_t set_address(struct sockaddr_storage *out, const struct nh_ip *ip, uint16_t port)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-
-    memset(out, 0, sizeof *out);
-    if (ip->family == 4) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(port);
-        memcpy(&v4->sin_addr, ip->addr, 4);
-        return sizeof *v4;
-    }
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(port);
-    memcpy(&v6->sin6_addr, ip->addr, 16);
-    return sizeof *v6;
-}
-
-/* Opens the socket and begins to connect. Returns 0 or the errno. */
-static int contact_connect(struct nh_contact *c)
-{
-    struct sockaddr_storage address;
-    socklen_t len;
-
-    if (c->target.source.family) {
-        len = set_address(&address, &c->target.source, 0);
-        if (bind(c->fd, (struct sockaddr *)&address, len) != 0)
-            return errno;
-    }
-    len = set_address(&address, &c->target.ip, c->target.port);
-    if (connect(c->fd, (struct sockaddr *)&address, len) != 0 && errno != EINPROGRESS)
-        return errno;
-    return 0;
-}
-
 static void contact_refused(void *arg)
 {
     struct nh_contact *c = arg;
@@ -519,17 +484,17 @@ static void contact_refused(void *arg)
 
 int nh_contact_begin(struct nh_contact *c)
 {
-    int family = c->target.ip.family == 4 ? AF_INET : AF_INET6, error, k;
+    int error, k;
 
-    c->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
-        return errno;
     for (k = 0; k < NH_STAGES; k++)
         c->elapsed[k] = -1;
+    error = nh_dial(&c->target.ip, c->target.port, &c->target.source, &c->fd);
+    if (c->fd < 0)
+        return error;
     c->state = NH_CONTACT_RUNNING;
     c->since = nh_now();
-    error = contact_connect(c);
-    c->watch = error ? NULL : nh_watch_new(nh_resolver_loop(c->resolver), c->fd, contact_on_event, c);
+    c->watch = error ? NULL
+                     : nh_watch_new(nh_resolver_loop(c->resolver), c->fd, contact_on_event, c);
     if (!error && (!c->watch || !nh_watch_set(c->watch, false, true) || !set_timer(c, c->step)))
         error = ENOMEM;
     if (error) {

@@ -71,20 +71,20 @@ struct nh_contact {
     bool has_result;
     enum nh_result result;
     enum nh_stage stage;
-    bool offers_no_tls;       /* NH_RESULT_NO_STARTTLS because EHLO did not offer it */
-    bool refused;             /* NH_RESULT_TLS, and the server seems to have no such certificate */
-    bool temporary;           /* the failure may go away */
-    char reason[256];         /* of a failure: a clause, without the text of the server */
-    struct nh_smtp smtp;      /* what the server has said */
+    bool offers_no_tls;        /* NH_RESULT_NO_STARTTLS because EHLO did not offer it */
+    bool refused;              /* NH_RESULT_TLS, and the server seems to have no such certificate */
+    bool temporary;            /* the failure may go away */
+    char reason[256];          /* of a failure: a clause, without the text of the server */
+    struct nh_smtp smtp;       /* what the server has said */
     double elapsed[NH_STAGES]; /* seconds; negative: the stage has not ended */
     const char *version;
     char cipher[64], group[64];
-    STACK_OF(X509) *chain; /* the leaf is first */
-    double ended;          /* when the result came */
+    STACK_OF(X509) * chain; /* the leaf is first */
+    double ended;           /* when the result came */
 
     /* private */
     enum nh_contact_state state;
-    struct nh_contacts *owner; /* NULL: the owner has gone */
+    struct nh_contacts *owner;
     struct nh_resolver *resolver;
     struct nh_tls_contexts *tls;
     void (*on_result)(struct nh_contact *);

@@ -322,3 +322,63 @@ const char *nh_name_above(const char *name)
     }
     return NULL;
 }
+
+/* ---- global addresses ------------------------------------------------------------------ */
+
+struct block {
+    uint8_t prefix[4];
+    unsigned bits;
+};
+
+static bool in_blocks(const uint8_t *addr, const struct block *blocks, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        unsigned bits = blocks[k].bits, bytes = bits / 8;
+        uint8_t mask = (uint8_t)(0xff << (8 - bits % 8));
+
+        if (memcmp(addr, blocks[k].prefix, bytes) == 0 &&
+            (bits % 8 == 0 || (addr[bytes] & mask) == (blocks[k].prefix[bytes] & mask)))
+            return true;
+    }
+    return false;
+}
+
+static bool is_global_v4(const uint8_t *addr)
+{
+    static const struct block special[] = {
+        {{0}, 8},
+        {{10}, 8},
+        {{100, 64}, 10},
+        {{127}, 8},
+        {{169, 254}, 16},
+        {{172, 16}, 12},
+        {{192, 0, 0}, 24},
+        {{192, 0, 2}, 24},
+        {{192, 88, 99}, 24},
+        {{192, 168}, 16},
+        {{198, 18}, 15},
+        {{198, 51, 100}, 24},
+        {{203, 0, 113}, 24},
+        {{224}, 3},
+    };
+
+    return !in_blocks(addr, special, sizeof special / sizeof special[0]);
+}
+
+bool nh_ip_is_global(const struct nh_ip *ip)
+{
+    static const struct block unicast[] = {{{0x20}, 3}};
+    static const struct block special[] = {
+        {{0x20, 0x01}, 23}, {{0x20, 0x01, 0x0d, 0xb8}, 32}, {{0x3f, 0xff}, 20}};
+    static const struct block six_to_four[] = {{{0x20, 0x02}, 16}};
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};
+
+    if (ip->family == 4)
+        return is_global_v4(ip->addr);
+    if (memcmp(ip->addr, mapped, 12) == 0 || memcmp(ip->addr, nat64, 12) == 0)
+        return is_global_v4(ip->addr + 12);
+    if (in_blocks(ip->addr, six_to_four, 1))
+        return is_global_v4(ip->addr + 2);
+    return in_blocks(ip->addr, unicast, 1) && !in_blocks(ip->addr, special, 3);
+}

@@ -51,5 +51,9 @@ enum nh_literal nh_literal_parse(const char *text, size_t len, struct nh_ip *ip)
 bool nh_ip_parse(const char *text, struct nh_ip *ip);
 void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT]);
 
+/* Can the address be reached from everywhere (IANA's registries of special-purpose addresses, RFC
+ * 6890)? An IPv6 address that holds an IPv4 address is judged by that one. */
+bool nh_ip_is_global(const struct nh_ip *ip);
+
 /* The name above this one, which is this name without its first label. NULL: there is none. */
 const char *nh_name_above(const char *name);

@@ -18,10 +18,9 @@ static const struct {
     const char *ciphers, *algorithms;
 } offers[NH_KEY_KINDS] = {
     [NH_KEY_ANY] = {"ALL:!aNULL:!PSK:!SRP", NULL},
-    [NH_KEY_RSA] = {"aRSA:!PSK:!SRP",
-                    "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
-                    "rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"
-                    "RSA+SHA256:RSA+SHA384:RSA+SHA512:RSA+SHA224:RSA+SHA1"},
+    [NH_KEY_RSA] = {"aRSA:!PSK:!SRP", "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
+                                      "rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"
+                                      "RSA+SHA256:RSA+SHA384:RSA+SHA512:RSA+SHA224:RSA+SHA1"},
     [NH_KEY_ECDSA] = {"aECDSA", "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ECDSA+SHA224:ECDSA+SHA1"},
     [NH_KEY_ED25519] = {"aECDSA", "ed25519"},
 };
@@ -227,4 +226,23 @@ void nh_tls_describe(const struct nh_tls_session *t, const char **version, char 
     snprintf(cipher, 64, "%s", SSL_get_cipher_name(t->ssl));
     describe_group(t->ssl, group);
     ERR_pop_to_mark();
+}
+
+const char *nh_tls_key_name(X509 *cert)
+{
+    const EVP_PKEY *key = X509_get0_pubkey(cert);
+
+    switch (key ? EVP_PKEY_base_id(key) : EVP_PKEY_NONE) {
+    case EVP_PKEY_RSA:
+    case EVP_PKEY_RSA_PSS:
+        return "rsa";
+    case EVP_PKEY_EC:
+        return "ecdsa";
+    case EVP_PKEY_ED25519:
+        return "ed25519";
+    case EVP_PKEY_ED448:
+        return "ed448";
+    default:
+        return NULL;
+    }
 }

@@ -50,3 +50,7 @@ void nh_tls_free(struct nh_tls_session *t);
 /* What was negotiated. group is "" when the key exchange has none. */
 void nh_tls_describe(const struct nh_tls_session *t, const char **version, char cipher[64],
                      char group[64]);
+
+/* The kind of a certificate's key as records and reports name it ("rsa", "ecdsa", "ed25519",
+ * "ed448"). NULL: another. */
+const char *nh_tls_key_name(X509 *cert);

@@ -62,7 +62,7 @@ static bool set_names(X509_VERIFY_PARAM *param, const struct nh_criteria *c)
 }
 
 /* Returns a context that is ready for X509_verify_cert(), or NULL. */
-static X509_STORE_CTX *new_context(X509_STORE *anchors, STACK_OF(X509) *chain,
+static X509_STORE_CTX *new_context(X509_STORE *anchors, STACK_OF(X509) * chain,
                                    const struct nh_criteria *c, bool with_names)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -89,7 +89,7 @@ static X509_STORE_CTX *new_context(X509_STORE *anchors, STACK_OF(X509) *chain,
 
 /* ---- PKIX -------------------------------------------------------------------------------- */
 
-bool nh_judge_pkix(X509_STORE *anchors, STACK_OF(X509) *chain, const struct nh_criteria *c,
+bool nh_judge_pkix(X509_STORE *anchors, STACK_OF(X509) * chain, const struct nh_criteria *c,
                    struct nh_pkix_verdict *verdict)
 {
     X509_STORE_CTX *ctx;
@@ -114,14 +114,14 @@ struct nh_judge *nh_judge_new(void)
     return NULL;
 }
 
-bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) *chain, const struct nh_criteria *c,
+bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) * chain, const struct nh_criteria *c,
                       enum nh_matches *matches)
 {
     (void)judge, (void)chain, (void)c, (void)matches;
     return false;
 }
 
-bool nh_judge_dane(struct nh_judge *judge, STACK_OF(X509) *chain, const struct nh_criteria *c,
+bool nh_judge_dane(struct nh_judge *judge, STACK_OF(X509) * chain, const struct nh_criteria *c,
                    const enum nh_matches *matches, struct nh_dane_verdict *verdict)
 {
     (void)judge, (void)chain, (void)c, (void)matches, (void)verdict;
@@ -155,7 +155,7 @@ struct nh_judge *nh_judge_new(void)
 
 /* Verifies with these records. Returns the SSL object, which tells what has matched and which the
  * caller frees; NULL when memory runs out. *error is OpenSSL's X509_V_ERR_..., or X509_V_OK. */
-static SSL *verify(struct nh_judge *judge, STACK_OF(X509) *chain, const struct nh_criteria *c,
+static SSL *verify(struct nh_judge *judge, STACK_OF(X509) * chain, const struct nh_criteria *c,
                    const struct nh_tlsa *records, size_t n, bool with_names, int *error)
 {
     SSL *ssl = SSL_new(judge->ctx);
@@ -203,7 +203,7 @@ static bool fits(const struct nh_tlsa *r, X509 *cert)
 
 /* A record of usage 2 with full data may belong to an issuer that the server does not send.
  * OpenSSL takes it out of the record. */
-static bool is_unsent_issuer(struct nh_judge *judge, STACK_OF(X509) *chain,
+static bool is_unsent_issuer(struct nh_judge *judge, STACK_OF(X509) * chain,
                              const struct nh_criteria *c, const struct nh_tlsa *r, bool *ok)
 {
     int error = 0;
@@ -217,7 +217,7 @@ static bool is_unsent_issuer(struct nh_judge *judge, STACK_OF(X509) *chain,
     return *ok && error == X509_V_OK;
 }
 
-bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) *chain, const struct nh_criteria *c,
+bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) * chain, const struct nh_criteria *c,
                       enum nh_matches *matches)
 {
     bool ok = true;
@@ -245,7 +245,7 @@ bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) *chain, const struc
 }
 
 /* Sets what a verification that succeeded has found. */
-static void describe_match(SSL *ssl, STACK_OF(X509) *chain, const struct nh_criteria *c,
+static void describe_match(SSL *ssl, STACK_OF(X509) * chain, const struct nh_criteria *c,
                            struct nh_dane_verdict *verdict)
 {
     const unsigned char *data = NULL;
@@ -280,7 +280,7 @@ static bool any_matches(const struct nh_criteria *c, const enum nh_matches *matc
     return false;
 }
 
-bool nh_judge_dane(struct nh_judge *judge, STACK_OF(X509) *chain, const struct nh_criteria *c,
+bool nh_judge_dane(struct nh_judge *judge, STACK_OF(X509) * chain, const struct nh_criteria *c,
                    const enum nh_matches *matches, struct nh_dane_verdict *verdict)
 {
     int error = 0;
@@ -294,10 +294,10 @@ bool nh_judge_dane(struct nh_judge *judge, STACK_OF(X509) *chain, const struct n
         describe_match(ssl, chain, c, verdict);
     } else if (ssl) {
         verdict->reason = X509_verify_cert_error_string(error);
-        verdict->dane = !any_matches(c, matches)                 ? NH_DANE_NO_MATCH
-                        : error == X509_V_ERR_HOSTNAME_MISMATCH  ? NH_DANE_WRONG_NAME
-                        : error == X509_V_ERR_CERT_HAS_EXPIRED   ? NH_DANE_EXPIRED
-                                                                 : NH_DANE_UNTRUSTED;
+        verdict->dane = !any_matches(c, matches)                ? NH_DANE_NO_MATCH
+                        : error == X509_V_ERR_HOSTNAME_MISMATCH ? NH_DANE_WRONG_NAME
+                        : error == X509_V_ERR_CERT_HAS_EXPIRED  ? NH_DANE_EXPIRED
+                                                                : NH_DANE_UNTRUSTED;
     }
     SSL_free(ssl);
     ERR_pop_to_mark();

@@ -29,18 +29,18 @@ enum nh_matches { NH_MATCHES_NONE, NH_MATCHES_LEAF, NH_MATCHES_ISSUER };
 
 enum nh_dane {
     NH_DANE_VERIFIED,
-    NH_DANE_NO_MATCH,      /* no record matches the chain */
-    NH_DANE_WRONG_NAME,    /* a record of usage 2 matches; the leaf has another name */
-    NH_DANE_EXPIRED,       /* the same; a certificate has expired */
-    NH_DANE_UNTRUSTED      /* the same; not yet valid, or the chain does not lead to the match */
+    NH_DANE_NO_MATCH,   /* no record matches the chain */
+    NH_DANE_WRONG_NAME, /* a record of usage 2 matches; the leaf has another name */
+    NH_DANE_EXPIRED,    /* the same; a certificate has expired */
+    NH_DANE_UNTRUSTED   /* the same; not yet valid, or the chain does not lead to the match */
 };
 
 struct nh_dane_verdict {
     enum nh_dane dane;
-    int depth;            /* verified: which certificate of the chain has matched, 0 for the leaf */
-    size_t record;        /* verified: the index of the record */
-    const char *name;     /* verified: the reference identifier that fits; NULL for usage 3 */
-    const char *reason;   /* else: in OpenSSL's words */
+    int depth;          /* verified: which certificate of the chain has matched, 0 for the leaf */
+    size_t record;      /* verified: the index of the record */
+    const char *name;   /* verified: the reference identifier that fits; NULL for usage 3 */
+    const char *reason; /* else: in OpenSSL's words */
 };
 
 struct nh_pkix_verdict {
@@ -54,12 +54,12 @@ void nh_judge_free(struct nh_judge *judge);
 bool nh_has_dane(void);
 
 /* Sets matches[k] for each of the records. Returns false when memory runs out. */
-bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) *chain, const struct nh_criteria *c,
+bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) * chain, const struct nh_criteria *c,
                       enum nh_matches *matches);
 
 /* matches are those of nh_judge_matches() for the same chain and records. Both return false when
  * memory runs out. */
-bool nh_judge_dane(struct nh_judge *judge, STACK_OF(X509) *chain, const struct nh_criteria *c,
+bool nh_judge_dane(struct nh_judge *judge, STACK_OF(X509) * chain, const struct nh_criteria *c,
                    const enum nh_matches *matches, struct nh_dane_verdict *verdict);
-bool nh_judge_pkix(X509_STORE *anchors, STACK_OF(X509) *chain, const struct nh_criteria *c,
+bool nh_judge_pkix(X509_STORE *anchors, STACK_OF(X509) * chain, const struct nh_criteria *c,
                    struct nh_pkix_verdict *verdict);
