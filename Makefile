@@ -45,7 +45,7 @@ LUA_PC  := $(firstword $(foreach p,$(LUA) $(LUA:lua5%=lua-5%) $(subst .,,$(LUA))
 
 # Debian's libunbound.pc asks for packages that its headers do not need, so a
 # library without a usable .pc is taken to be where the compiler looks.
-LIBS    := unbound uv idn2 crypto
+LIBS    := unbound uv idn2 ssl crypto
 pc       = $(shell $(PKG_CONFIG) $(1) lib$(2) 2>/dev/null $(3))
 LIB_CFLAGS := $(foreach l,$(LIBS),$(call pc,--cflags,$(l)))
 LIB_LIBS   := $(foreach l,$(LIBS),$(call pc,--libs,$(l),|| echo -l$(l)))

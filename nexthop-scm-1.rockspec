@@ -27,7 +27,7 @@ external_dependencies = {
     UNBOUND = { header = "unbound-event.h", library = "unbound" },
     UV = { header = "uv.h", library = "uv" },
     IDN2 = { header = "idn2.h", library = "idn2" },
-    OPENSSL = { header = "openssl/x509.h", library = "crypto" },
+    OPENSSL = { header = "openssl/ssl.h", library = "ssl" },
 }
 
 -- The Makefile builds the module, as for `make install`: with its warnings, its hardening and nothing exported.

@@ -86,7 +86,7 @@ static void begin_stage(struct nh_contact *c, enum nh_stage stage, double second
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-static void close_socket(struct nh_contact *c)
+void nh_contact_abort(struct nh_contact *c)
 {
     nh_timer_stop(c->timer);
     c->timer = NULL;
@@ -113,13 +113,8 @@ static void contact_closed(void *arg)
 /* Tells it later, because on_closed may free the contact, which our callers still use. */
 static void contact_close(struct nh_contact *c)
 {
-    close_socket(c);
+    nh_contact_abort(c);
     nh_resolver_later(c->resolver, &c->task, contact_closed, c);
-}
-
-void nh_contact_abort(struct nh_contact *c)
-{
-    close_socket(c);
 }
 
 void nh_contact_free(struct nh_contact *c)

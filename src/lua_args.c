@@ -21,14 +21,14 @@ int nh_wrong_option(lua_State *L, const char *key, const char *expected)
     return luaL_error(L, "bad option '%s' (%s expected, got %s)", key, expected, got);
 }
 
-static bool opt_boolean(lua_State *L, const char *key)
+bool nh_opt_boolean(lua_State *L, const char *key)
 {
     if (!lua_isboolean(L, -1))
         nh_wrong_option(L, key, "boolean");
     return lua_toboolean(L, -1);
 }
 
-static lua_Integer opt_integer(lua_State *L, const char *key, lua_Integer min, lua_Integer max)
+lua_Integer nh_opt_integer(lua_State *L, const char *key, lua_Integer min, lua_Integer max)
 {
     lua_Integer value = 0;
 
@@ -41,7 +41,7 @@ static lua_Integer opt_integer(lua_State *L, const char *key, lua_Integer min, l
     return value;
 }
 
-static double opt_seconds(lua_State *L, const char *key)
+double nh_opt_seconds(lua_State *L, const char *key)
 {
     double value = -1;
 
@@ -169,7 +169,7 @@ bool nh_tlsa_option(lua_State *L, struct nh_request *request, const char *key)
     size_t k, len;
 
     if (strcmp(key, "expanded_authentic") == 0) {
-        t->expanded_authentic = opt_boolean(L, key);
+        t->expanded_authentic = nh_opt_boolean(L, key);
     } else if (strcmp(key, "expanded_host") == 0) {
         const char *name = nh_opt_string(L, key), *reason;
 
@@ -178,7 +178,7 @@ bool nh_tlsa_option(lua_State *L, struct nh_request *request, const char *key)
         if (reason)
             luaL_error(L, "bad option 'expanded_host' ('%s': %s)", name, reason);
     } else if (strcmp(key, "port") == 0) {
-        t->port = (uint16_t)opt_integer(L, key, 1, 65535);
+        t->port = (uint16_t)nh_opt_integer(L, key, 1, 65535);
     } else if (strcmp(key, "protocol") == 0) {
         const char *protocol = nh_opt_string(L, key);
 
@@ -207,24 +207,23 @@ static void opt_digests(lua_State *L, struct nh_plan *p)
         luaL_error(L, "bad option 'digests' (matching types expected, strongest first)");
     for (k = 0; k < n; k++) {
         lua_rawgeti(L, -1, (int)k + 1);
-        p->digests[k] = (uint8_t)opt_integer(L, "digests", 1, 2);
+        p->digests[k] = (uint8_t)nh_opt_integer(L, "digests", 1, 2);
         lua_pop(L, 1);
     }
     p->n_digests = n;
 }
 
-bool nh_plan_option(lua_State *L, struct nh_request *request, const char *key)
+bool nh_set_plan_option(lua_State *L, struct nh_request *request, struct nh_plan *p,
+                        const char *key)
 {
-    struct nh_plan *p = &request->plan;
-
     if (strcmp(key, "dialed_ips") == 0) {
         opt_dialed(L, request);
     } else if (strcmp(key, "network") == 0) {
         p->network = opt_network(L);
     } else if (strcmp(key, "port") == 0) {
-        p->port = (uint16_t)opt_integer(L, key, 1, 65535);
+        p->port = (uint16_t)nh_opt_integer(L, key, 1, 65535);
     } else if (strcmp(key, "max_hosts") == 0) {
-        p->max_hosts = (size_t)opt_integer(L, key, 1, 1000000);
+        p->max_hosts = (size_t)nh_opt_integer(L, key, 1, 1000000);
     } else if (strcmp(key, "insecure_mx") == 0) {
         const char *s = nh_opt_string(L, key);
 
@@ -232,22 +231,27 @@ bool nh_plan_option(lua_State *L, struct nh_request *request, const char *key)
         if (!p->dane_behind_insecure_mx && strcmp(s, "may") != 0)
             nh_wrong_option(L, key, "'may' or 'dane'");
     } else if (strcmp(key, "require_dane") == 0) {
-        p->require_dane = opt_boolean(L, key);
+        p->require_dane = nh_opt_boolean(L, key);
     } else if (strcmp(key, "digests") == 0) {
         opt_digests(L, p);
     } else if (strcmp(key, "trace") == 0) {
-        p->op.trace = opt_boolean(L, key) ? &request->trace : NULL;
+        p->op.trace = nh_opt_boolean(L, key) ? &request->trace : NULL;
     } else {
         return false;
     }
     return true;
 }
 
+bool nh_plan_option(lua_State *L, struct nh_request *request, const char *key)
+{
+    return nh_set_plan_option(L, request, &request->plan, key);
+}
+
 bool nh_raw_option(lua_State *L, struct nh_request *request, const char *key)
 {
     if (strcmp(key, "type") != 0)
         return false;
-    request->raw.type = (uint16_t)opt_integer(L, key, 1, 65535);
+    request->raw.type = (uint16_t)nh_opt_integer(L, key, 1, 65535);
     return true;
 }
 
@@ -263,7 +267,7 @@ static void read_options(lua_State *L, struct nh_request *request, int index)
                        luaL_typename(L, -2));
         key = lua_tostring(L, -2);
         if (strcmp(key, "deadline") == 0)
-            request->deadline = opt_seconds(L, key);
+            request->deadline = nh_opt_seconds(L, key);
         else if (!call->set_option || !call->set_option(L, request, key))
             luaL_error(L, "unknown option '%s' to '%s'", key, call->name);
     }
@@ -364,16 +368,19 @@ void nh_tlsa_defaults(struct nh_request *request, struct nh_lua_resolver *self)
     strcpy(request->tlsas.protocol, "tcp");
 }
 
-void nh_plan_defaults(struct nh_request *request, struct nh_lua_resolver *self)
+void nh_set_plan_defaults(struct nh_plan *p, struct nh_lua_resolver *self)
 {
-    struct nh_plan *p = &request->plan;
-
     p->pool = &self->hosts;
     p->port = 25;
     p->max_hosts = 20;
     p->digests[0] = 2;
     p->digests[1] = 1;
     p->n_digests = 2;
+}
+
+void nh_plan_defaults(struct nh_request *request, struct nh_lua_resolver *self)
+{
+    nh_set_plan_defaults(&request->plan, self);
 }
 
 void nh_plan_check(lua_State *L, struct nh_request *request)

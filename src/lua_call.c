@@ -404,6 +404,9 @@ static const struct nh_call calls[] = {
     {"plan", "domain", &nh_plan_type, AT(plan.domain), AT(plan.literal), AT(plan.bracketed),
      nh_plan_defaults, nh_plan_option, nh_plan_check, nh_set_plan, nh_set_plan_hosts,
      "nexthop.plan"},
+    {"verify", "domain", &nh_verify_type, AT(verify.plan.domain), AT(verify.plan.literal),
+     AT(verify.plan.bracketed), nh_verify_defaults, nh_verify_option, nh_verify_check,
+     nh_set_verify_plan, nh_set_verify, "nexthop.report"},
     /* Private: for `nexthop --check`. */
     {"_lookup", "host", &nh_raw_type, AT(raw.name), 0, 0, NULL, nh_raw_option, nh_raw_check, NULL,
      nh_set_raw, NULL},

@@ -4,6 +4,7 @@
 #include "compat.h"
 #include "gather_raw.h"
 #include "plan.h"
+#include "verify.h"
 
 #define NH_RESOLVER "nexthop resolver"
 #define NH_REQUEST "nexthop request"
@@ -63,6 +64,7 @@ struct nh_request {
         struct nh_tlsa_call tlsas;
         struct nh_plan plan;
         struct nh_raw raw;
+        struct nh_verify verify;
     };
 };
 
@@ -82,10 +84,20 @@ void nh_plan_defaults(struct nh_request *request, struct nh_lua_resolver *self);
 void nh_plan_check(lua_State *L, struct nh_request *request);
 bool nh_raw_option(lua_State *L, struct nh_request *request, const char *key);
 void nh_raw_check(lua_State *L, struct nh_request *request);
+bool nh_verify_option(lua_State *L, struct nh_request *request, const char *key);
+void nh_verify_defaults(struct nh_request *request, struct nh_lua_resolver *self);
+void nh_verify_check(lua_State *L, struct nh_request *request);
 
 /* For an option's value at the top of the stack. The first raises: what was expected. */
 int nh_wrong_option(lua_State *L, const char *key, const char *expected);
 const char *nh_opt_string(lua_State *L, const char *key);
+bool nh_opt_boolean(lua_State *L, const char *key);
+lua_Integer nh_opt_integer(lua_State *L, const char *key, lua_Integer min, lua_Integer max);
+double nh_opt_seconds(lua_State *L, const char *key);
+/* The options and defaults of a plan, also of one inside another call. */
+bool nh_set_plan_option(lua_State *L, struct nh_request *request, struct nh_plan *p,
+                        const char *key);
+void nh_set_plan_defaults(struct nh_plan *p, struct nh_lua_resolver *self);
 /* The text of a host or address as results have it. False: it is neither. */
 bool nh_canonical(const char *s, size_t len, char out[NH_HOST_MAX]);
 
@@ -105,6 +117,20 @@ void nh_set_tlsa(lua_State *L, const struct nh_request *request);
 void nh_set_plan(lua_State *L, const struct nh_request *request);
 void nh_set_plan_hosts(lua_State *L, const struct nh_request *request);
 void nh_set_raw(lua_State *L, const struct nh_request *request);
+void nh_set_verify_plan(lua_State *L, const struct nh_request *request);
+void nh_set_verify(lua_State *L, const struct nh_request *request);
+
+/* These set a field in the table at the top of the stack. */
+void nh_set_boolean(lua_State *L, const char *key, bool value);
+void nh_set_integer(lua_State *L, const char *key, lua_Integer value);
+void nh_set_string(lua_State *L, const char *key, const char *value);
+void nh_set_ttl(lua_State *L, bool has, uint32_t ttl);
+void nh_set_metatable(lua_State *L, const char *name);
+/* These push a table. */
+void nh_push_error_table(lua_State *L, const struct nh_err *err);
+void nh_push_record(lua_State *L, const struct nh_tlsa *r);
+void nh_push_plan(lua_State *L, const struct nh_plan *p);
+extern const char *const nh_tls_names[];
 
 TAILQ_HEAD(requests, nh_request);
 
@@ -118,7 +144,8 @@ struct nh_lua_resolver {
     struct requests finished; /* calls whose callback is due, in the order of finishing */
     bool expired;             /* the deadline of a call in `open` has come */
     struct nh_pool requests, hosts;
-    unsigned long serial; /* serial of the last call that finished */
+    struct nh_contacts *contacts; /* NULL until the first verify */
+    unsigned long serial;         /* serial of the last call that finished */
     unsigned long calls, delivered;
     double longest_process;
 };

@@ -180,6 +180,8 @@ static void free_resolver(struct nh_lua_resolver *self)
 {
     struct nh_resolver *r = self->resolver;
 
+    nh_contacts_free(self->contacts);
+    self->contacts = NULL;
     self->resolver = NULL;
     nh_resolver_free(r);
     nh_pool_empty(&self->requests);

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-static const char *const metatables[] = {"error", "destinations", "ips",    "tlsa",
-                                         "plan",  "host",         "record", "plan_host"};
+static const char *const metatables[] = {"error",  "destinations", "ips",       "tlsa",
+                                         "plan",   "host",         "record",    "plan_host",
+                                         "report", "report_host",  "connection"};
 
 #define PREFIX "nexthop."
 
@@ -21,34 +22,34 @@ void nh_open_results(lua_State *L)
     }
 }
 
-static void set_metatable(lua_State *L, const char *name)
+void nh_set_metatable(lua_State *L, const char *name)
 {
     luaL_getmetatable(L, name);
     lua_setmetatable(L, -2);
 }
 
-static void set_boolean(lua_State *L, const char *key, bool value)
+void nh_set_boolean(lua_State *L, const char *key, bool value)
 {
     lua_pushboolean(L, value);
     lua_setfield(L, -2, key);
 }
 
-static void set_integer(lua_State *L, const char *key, lua_Integer value)
+void nh_set_integer(lua_State *L, const char *key, lua_Integer value)
 {
     lua_pushinteger(L, value);
     lua_setfield(L, -2, key);
 }
 
-static void set_string(lua_State *L, const char *key, const char *value)
+void nh_set_string(lua_State *L, const char *key, const char *value)
 {
     lua_pushstring(L, value);
     lua_setfield(L, -2, key);
 }
 
-static void set_ttl(lua_State *L, bool has, uint32_t ttl)
+void nh_set_ttl(lua_State *L, bool has, uint32_t ttl)
 {
     if (has)
-        set_integer(L, "ttl", (lua_Integer)ttl);
+        nh_set_integer(L, "ttl", (lua_Integer)ttl);
 }
 
 /* ---- errors ------------------------------------------------------------------------------ */
@@ -78,15 +79,15 @@ static const char *code_name(enum nh_code code)
 
 static void set_error_fields(lua_State *L, const struct nh_err *err)
 {
-    set_string(L, "code", code_name(err->code));
-    set_string(L, "message", err->message);
-    set_boolean(L, "permanent", err->permanent);
+    nh_set_string(L, "code", code_name(err->code));
+    nh_set_string(L, "message", err->message);
+    nh_set_boolean(L, "permanent", err->permanent);
     if (err->expired)
-        set_boolean(L, "expired", true);
-    set_metatable(L, PREFIX "error");
+        nh_set_boolean(L, "expired", true);
+    nh_set_metatable(L, PREFIX "error");
 }
 
-static void push_error_table(lua_State *L, const struct nh_err *err)
+void nh_push_error_table(lua_State *L, const struct nh_err *err)
 {
     lua_createtable(L, 0, 4);
     set_error_fields(L, err);
@@ -95,7 +96,7 @@ static void push_error_table(lua_State *L, const struct nh_err *err)
 int nh_push_error(lua_State *L, const struct nh_err *err)
 {
     lua_pushnil(L);
-    push_error_table(L, err);
+    nh_push_error_table(L, err);
     return 2;
 }
 
@@ -105,14 +106,14 @@ int nh_push_error(lua_State *L, const struct nh_err *err)
 
 static void set_dest(lua_State *L, const struct nh_dest_call *d)
 {
-    set_boolean(L, "have_mx", d->have_mx);
-    set_boolean(L, "orig_next_hop_authentic", d->orig_authentic);
-    set_boolean(L, "expanded_next_hop_authentic", d->expanded_authentic);
+    nh_set_boolean(L, "have_mx", d->have_mx);
+    nh_set_boolean(L, "orig_next_hop_authentic", d->orig_authentic);
+    nh_set_boolean(L, "expanded_next_hop_authentic", d->expanded_authentic);
     if (d->has_expanded)
-        set_string(L, "expanded_next_hop", d->expanded);
+        nh_set_string(L, "expanded_next_hop", d->expanded);
     if (d->nxdomain)
-        set_boolean(L, "nxdomain", true);
-    set_ttl(L, d->op.has_ttl, d->op.ttl);
+        nh_set_boolean(L, "nxdomain", true);
+    nh_set_ttl(L, d->op.has_ttl, d->op.ttl);
 }
 
 void nh_set_dest_hosts(lua_State *L, const struct nh_request *request)
@@ -123,13 +124,13 @@ void nh_set_dest_hosts(lua_State *L, const struct nh_request *request)
     lua_createtable(L, (int)d->n_hosts, 0);
     for (k = 0; k < d->n_hosts; k++) {
         lua_createtable(L, 0, 2);
-        set_string(L, "host", d->hosts[k].name);
-        set_integer(L, "pref", d->hosts[k].pref);
-        set_metatable(L, PREFIX "host");
+        nh_set_string(L, "host", d->hosts[k].name);
+        nh_set_integer(L, "pref", d->hosts[k].pref);
+        nh_set_metatable(L, PREFIX "host");
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, "hosts");
-    set_boolean(L, "permanent", false);
+    nh_set_boolean(L, "permanent", false);
 }
 
 void nh_set_dest(lua_State *L, const struct nh_request *request)
@@ -142,7 +143,7 @@ void nh_set_dest(lua_State *L, const struct nh_request *request)
 static void set_family(lua_State *L, const struct nh_family *f, const char *key)
 {
     if (f->answered && f->n)
-        set_boolean(L, key, f->chain_secure);
+        nh_set_boolean(L, key, f->chain_secure);
 }
 
 /* Puts the error of a family whose lookup failed into the table below the top of the stack. */
@@ -155,7 +156,7 @@ static void set_failed(lua_State *L, const struct nh_ips_call *i, const struct n
         return;
     nh_lookup_error(&err, i->host, &f->lookup);
     err.expired = f->expired;
-    push_error_table(L, &err);
+    nh_push_error_table(L, &err);
     lua_setfield(L, -2, key);
 }
 
@@ -164,12 +165,12 @@ static void set_ips(lua_State *L, const struct nh_ips_call *i)
     char text[NH_IP_TEXT];
     size_t k;
 
-    set_boolean(L, "authentic", i->authentic);
-    set_boolean(L, "expanded_authentic", i->expanded_authentic);
-    set_boolean(L, "host_authentic", i->host_authentic);
+    nh_set_boolean(L, "authentic", i->authentic);
+    nh_set_boolean(L, "expanded_authentic", i->expanded_authentic);
+    nh_set_boolean(L, "host_authentic", i->host_authentic);
     if (i->has_expanded)
-        set_string(L, "expanded_host", i->expanded);
-    set_boolean(L, "dualstack", i->dualstack);
+        nh_set_string(L, "expanded_host", i->expanded);
+    nh_set_boolean(L, "dualstack", i->dualstack);
     set_family(L, &i->v4, "ip4_authentic");
     set_family(L, &i->v6, "ip6_authentic");
     lua_createtable(L, (int)i->n_ips, 0);
@@ -185,7 +186,7 @@ static void set_ips(lua_State *L, const struct nh_ips_call *i)
         set_failed(L, i, &i->v6, "ip6");
         lua_setfield(L, -2, "failed");
     }
-    set_ttl(L, i->op.has_ttl, i->op.ttl);
+    nh_set_ttl(L, i->op.has_ttl, i->op.ttl);
 }
 
 void nh_set_ips(lua_State *L, const struct nh_request *request)
@@ -195,23 +196,24 @@ void nh_set_ips(lua_State *L, const struct nh_request *request)
 
 /* ---- gather_tlsa ---------------------------------------------------------------------------- */
 
+void nh_push_record(lua_State *L, const struct nh_tlsa *r)
+{
+    lua_createtable(L, 0, 5);
+    nh_set_integer(L, "usage", r->usage);
+    nh_set_integer(L, "selector", r->selector);
+    nh_set_integer(L, "match_type", r->match_type);
+    lua_pushlstring(L, (const char *)r->data, r->len);
+    lua_setfield(L, -2, "data");
+    if (r->reason[0])
+        nh_set_string(L, "reason", r->reason);
+    nh_set_metatable(L, PREFIX "record");
+}
+
 static void set_records(lua_State *L, const char *key, const struct nh_tlsa *records, size_t n)
 {
-    size_t k;
-
     lua_createtable(L, (int)n, 0);
-    for (k = 0; k < n; k++) {
-        const struct nh_tlsa *r = &records[k];
-
-        lua_createtable(L, 0, 5);
-        set_integer(L, "usage", r->usage);
-        set_integer(L, "selector", r->selector);
-        set_integer(L, "match_type", r->match_type);
-        lua_pushlstring(L, (const char *)r->data, r->len);
-        lua_setfield(L, -2, "data");
-        if (r->reason[0])
-            set_string(L, "reason", r->reason);
-        set_metatable(L, PREFIX "record");
+    for (size_t k = 0; k < n; k++) {
+        nh_push_record(L, &records[k]);
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, key);
@@ -219,21 +221,21 @@ static void set_records(lua_State *L, const char *key, const struct nh_tlsa *rec
 
 static void set_tlsa(lua_State *L, const struct nh_tlsa_call *t)
 {
-    set_boolean(L, "dane_required", t->dane_required);
+    nh_set_boolean(L, "dane_required", t->dane_required);
     set_records(L, "records", t->records, t->n_records);
     set_records(L, "unusable", t->unusable, t->n_unusable);
-    set_string(L, "tlsa_base_domain", t->base);
+    nh_set_string(L, "tlsa_base_domain", t->base);
 }
 
 void nh_set_tlsa(lua_State *L, const struct nh_request *request)
 {
     set_tlsa(L, &request->tlsas);
-    set_ttl(L, request->op.has_ttl, request->op.ttl);
+    nh_set_ttl(L, request->op.has_ttl, request->op.ttl);
 }
 
 /* ---- plan ------------------------------------------------------------------------------------ */
 
-static const char *const tls_names[] = {
+const char *const nh_tls_names[] = {
     [NH_TLS_SKIP] = "skip",
     [NH_TLS_MAY] = "may",
     [NH_TLS_ENCRYPT] = "encrypt",
@@ -246,18 +248,18 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
     size_t k;
 
     lua_createtable(L, 0, 20);
-    set_string(L, "host", h->name);
-    set_integer(L, "pref", h->pref);
+    nh_set_string(L, "host", h->name);
+    nh_set_integer(L, "pref", h->pref);
     set_ips(L, i);
     if (h->asked_tlsa) {
         set_tlsa(L, &h->tlsa);
     } else {
-        set_boolean(L, "dane_required", false);
+        nh_set_boolean(L, "dane_required", false);
         set_records(L, "records", NULL, 0);
         set_records(L, "unusable", NULL, 0);
     }
     set_records(L, "weaker", h->weaker, h->n_weaker);
-    set_string(L, "tls", tls_names[h->tls]);
+    nh_set_string(L, "tls", nh_tls_names[h->tls]);
     if (h->tls == NH_TLS_DANE) {
         lua_createtable(L, (int)h->n_names, 0);
         for (k = 0; k < h->n_names; k++) {
@@ -267,13 +269,13 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
         lua_setfield(L, -2, "names");
     }
     if (h->tls == NH_TLS_DANE || h->tls == NH_TLS_ENCRYPT)
-        set_string(L, "sni", h->tlsa.base);
+        nh_set_string(L, "sni", h->tlsa.base);
     if (h->err) {
-        push_error_table(L, h->err);
+        nh_push_error_table(L, h->err);
         lua_setfield(L, -2, "err");
     }
-    set_ttl(L, h->has_ttl, h->ttl);
-    set_metatable(L, PREFIX "plan_host");
+    nh_set_ttl(L, h->has_ttl, h->ttl);
+    nh_set_metatable(L, PREFIX "plan_host");
 }
 
 /* Appends the entries of a trace. host is the number of the host, from 1; 0 is for the
@@ -289,44 +291,43 @@ static int append_trace(lua_State *L, int n, const struct nh_trace *trace, size_
 
         lua_createtable(L, 0, 6);
         if (host)
-            set_integer(L, "host", (lua_Integer)host);
-        set_string(L, "name", e->name);
-        set_string(L, "type", nh_type_name(e->type));
-        set_string(L, "rcode",
-                   e->code == NH_TIMEOUT ? "TIMEOUT"
-                   : e->rcode < 6        ? rcodes[e->rcode]
-                                         : "SERVFAIL");
-        set_string(L, "security",
-                   e->code == NH_BOGUS ? "bogus"
-                   : e->code != NH_OK  ? "failed"
-                   : e->secure         ? "secure"
-                                       : "insecure");
-        set_string(L, "section", e->section);
+            nh_set_integer(L, "host", (lua_Integer)host);
+        nh_set_string(L, "name", e->name);
+        nh_set_string(L, "type", nh_type_name(e->type));
+        nh_set_string(L, "rcode",
+                      e->code == NH_TIMEOUT ? "TIMEOUT"
+                      : e->rcode < 6        ? rcodes[e->rcode]
+                                            : "SERVFAIL");
+        nh_set_string(L, "security",
+                      e->code == NH_BOGUS ? "bogus"
+                      : e->code != NH_OK  ? "failed"
+                      : e->secure         ? "secure"
+                                          : "insecure");
+        nh_set_string(L, "section", e->section);
         lua_rawseti(L, -2, ++n);
     }
     return n;
 }
 
-void nh_set_plan(lua_State *L, const struct nh_request *request)
+static void set_plan(lua_State *L, const struct nh_plan *p)
 {
-    const struct nh_plan *p = &request->plan;
     size_t k;
     int n;
 
-    set_string(L, "domain", p->domain);
+    nh_set_string(L, "domain", p->domain);
     set_dest(L, &p->dest);
     if (p->bracketed && p->n_hosts) { /* the host itself is the next hop */
-        set_boolean(L, "orig_next_hop_authentic", p->hosts[0]->ips.host_authentic);
-        set_boolean(L, "expanded_next_hop_authentic", p->hosts[0]->ips.expanded_authentic);
+        nh_set_boolean(L, "orig_next_hop_authentic", p->hosts[0]->ips.host_authentic);
+        nh_set_boolean(L, "expanded_next_hop_authentic", p->hosts[0]->ips.expanded_authentic);
         if (p->hosts[0]->ips.has_expanded)
-            set_string(L, "expanded_next_hop", p->hosts[0]->ips.expanded);
+            nh_set_string(L, "expanded_next_hop", p->hosts[0]->ips.expanded);
     }
-    set_boolean(L, "mx_authentic", p->mx_authentic);
+    nh_set_boolean(L, "mx_authentic", p->mx_authentic);
     if (p->expired)
-        set_boolean(L, "expired", true);
+        nh_set_boolean(L, "expired", true);
     if (p->truncated)
-        set_integer(L, "truncated", (lua_Integer)p->truncated);
-    set_ttl(L, p->op.has_ttl, p->op.ttl);
+        nh_set_integer(L, "truncated", (lua_Integer)p->truncated);
+    nh_set_ttl(L, p->op.has_ttl, p->op.ttl);
     if (p->op.trace) {
         lua_newtable(L);
         n = append_trace(L, 0, &p->trace, 0);
@@ -336,9 +337,8 @@ void nh_set_plan(lua_State *L, const struct nh_request *request)
     }
 }
 
-void nh_set_plan_hosts(lua_State *L, const struct nh_request *request)
+static void set_plan_hosts(lua_State *L, const struct nh_plan *p)
 {
-    const struct nh_plan *p = &request->plan;
     size_t k;
 
     lua_createtable(L, (int)p->n_hosts, 0);
@@ -347,6 +347,24 @@ void nh_set_plan_hosts(lua_State *L, const struct nh_request *request)
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, "hosts");
+}
+
+void nh_set_plan(lua_State *L, const struct nh_request *request)
+{
+    set_plan(L, &request->plan);
+}
+
+void nh_set_plan_hosts(lua_State *L, const struct nh_request *request)
+{
+    set_plan_hosts(L, &request->plan);
+}
+
+void nh_push_plan(lua_State *L, const struct nh_plan *p)
+{
+    lua_createtable(L, 0, 12);
+    set_plan(L, p);
+    set_plan_hosts(L, p);
+    nh_set_metatable(L, PREFIX "plan");
 }
 
 /* ---- one lookup ---------------------------------------------------------------------------- */
@@ -360,12 +378,12 @@ void nh_set_raw(lua_State *L, const struct nh_request *request)
     const struct nh_answer *a = &raw->lookup.answer;
     size_t k;
 
-    set_string(L, "rcode", a->rcode == 3 ? "NXDOMAIN" : "NOERROR");
-    set_boolean(L, "secure", raw->lookup.secure);
-    set_integer(L, "iterations", a->iterations);
-    set_boolean(L, "optout", a->optout);
+    nh_set_string(L, "rcode", a->rcode == 3 ? "NXDOMAIN" : "NOERROR");
+    nh_set_boolean(L, "secure", raw->lookup.secure);
+    nh_set_integer(L, "iterations", a->iterations);
+    nh_set_boolean(L, "optout", a->optout);
     if (a->dname)
-        set_string(L, "dname", a->dname);
+        nh_set_string(L, "dname", a->dname);
     lua_createtable(L, a->n_links + 1, 0);
     for (k = 0; k <= a->n_links; k++) {
         lua_pushstring(L, a->chain[k]);
@@ -406,6 +424,6 @@ int nh_push_result(lua_State *L, struct nh_request *request)
     if (call->set_rest)
         call->set_rest(L, request);
     if (call->metatable)
-        set_metatable(L, call->metatable);
+        nh_set_metatable(L, call->metatable);
     return 1;
 }

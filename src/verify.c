@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- results of hosts ------------------------------------------------------------------ */
 
@@ -355,12 +356,22 @@ static void verify_on_plan(void *arg)
 
 /* ---- the call ---------------------------------------------------------------------------------- */
 
+/* The name for EHLO: what the machine calls itself, if that is a host name. The caller frees it. */
+static char *machine_name(void)
+{
+    char own[NH_HOST_MAX] = "", name[NH_HOST_MAX];
+
+    if (gethostname(own, sizeof own - 1) != 0 || nh_name_parse(own, strlen(own), name))
+        return strdup("localhost");
+    return strdup(name);
+}
+
 static void verify_start(struct nh_op *op, struct nh_resolver *r)
 {
     struct nh_verify *v = (struct nh_verify *)op;
 
     op->resolver = r;
-    v->own_helo = strdup(v->helo);
+    v->own_helo = v->helo ? strdup(v->helo) : machine_name();
     if (!nh_has_dane())
         nh_fail(&op->err, NH_CONFIG, "%s: this OpenSSL has no DANE", v->plan.domain);
     else if (!v->own_helo || !v->contacts)

@@ -48,6 +48,7 @@ end
 
 for name, what in pairs {
   gather_destinations = "domain", gather_ips = "host", gather_tlsa = "host", plan = "domain",
+  verify = "domain",
 } do
   M[name] = function(input, ...)
     if type(input) ~= "string" then -- the resolver would count itself as the first argument
