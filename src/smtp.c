@@ -187,6 +187,8 @@ static void keep_broken(struct nh_smtp *s)
 
     if (s->line > s->len)
         return;
+    while (len && (s->reply[s->line + len - 1] == '\n' || s->reply[s->line + len - 1] == '\r'))
+        len--;
     free(s->text);
     s->text = nh_smtp_quote(s->reply + s->line, len > 200 ? 200 : len);
 }
