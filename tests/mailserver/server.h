@@ -1,6 +1,6 @@
+#pragma once
+
 /* server.h - what the files of the program mail-server share, see main.c. */
-#ifndef MAIL_SERVER_H
-#define MAIL_SERVER_H
 
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -53,4 +53,3 @@ struct connection;
 struct connection *connection_new(struct host *host, int socket);
 void *serve_connection(void *argument);
 
-#endif
