@@ -34,6 +34,7 @@ core    := $(B)/nexthop/core.so
 sources := $(wildcard src/*.c)
 objects := $(sources:src/%.c=$(B)/%.o)
 helpers := $(patsubst tests/%.c,$(B)/%.so,$(wildcard tests/*.c))
+mail_server := $(B)/mail-server
 programs := $(patsubst bin/%,$(B)/bin/%,$(wildcard bin/*))
 
 # The interpreter's name is its pkg-config name on Debian; others spell it
@@ -80,6 +81,11 @@ $(B)/%.o: src/%.c $(B)/flags | libraries
 $(B)/%.so: tests/%.c $(B)/flags | libraries
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -o $@ $< $(ALL_LDFLAGS) $(ALL_LIBS)
+
+# The mail servers of the tests are a program of their own, which is never installed and not sanitized.
+$(mail_server): $(wildcard tests/mailserver/*)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(warnings) -o $@ $(filter %.c,$^) -pthread -lssl -lcrypto
 
 # A program runs under the Lua it was built for.
 $(B)/bin/%: bin/%
@@ -141,7 +147,7 @@ demo-rspamd: need-test
 build-for = $(foreach l,$(1),$(MAKE) --no-print-directory LUA=$(l) $(2) all test-modules &&) :
 
 .PHONY: test-modules
-test-modules: $(helpers) $(if $(VARIANT),$(B)/keep.so) ; @:
+test-modules: $(helpers) $(mail_server) $(if $(VARIANT),$(B)/keep.so) ; @:
 
 .PHONY: test
 test: need-test

@@ -1,0 +1,300 @@
+-- verify: what a report has, for each verdict of a plan; options; calls that fail.
+local ca = require "tests.support.ca"
+local chains = require "tests.support.chains"
+local mail_server = require "tests.support.mail_server"
+local nexthop = require "nexthop"
+local support = require "tests.support"
+local verifying = require "tests.support.verifying"
+
+local world = verifying.world(chains.zone, 36)
+local lab = support.lab
+local steps = mail_server.steps
+local record = ca.tlsa(chains.ec, 3, 1, 1)
+local zone = chains.zone
+
+describe("verify:", function()
+  world:host("good", { tlsa = { record }, server = { certificates = { chains.ec } } })
+  world:host("plain", { server = { no_starttls = true } })
+
+  it("the report of a domain whose only host is verified", function()
+    local report = assert(world:verify "mx-good")
+    local host = world.hosts.good
+    assert.same({ "mx-good." .. zone, true, 1 }, { report.domain, report.ok, #report.hosts })
+    assert.is_nil(report.expired)
+    support.ttl(report.plan.ttl, report.ttl)
+    assert.same({ "mx-good." .. zone, "dane", host.name },
+      { report.plan.domain, report.plan.hosts[1].tls, report.plan.hosts[1].host })
+    local entry = report.hosts[1]
+    support.fields({ host = host.name, pref = 10, tls = "dane", ok = true }, entry)
+    assert.same({ nil, nil, nil }, { entry.result, entry.err, entry.temporary })
+    local connection = entry.connections[1]
+    support.fields({ ip = host.addresses[1], port = world.servers.port, keys = "any", ok = true,
+      dane = "verified", greeting = "220 mail.test ESMTP", extensions = { "PIPELINING", "STARTTLS" },
+      sni = host.name }, connection)
+    for _, field in ipairs { "result", "stage", "message", "absent", "temporary", "reused" } do
+      assert.is_nil(connection[field], field)
+    end
+    for _, stage in ipairs { "connect", "greeting", "ehlo", "starttls", "handshake" } do
+      assert(connection.elapsed[stage] >= 0 and connection.elapsed[stage] < 20 * support.slow, stage)
+    end
+    host.listening[1]:wait "close"
+    assert.same({ "EHLO client.test", "STARTTLS", "QUIT" }, host.listening[1]:commands()[1])
+    assert.equal(1, host.listening[1]:count "close-notify")
+  end)
+
+  it("prints as something to read", function()
+    local report = assert(world:verify "mx-good")
+    for _, value in ipairs { report, report.hosts[1], report.hosts[1].connections[1] } do
+      assert.matches("%w", tostring(value))
+      assert.is_nil(tostring(value):match "^table: ")
+    end
+    support.contains(tostring(report), "mx-good." .. zone, "good." .. zone)
+    support.contains(tostring(report.hosts[1].connections[1]), world.hosts.good.addresses[1])
+  end)
+
+  it("a domain, a host in brackets and an address", function()
+    for domain, tls in pairs {
+      ["good." .. zone] = "dane", ["[good." .. zone .. "]"] = "dane", ["GOOD." .. zone .. "."] = "dane",
+      ["mx-good." .. zone] = "dane", [world.hosts.plain.addresses[1]] = "may",
+      ["[" .. world.hosts.plain.addresses[1] .. "]"] = "may",
+    } do
+      local connection, entry = world:connection(domain)
+      assert.equal(tls, entry.tls, domain)
+      verifying.good(connection, tls == "dane" and "verified" or nil)
+    end
+  end)
+
+  -- What a server is owed, and what it may do.
+  describe("a host without DANE (may):", function()
+    local function case(title, label, server, result, stage)
+      world:host(label, { server = server })
+      it(title .. (result and ": " .. result or ": ok"), function()
+        local connection, entry, report = world:connection(label)
+        assert.same({ "may", {} }, { entry.tls, entry.records })
+        assert.is_nil(connection.dane)
+        if result then verifying.bad(connection, result, stage) else verifying.good(connection) end
+        assert.same({ result == nil, result == nil, result }, { report.ok, entry.ok, entry.result })
+      end)
+    end
+    case("no STARTTLS", "m1", { no_starttls = true })
+    case("a trusted chain", "m2", { certificates = { chains.ec } })
+    case("an expired certificate for another name", "m3", { certificates = { chains.expired } })
+    case("a self-signed certificate", "m4", { certificates = { chains["self-signed"] } })
+    case("454 to STARTTLS", "m5", { starttls = "454 4.7.0 no" }, "starttls-not-supported", "starttls")
+    case("a handshake that fails", "m6", { handshake = { steps.raw, steps.close } }, "tls-failed", "handshake")
+    case("a greeting that refuses", "m7", { greeting = "554 no" }, "greeting-refused", "greeting")
+    case("an EHLO that is refused", "m8", { ehlo = "502 what" }, "protocol-error", "ehlo")
+  end)
+
+  describe("a host whose records are unusable (encrypt):", function()
+    local unusable = { tlsa = { "1 0 1 " .. ca.hex(chains.ec, "cert", "sha256") } }
+    local function case(title, label, server, result, stage)
+      world:host(label, { tlsa = unusable.tlsa, server = server })
+      it(title .. (result and ": " .. result or ": ok"), function()
+        local connection, entry = world:connection(label)
+        assert.same({ "encrypt", {} }, { entry.tls, entry.records })
+        assert.is_nil(connection.dane)
+        if result then verifying.bad(connection, result, stage) else verifying.good(connection) end
+        assert.equal(label .. "." .. zone, connection.sni or label .. "." .. zone)
+      end)
+    end
+    case("a trusted chain", "e1", { certificates = { chains.ec } })
+    case("an expired, self-signed certificate", "e2", { certificates = { chains["self-signed"] } })
+    case("no STARTTLS", "e3", { no_starttls = true }, "starttls-not-supported", "ehlo")
+    case("454 to STARTTLS", "e4", { starttls = "454 no" }, "starttls-not-supported", "starttls")
+    case("a handshake that fails", "e5", { handshake = { steps.close } }, "tls-failed", "handshake")
+  end)
+
+  describe("a host that must not be connected to (skip):", function()
+    world:host("skip", { tlsa = { record }, server = { certificates = { chains.ec } } })
+    local function skipped(result, code, options)
+      local report = assert(world:verify("skip", options))
+      local entry = report.hosts[1]
+      assert.same({ "skip", false, false, {} }, { entry.tls, entry.ok, report.ok, entry.connections })
+      assert.equal(result, entry.result)
+      assert.equal(code, entry.err.code)
+      assert.equal(0, world.hosts.skip.listening[1]:count())
+      return entry
+    end
+
+    it("its TLSA records are bogus: dnssec-invalid", function()
+      lab:rule { name = "_25._tcp.skip." .. zone, type = "TLSA", action = "corrupt" }
+      skipped("dnssec-invalid", "bogus")
+    end)
+
+    it("its TLSA lookup fails: temporary, without a result", function()
+      lab:rule { name = "_25._tcp.skip." .. zone, type = "TLSA", action = "servfail" }
+      assert.is_true(skipped(nil, "servfail").temporary)
+    end)
+
+    it("it has no DANE where that is required: dane-required", function()
+      local report = assert(world:verify("plain", { require_dane = true }))
+      assert.same({ "skip", "dane-required", "no_dane", false, {} }, { report.hosts[1].tls,
+        report.hosts[1].result, report.hosts[1].err.code, report.ok, report.hosts[1].connections })
+    end)
+
+    it("it has no address", function()
+      local report = assert(world:verify "mx-noaddress.example")
+      assert.same({ false, false, {}, "not_found" }, { report.ok, report.hosts[1].ok,
+        report.hosts[1].connections, report.hosts[1].err.code })
+    end)
+  end)
+
+  describe("several addresses:", function()
+    world:host("two", { tlsa = { record }, servers = {
+      { certificates = { chains.ec } }, { certificates = { chains.rsa } },
+    } })
+    it("one of them has another certificate", function()
+      local entry = assert(world:verify "two").hosts[1]
+      assert.equal(2, #entry.connections)
+      for _, connection in ipairs(entry.connections) do
+        if connection.ip == world.hosts.two.addresses[1] then
+          verifying.good(connection, "verified")
+        else
+          verifying.bad(connection, "validation-failure", "handshake")
+        end
+      end
+      assert.same({ false, "validation-failure", "leaf" }, { entry.ok, entry.result, entry.records[1].matches })
+      assert.is_nil(entry.temporary)
+    end)
+
+    world:host("half", { tlsa = { record }, server = { certificates = { chains.ec } },
+      ips = { "127.36.9.9" } })
+    it("one of them refuses to be connected to", function()
+      local entry = assert(world:verify "half").hosts[1]
+      for _, connection in ipairs(entry.connections) do
+        if connection.ip == "127.36.9.9" then
+          verifying.bad(connection, "connect-failed", "connect")
+          assert.is_true(connection.temporary)
+        else
+          verifying.good(connection, "verified")
+        end
+      end
+      assert.same({ 2, false, "connect-failed", true },
+        { #entry.connections, entry.ok, entry.result, entry.temporary })
+    end)
+
+    it("ips = \"first\" connects to the first one", function()
+      local report = assert(world:verify("two", { ips = "first" }))
+      assert.equal(1, #report.hosts[1].connections)
+      assert.equal(report.plan.hosts[1].ips[1], report.hosts[1].connections[1].ip)
+    end)
+  end)
+
+  it("several hosts: each has its entry, in the plan's order", function()
+    local report = assert(world:verify "mx-order")
+    assert.same({ "good." .. zone, "plain." .. zone, "half." .. zone },
+      { report.hosts[1].host, report.hosts[2].host, report.hosts[3].host })
+    assert.same({ true, true, false, false },
+      { report.hosts[1].ok, report.hosts[2].ok, report.hosts[3].ok, report.ok })
+    assert.same({ 5, 10, 20 }, { report.hosts[1].pref, report.hosts[2].pref, report.hosts[3].pref })
+  end)
+  world:records "mx-order MX 5 good\nmx-order MX 10 plain\nmx-order MX 20 half"
+
+  describe("options:", function()
+    world:host("aged", { tlsa = { ca.tlsa(chains.issuer, 2, 1, 1) }, server = { certificates = { chains.ec } } })
+    it("at judges dates as of another day", function()
+      local resolver, day = support.resolver(), 86400
+      local function at(days) return (world:connection("aged", { at = os.time() + days * day }, resolver)) end
+      verifying.good(at(20), "verified")
+      verifying.bad(at(40), "certificate-expired", "handshake")
+      verifying.bad(at(-10), "certificate-not-trusted", "handshake")
+      assert.equal(1, world.hosts.aged.listening[1]:count())
+      -- usage 3 has no dates
+      verifying.good((world:connection("good", { at = os.time() + 4000 * day })), "verified")
+    end)
+
+    it("at is the time of PKIX, too", function()
+      local options = { ca_file = chains.root.file, at = os.time() + 86400 }
+      assert.is_true((world:connection("good", options)).pkix.ok)
+      options.at = os.time() + 40 * 86400
+      local connection = world:connection("good", options)
+      verifying.good(connection, "verified")
+      assert.is_false(connection.pkix.ok)
+      assert.matches("expired", connection.pkix.reason)
+    end)
+
+    it("source is where connections come from", function()
+      local connection = world:connection("good", { source = { "127.36.200.7" } })
+      verifying.good(connection, "verified")
+      assert.same({ "127.36.200.7" }, world.hosts.good.listening[1]:texts "open")
+    end)
+
+    it("a source of another machine: connect-failed", function()
+      local connection = world:connection("good", { source = { "192.0.2.77" } })
+      verifying.bad(connection, "connect-failed", "connect")
+      assert.equal(0, world.hosts.good.listening[1]:count())
+    end)
+
+    it("helo is what EHLO says", function()
+      verifying.good((world:connection("good", { helo = "somebody.example" })), "verified")
+      assert.equal("EHLO somebody.example", world.hosts.good.listening[1]:commands()[1][1])
+    end)
+
+    it("without helo EHLO says a name", function()
+      local options = world:options()
+      options.helo = nil
+      assert.is_true(assert(support.resolver():verify("good." .. zone, options)).ok)
+      assert.matches("^EHLO [%w%-%.%[%]:]+$", world.hosts.good.listening[1]:commands()[1][1])
+    end)
+
+    it("global_only leaves these addresses out", function()
+      local report = assert(world:verify("good", { global_only = true }))
+      assert.same({ "dane", {}, false, false }, { report.hosts[1].tls, report.hosts[1].connections,
+        report.hosts[1].ok, report.ok })
+      assert.equal(0, world.hosts.good.listening[1]:count())
+    end)
+
+    it("port is that of the TLSA name, and of the server", function()
+      local server = world.servers:host(world.hosts.good.addresses[1], { certificates = { chains.ec } },
+        world.servers.port + 1)
+      local report = assert(world:verify("good", { port = server.port, connect_port = false }))
+      server:stop()
+      assert.same({ "may", server.port, true },
+        { report.hosts[1].tls, report.hosts[1].connections[1].port, report.ok })
+    end)
+
+    it("an option that cannot be raises", function()
+      local resolver = support.resolver()
+      for name, bad in pairs {
+        keys = { { "dsa" }, {}, "rsa", { 1 } }, ips = { "some" }, step = { 0, -1, "x" }, at = { "now" },
+        connect_port = { 0, 65536, "smtp" }, helo = { "", "two words", "a\r\nMAIL FROM:<>", 5 },
+        max_connections = { 0, -1 }, per_ip = { 0 }, reuse = { -1 }, source = { "x", { "nothing" } },
+        implicit_tls = { "yes" }, global_only = { 1 }, ca_file = { 5 }, nonsense = { 1 },
+      } do
+        for _, value in ipairs(bad) do
+          local ok, err = pcall(resolver.verify, resolver, "good." .. zone, { [name] = value })
+          assert.is_false(ok, ("%s = %s"):format(name, tostring(value)))
+          support.contains(tostring(err), name)
+        end
+      end
+    end)
+  end)
+
+  describe("a plan that fails is the error of the call:", function()
+    for code, domain in pairs { no_mail = "nullmx.example", nxdomain = "nothing.example",
+      invalid_name = "two words", invalid_mx = "mxallbad.example", bogus = "broken.example" } do
+      it(code, function()
+        local resolver = support.resolver()
+        local report, err = resolver:verify(domain, world:options())
+        support.failed(code, report, err)
+        local _, of_plan = resolver:plan(domain)
+        assert.equal(of_plan.message, err.message)
+      end)
+    end
+  end)
+
+  it("nexthop.verify uses the resolver of the process", function()
+    assert.is_function(nexthop.verify)
+    local _, err = nexthop.verify("two words")
+    assert.equal("invalid_name", err.code)
+  end)
+
+  setup(function() world:start() end)
+  before_each(function()
+    support.reset()
+    world.servers:forget()
+  end)
+  after_each(support.close)
+  teardown(function() world:stop() end)
+end)
