@@ -78,23 +78,18 @@ static struct bucket *bucket_of(struct nh_contacts *contacts, const struct nh_ta
 {
     uint64_t hash = UINT64_C(14695981039346656037);
 
-    hash = hash_bytes(hash, t->ip.addr, sizeof t->ip.addr);
+    hash = hash_bytes(hash, t->ip.addr, t->ip.family == 6 ? 16 : 4);
     hash = hash_bytes(hash, &t->port, sizeof t->port);
     hash = hash_bytes(hash, t->sni, strlen(t->sni));
     hash ^= (uint64_t)t->kind;
     return &contacts->table[(hash ^ hash >> 32) % BUCKETS];
 }
 
-static bool same_ip(const struct nh_ip *a, const struct nh_ip *b)
-{
-    return a->family == b->family && memcmp(a->addr, b->addr, a->family == 6 ? 16 : 4) == 0;
-}
-
 static bool same_target(const struct nh_target *a, const struct nh_target *b)
 {
-    return same_ip(&a->ip, &b->ip) && a->port == b->port && a->kind == b->kind &&
+    return nh_ip_same(&a->ip, &b->ip) && a->port == b->port && a->kind == b->kind &&
            a->implicit_tls == b->implicit_tls && strcmp(a->sni, b->sni) == 0 &&
-           strcmp(a->helo, b->helo) == 0 && same_ip(&a->source, &b->source);
+           strcmp(a->helo, b->helo) == 0 && nh_ip_same(&a->source, &b->source);
 }
 
 static struct nh_contact *find(struct nh_contacts *contacts, const struct nh_target *target)
@@ -139,7 +134,7 @@ static bool has_place(const struct nh_contacts *contacts, const struct nh_contac
     if (contacts->n_open >= c->max_connections)
         return false;
     TAILQ_FOREACH (other, &contacts->open, link)
-        if (same_ip(&other->target.ip, &c->target.ip))
+        if (nh_ip_same(&other->target.ip, &c->target.ip))
             n++;
     return n < c->per_ip;
 }

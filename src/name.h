@@ -27,6 +27,11 @@ struct nh_ip {
     uint8_t addr[16];
 };
 
+static inline bool nh_ip_same(const struct nh_ip *a, const struct nh_ip *b)
+{
+    return a->family == b->family && memcmp(a->addr, b->addr, a->family == 6 ? 16 : 4) == 0;
+}
+
 /* Parses a host or domain name as a person writes it: U-labels or A-labels in UTF-8, in any
  * case, with or without a final dot. Writes a lower-case A-label without the final dot into out.
  * A label that is ASCII does not go through IDNA: it may have letters, digits, '_', and hyphens

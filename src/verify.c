@@ -21,8 +21,7 @@
 static bool works_otherwise(const struct nh_verify_host *h, const struct nh_connection *conn)
 {
     for (size_t k = 0; k < h->n_connections; k++)
-        if (h->connections[k].judged &&
-            memcmp(&h->connections[k].ip, &conn->ip, sizeof conn->ip) == 0)
+        if (h->connections[k].judged && nh_ip_same(&h->connections[k].ip, &conn->ip))
             return true;
     return false;
 }
