@@ -78,7 +78,7 @@ static struct bucket *bucket_of(struct nh_contacts *contacts, const struct nh_ta
 {
     uint64_t hash = UINT64_C(14695981039346656037);
 
-    hash = hash_bytes(hash, t->ip.addr, sizeof t->ip.addr);
+    hash = hash_bytes(hash, t->ip.addr, t->ip.family == 6 ? 16 : 4);
     hash = hash_bytes(hash, &t->port, sizeof t->port);
     hash = hash_bytes(hash, t->sni, strlen(t->sni));
     hash ^= (uint64_t)t->kind;
