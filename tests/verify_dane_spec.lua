@@ -16,11 +16,15 @@ local function leaf(name, options)
   return ca.leaf(options)
 end
 local below_expired = leaf("below-expired", { issuer = expired_issuer })
+local between_expired = leaf("between-expired", { issuer = expired_issuer, send_root = true })
+local expired_root = ca.authority { name = "expired-root", from = -20, to = -10 }
+local below_expired_root = leaf("below-expired-root", { issuer = expired_root, send_root = true })
 local below_twin = leaf("below-twin", { issuer = chains.issuer, alone = true, extra = { twin } })
 local below_leaf = leaf("below-leaf", { issuer = no_authority })
 local unrelated = leaf("unrelated", { issuer = chains.issuer, alone = true, extra = { chains.stranger } })
 
 describe("verify, DANE:", function()
+  local it, group = verifying.grouped(it)
   local cases, number = {}, 0
 
   -- A host whose server has this certificate and which has these records.
@@ -80,12 +84,18 @@ describe("verify, DANE:", function()
     { tlsa(chains.stranger, 2, 1, 1) }, "certificate-not-trusted")
   failed("usage 2, another certificate with the issuer's name", below_twin, { tlsa(twin, 2, 1, 1) },
     "certificate-not-trusted")
-  failed("usage 2, an issuer that is no authority", below_leaf, { tlsa(chains.root, 2, 0, 0) },
-    "certificate-not-trusted", false)
+  failed("usage 2, an issuer that is no authority", below_leaf, { tlsa(no_authority, 2, 0, 1) },
+    "certificate-not-trusted")
   failed("usage 2, a leaf for another name", chains.foreign, { tlsa(chains.issuer, 2, 1, 1) },
     "certificate-host-mismatch")
   failed("usage 2, an expired leaf", chains.expired, { tlsa(chains.issuer, 2, 1, 1) }, "certificate-expired")
-  failed("usage 2, an expired issuer", below_expired, { tlsa(expired_issuer, 2, 1, 1) }, "certificate-expired")
+  -- The dates of a trust anchor are no part of a path (RFC 5280 section 6.1.1 (d)). OpenSSL looks at them when
+  -- it is self-signed.
+  verified("usage 2, an issuer that has expired and is the anchor", below_expired,
+    { tlsa(expired_issuer, 2, 1, 1) }, { depth = 1 })
+  failed("usage 2, an expired root", below_expired_root, { tlsa(expired_root, 2, 1, 1) }, "certificate-expired")
+  failed("usage 2, an expired issuer below the anchor", between_expired, { tlsa(chains.root, 2, 1, 1) },
+    "certificate-expired")
   failed("usage 2, a leaf that is not valid yet", chains.future, { tlsa(chains.issuer, 2, 1, 1) },
     "certificate-not-trusted")
 
@@ -101,7 +111,7 @@ describe("verify, DANE:", function()
       else
         verifying.good(connection, "verified")
         assert.equal(usage == 2 and host.host or nil, connection.matched.name)
-        assert.equal(host.records[1].record, connection.matched.record)
+        assert.equal(case.records[1], tostring(connection.matched.record))
         if expected.depth ~= false then assert.equal(expected.depth or 0, connection.matched.depth) end
       end
       assert.same({ "dane", not failure, expected.result, not failure },
@@ -118,7 +128,7 @@ describe("verify, DANE:", function()
   end
 
   -- Several records, some of which match.
-  describe("several records:", function()
+  group("several records:", function()
     local function several(title, certificate, records, expected)
       number = number + 1
       local label = "several" .. number
@@ -169,6 +179,6 @@ describe("verify, DANE:", function()
   teardown(function() world:stop() end)
 
   it("no server was told anything but EHLO, STARTTLS and QUIT", function()
-    assert(world:polite() > 3 * number)
+    assert(world:polite() >= 2 * number)
   end)
 end)

@@ -23,6 +23,7 @@ local silent = {
 }
 
 describe("verify, a call:", function()
+  local it = verifying.grouped(it)
   world:host("good", { tlsa = { record }, server = { certificates = { chains.ec } } })
   for stage, server in pairs(silent) do
     server.certificates = { chains.ec }

@@ -10,6 +10,7 @@ local world = verifying.world(zone, 32)
 local record = ca.tlsa(chains.issuer, 2, 1, 1)
 
 describe("verify, names:", function()
+  local it, group = verifying.grouped(it)
   local number = 0
 
   -- A leaf of ours; in its names @ is the host's name, and # the zone.
@@ -38,7 +39,7 @@ describe("verify, names:", function()
     end)
   end
 
-  describe("a certificate fits", function()
+  group("a certificate fits", function()
     case(true, "by its only name", "exact", { names = { "@" } })
     case(true, "by the last of several names", "last",
       { names = { "a.example", "b.example", "c.example", "@" } })
@@ -51,7 +52,7 @@ describe("verify, names:", function()
     case(true, "by a CN with a wildcard where it has no DNS name", "cnwild", { cn = "*.#" })
   end)
 
-  describe("a certificate does not fit", function()
+  group("a certificate does not fit", function()
     case(false, "by another name", "other", { names = { "another.#" } })
     case(false, "by a longer name that ends alike", "long", { names = { "x@" } })
     case(false, "by the name of its parent", "parent", { names = { "#" } })
@@ -92,10 +93,11 @@ describe("verify, names:", function()
     verifying.good(connection, "verified")
     assert.equal("start." .. zone, host.host)
     assert.same({ "end." .. zone, "end." .. zone }, { connection.matched.name, connection.sni })
+    world.hosts["end"].listening[1]:wait "tls"
     assert.matches(",end%.verify%.example$", world.hosts["end"].listening[1]:texts("tls")[1])
   end)
 
-  describe("certificates by SNI:", function()
+  group("certificates by SNI:", function()
     local own = "sni." .. zone
     world:host("sni", { tlsa = { ca.tlsa(chains.rsa, 3, 1, 1) }, server = {
       certificates = { chains["self-signed"] }, sni = { [own] = { chains.rsa } },
@@ -121,6 +123,7 @@ describe("verify, names:", function()
       local connection = world:connection "snimay"
       verifying.good(connection)
       assert.equal("snimay." .. zone, connection.sni)
+      world.hosts.snimay.listening[1]:wait "tls"
       assert.matches(",snimay%.verify%.example$", world.hosts.snimay.listening[1]:texts("tls")[1])
     end)
 
@@ -130,6 +133,7 @@ describe("verify, names:", function()
       local connection = world:connection("[" .. server.address .. "]")
       verifying.good(connection)
       assert.is_nil(connection.sni)
+      server:wait "tls"
       assert.matches(",$", server:texts("tls")[1])
     end)
   end)

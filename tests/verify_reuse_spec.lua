@@ -13,6 +13,7 @@ local record, issued = ca.tlsa(chains.ec, 3, 1, 1), ca.tlsa(chains.issuer, 2, 1,
 local DOMAINS = 100
 
 describe("verify, reuse:", function()
+  local it, group = verifying.grouped(it)
   -- A server that takes a moment, so that connections meet.
   local function slow(server)
     server.greeting = { steps.sleep(60), steps.reply "220 mail.test" }
@@ -114,7 +115,7 @@ describe("verify, reuse:", function()
     assert.equal(1, world.hosts.refuses.listening[1]:count())
   end)
 
-  describe("bounds:", function()
+  group("bounds:", function()
     local domains, servers = {}, {}
     local shared_ip
     -- Eight names of one address, each sent as SNI, so that each is a contact.
@@ -131,7 +132,7 @@ describe("verify, reuse:", function()
       for _, report in pairs(all(support.resolver(), domains)) do assert.is_true(report.ok) end
       assert.equal(8, server:count())
       server:wait("close", 8)
-      assert.equal(2, mail_server.peak { server })
+      assert.equal(2, server:peak())
     end)
 
     it("per_ip = 1, and 4", function()
@@ -140,7 +141,7 @@ describe("verify, reuse:", function()
         world.servers:forget()
         all(support.resolver(), domains, { per_ip = bound })
         server:wait("close", 8)
-        assert.equal(bound, mail_server.peak { server })
+        assert.equal(bound, server:peak())
       end
     end)
 
@@ -169,7 +170,7 @@ describe("verify, reuse:", function()
       end
       local server = world.hosts.stuck.listening[1]
       server:wait("close", 2)
-      assert.equal(1, mail_server.peak { server })
+      assert.equal(1, server:peak())
     end)
   end)
 

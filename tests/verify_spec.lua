@@ -13,6 +13,7 @@ local record = ca.tlsa(chains.ec, 3, 1, 1)
 local zone = chains.zone
 
 describe("verify:", function()
+  local it, group = verifying.grouped(it)
   world:host("good", { tlsa = { record }, server = { certificates = { chains.ec } } })
   world:host("plain", { server = { no_starttls = true } })
 
@@ -65,7 +66,7 @@ describe("verify:", function()
   end)
 
   -- What a server is owed, and what it may do.
-  describe("a host without DANE (may):", function()
+  group("a host without DANE (may):", function()
     local function case(title, label, server, result, stage)
       world:host(label, { server = server })
       it(title .. (result and ": " .. result or ": ok"), function()
@@ -86,7 +87,7 @@ describe("verify:", function()
     case("an EHLO that is refused", "m8", { ehlo = "502 what" }, "protocol-error", "ehlo")
   end)
 
-  describe("a host whose records are unusable (encrypt):", function()
+  group("a host whose records are unusable (encrypt):", function()
     local unusable = { tlsa = { "1 0 1 " .. ca.hex(chains.ec, "cert", "sha256") } }
     local function case(title, label, server, result, stage)
       world:host(label, { tlsa = unusable.tlsa, server = server })
@@ -105,7 +106,7 @@ describe("verify:", function()
     case("a handshake that fails", "e5", { handshake = { steps.close } }, "tls-failed", "handshake")
   end)
 
-  describe("a host that must not be connected to (skip):", function()
+  group("a host that must not be connected to (skip):", function()
     world:host("skip", { tlsa = { record }, server = { certificates = { chains.ec } } })
     local function skipped(result, code, options)
       local report = assert(world:verify("skip", options))
@@ -140,7 +141,7 @@ describe("verify:", function()
     end)
   end)
 
-  describe("several addresses:", function()
+  group("several addresses:", function()
     world:host("two", { tlsa = { record }, servers = {
       { certificates = { chains.ec } }, { certificates = { chains.rsa } },
     } })
@@ -191,7 +192,7 @@ describe("verify:", function()
   end)
   world:records "mx-order MX 5 good\nmx-order MX 10 plain\nmx-order MX 20 half"
 
-  describe("options:", function()
+  group("options:", function()
     world:host("aged", { tlsa = { ca.tlsa(chains.issuer, 2, 1, 1) }, server = { certificates = { chains.ec } } })
     it("at judges dates as of another day", function()
       local resolver, day = support.resolver(), 86400
@@ -217,7 +218,7 @@ describe("verify:", function()
     it("source is where connections come from", function()
       local connection = world:connection("good", { source = { "127.36.200.7" } })
       verifying.good(connection, "verified")
-      assert.same({ "127.36.200.7" }, world.hosts.good.listening[1]:texts "open")
+      assert.same({ "127.36.200.7" }, world.hosts.good.listening[1]:clients())
     end)
 
     it("a source of another machine: connect-failed", function()
@@ -271,7 +272,7 @@ describe("verify:", function()
     end)
   end)
 
-  describe("a plan that fails is the error of the call:", function()
+  group("a plan that fails is the error of the call:", function()
     for code, domain in pairs { no_mail = "nullmx.example", nxdomain = "nothing.example",
       invalid_name = "two words", invalid_mx = "mxallbad.example", bogus = "broken.example" } do
       it(code, function()

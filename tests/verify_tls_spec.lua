@@ -13,6 +13,7 @@ local steps = mail_server.steps
 local record, rsa_record = ca.tlsa(chains.ec, 3, 1, 1), ca.tlsa(chains.rsa, 3, 1, 1)
 
 describe("verify, TLS:", function()
+  local it, group = verifying.grouped(it)
   local number = 0
 
   local function host(server, records)
@@ -32,7 +33,7 @@ describe("verify, TLS:", function()
     return found, report.hosts[1]
   end
 
-  describe("the handshake:", function()
+  group("the handshake:", function()
     local function bad(title, server)
       local label = host(server)
       it(title .. ": tls-failed", function()
@@ -49,7 +50,7 @@ describe("verify, TLS:", function()
     bad("a fatal alert", { handshake = { steps.raw, steps.send "\21\3\3\0\2\2\40", steps.silent } })
     bad("text", { handshake = { steps.raw, steps.reply "454 TLS is not available", steps.silent } })
     bad("text after a while, which is no injection", {
-      handshake = { steps.sleep(100), steps.reply "250 injected", steps.silent },
+      handshake = { steps.sleep(100), steps.reply "250 injected", steps.raw, steps.silent },
     })
     bad("records of zero bytes without end", { handshake = { steps.raw, steps.send(("\0"):rep(9999), 99999) } })
     bad("records of handshake messages that make no sense", {
@@ -58,12 +59,13 @@ describe("verify, TLS:", function()
     bad("no certificate in common", { certificates = {}, ciphers = "ADH" })
   end)
 
-  describe("a server that has no other version than", function()
+  group("a server that has no other version than", function()
     for _, version in ipairs { "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3" } do
       local label = host { min = version, max = version }
       it(version, function()
         local connection = world:connection(label)
         verifying.good(connection, "verified")
+        world.hosts[label].listening[1]:wait "tls"
         local seen, cipher = world.hosts[label].listening[1]:texts("tls")[1]:match "^([^,]*),([^,]*),"
         assert.same({ version, cipher }, { connection.tls.version, connection.tls.cipher })
         assert.equal(version, seen)
@@ -72,7 +74,7 @@ describe("verify, TLS:", function()
     end
   end)
 
-  describe("key kinds:", function()
+  group("key kinds:", function()
     local both = { certificates = { chains.rsa, chains.ec } }
     local all = host(both, { record, rsa_record })
     it("each certificate of a server is judged", function()
@@ -139,7 +141,7 @@ describe("verify, TLS:", function()
     end)
   end)
 
-  describe("TLS from the first byte:", function()
+  group("TLS from the first byte:", function()
     local options = { implicit_tls = true }
     local function implicit(title, server, check)
       server.implicit = true
@@ -160,7 +162,7 @@ describe("verify, TLS:", function()
       verifying.bad(connection, "greeting-refused", "greeting")
       assert.equal(554, connection.reply)
     end)
-    implicit("a server that speaks without TLS: tls-failed", { script = { steps.reply "220 mail", steps.silent } },
+    implicit("a server that speaks without TLS: tls-failed", { script = { steps.reply "220 mail", steps.raw, steps.silent } },
       function(connection) verifying.bad(connection, "tls-failed", "handshake") end)
     local silent = host { implicit = true, tls_greeting = { steps.silent } }
     it("a server that says nothing after the handshake", function()
@@ -193,7 +195,7 @@ describe("verify, TLS:", function()
     assert.same({ "ec", 256 }, { chain[1].key, chain[1].bits })
   end)
 
-  describe("PKIX beside DANE:", function()
+  group("PKIX beside DANE:", function()
     local function pkix(title, certificate, ca_file, ok)
       local label = host({ certificates = { certificate } }, { ca.tlsa(certificate, 3, 1, 1) })
       it(title, function()

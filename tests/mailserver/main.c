@@ -21,8 +21,9 @@
  *   wait ADDRESS PORT EVENT COUNT SECONDS   waits until there are that many of these events: "ok"
  *   port                  a port that is free on all addresses: "ok PORT"
  *
- * Each connection has a thread of its own. The events are: open (the client's address), command (a line of the client), eof,
- * tls (VERSION,CIPHER,SNI), tls-failed, early (bytes before TLS was agreed on), close-notify, close.
+ * Each connection has a thread of its own. The events are: open (the client's address, and how many
+ * connections are open then, to this host and to all), command (a line of the client), eof, tls (version,
+ * cipher and SNI), tls-failed, early (bytes before TLS was agreed on), close-notify, close.
  * tests/support/mail_server.lua is the other side.
  */
 #include "server.h"
@@ -138,6 +139,7 @@ static int start(struct host *host)
 
     if (old)
         stop(old);
+    context_for(host, NULL);
     host->socket = bound(host->address, host->port, &address);
     if (host->socket < 0 || listen(host->socket, host->full ? 0 : 1024) != 0)
         return -1;

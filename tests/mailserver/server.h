@@ -1,6 +1,5 @@
-#pragma once
-
 /* server.h - what the files of the program mail-server share, see main.c. */
+#pragma once
 
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -52,4 +51,3 @@ void forget(struct host *host);
 struct connection;
 struct connection *connection_new(struct host *host, int socket);
 void *serve_connection(void *argument);
-

@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 struct connection {
+    struct connection *next; /* of those that are open */
     struct host *host;
     unsigned number;
     int socket;
+    bool raw; /* the client speaks TLS, which is nothing to log */
     SSL *ssl;
     char input[16384];
     size_t start, end;
@@ -238,6 +240,7 @@ static bool step_hello(struct connection *c, struct step *step)
     long length;
     ssize_t n;
 
+    c->raw = true;
     SSL_set_bio(ssl, in, out);
     SSL_set_accept_state(ssl);
     while ((length = BIO_get_mem_data(out, &bytes)) == 0) {
@@ -298,13 +301,14 @@ static bool step_line(struct connection *c, struct step *step)
 static bool step_raw(struct connection *c, struct step *step)
 {
     (void)step;
+    c->raw = true;
     return next_byte(c) >= 0;
 }
 
 /* silent: says nothing until the client has gone. */
 static bool step_silent(struct connection *c, struct step *step)
 {
-    while (step_line(c, step))
+    while (c->raw ? next_byte(c) >= 0 : step_line(c, step))
         ;
     return false;
 }
@@ -397,21 +401,59 @@ static void finish(struct connection *c)
         tell(c, "close-notify", NULL);
 }
 
+static struct connection *open_connections;
+
+/* How many connections are open, to this host or (NULL) to all. One that the client has closed does not
+ * count, whether we have noticed or not. The mutex must be held. */
+static unsigned count_open(const struct host *host)
+{
+    const struct connection *c;
+    unsigned n = 0;
+
+    for (c = open_connections; c; c = c->next) {
+        struct pollfd poll_for = {.fd = c->socket, .events = POLLRDHUP};
+
+        if (!host || c->host == host)
+            n += poll(&poll_for, 1, 0) == 0;
+    }
+    return n;
+}
+
 struct connection *connection_new(struct host *host, int socket)
 {
     struct connection *c = allocate(sizeof *c);
     struct sockaddr_storage peer;
     socklen_t size = sizeof peer;
-    char address[NI_MAXHOST] = "";
+    char address[NI_MAXHOST] = "", text[NI_MAXHOST + 32];
 
     c->host = host;
     c->socket = socket;
     c->number = ++host->connections;
+    pthread_mutex_lock(&mutex);
+    c->next = open_connections;
+    open_connections = c;
     if (getpeername(socket, (struct sockaddr *)&peer, &size) == 0)
         getnameinfo((struct sockaddr *)&peer, size, address, sizeof address, NULL, 0,
                     NI_NUMERICHOST);
-    tell(c, "open", escape(address, strlen(address)));
+    snprintf(text, sizeof text, "%s %u %u", address, count_open(host), count_open(NULL));
+    pthread_mutex_unlock(&mutex);
+    tell(c, "open", escape(text, strlen(text)));
     return c;
+}
+
+static void connection_free(struct connection *c)
+{
+    struct connection **link = &open_connections;
+
+    pthread_mutex_lock(&mutex);
+    while (*link != c)
+        link = &(*link)->next;
+    *link = c->next;
+    pthread_mutex_unlock(&mutex);
+    SSL_free(c->ssl);
+    close(c->socket);
+    tell(c, "close", NULL);
+    free(c);
 }
 
 void *serve_connection(void *argument)
@@ -425,9 +467,6 @@ void *serve_connection(void *argument)
         ;
     if (getsockopt(c->socket, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && !linger.l_onoff)
         finish(c);
-    SSL_free(c->ssl);
-    close(c->socket);
-    tell(c, "close", NULL);
-    free(c);
+    connection_free(c);
     return NULL;
 }

@@ -132,6 +132,7 @@ end
 function M.script(description)
   if description.script then return description.script end
   local script = {}
+  local function refuses(said) return type(said) == "string" and said:match "^[45]" end
   if description.implicit then
     add(script, description.handshake or { steps.tls })
     add(script, description.tls_greeting or "220 mail.test ESMTP")
@@ -139,6 +140,10 @@ function M.script(description)
     return script
   end
   add(script, description.greeting, "220 mail.test ESMTP")
+  if refuses(description.greeting) then
+    add(script, { steps.serve })
+    return script
+  end
   add(script, { steps.line })
   if description.no_starttls then
     add(script, description.ehlo, "250-mail.test\n250 PIPELINING")
@@ -146,7 +151,7 @@ function M.script(description)
     add(script, description.ehlo, "250-mail.test\n250-PIPELINING\n250 STARTTLS")
     add(script, { steps.line })
     add(script, description.starttls, "220 2.0.0 Ready")
-    add(script, description.handshake or { steps.tls })
+    if not refuses(description.starttls) then add(script, description.handshake or { steps.tls }) end
   end
   add(script, { steps.serve })
   return script
@@ -233,18 +238,25 @@ function Host:commands()
   return connections
 end
 
---- The most connections that were open at one time, to all of these hosts together.
-function M.peak(hosts)
-  local events, open, peak = {}, 0, 0
+--- The addresses that connections came from, in their order.
+function Host:clients()
+  local clients = {}
+  for index, text in ipairs(self:texts "open") do clients[index] = text:match "^%S+" end
+  return clients
+end
+
+local function most(hosts, pattern)
+  local peak = 0
   for _, host in ipairs(hosts) do
-    for _, each in ipairs(host:log()) do events[#events + 1] = each end
-  end
-  table.sort(events, function(a, b) return a.order < b.order end)
-  for _, each in ipairs(events) do
-    if each.event == "open" then open = open + 1 elseif each.event == "close" then open = open - 1 end
-    if open > peak then peak = open end
+    for _, text in ipairs(host:texts "open") do peak = math.max(peak, tonumber(text:match(pattern))) end
   end
   return peak
 end
+
+--- The most connections that were open to this host at one time, since the log was removed.
+function Host:peak() return most({ self }, "^%S+ (%d+)") end
+
+--- The most connections that were open to all hosts of the process, at the time of a connection to these.
+function M.peak(hosts) return most(hosts, "(%d+)$") end
 
 return M

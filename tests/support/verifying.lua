@@ -83,11 +83,11 @@ function World:options(extra)
   return options
 end
 
---- Verifies a host by its label, or any domain that has a dot or a bracket.
+--- Verifies a host by its label, or any other domain that has a dot or a bracket.
 -- @param resolver one of this test (default: a new one)
 -- @return what verify returns
 function World:verify(label, options, resolver)
-  local domain = label:find "[.%[]" and label or label .. "." .. self.zone
+  local domain = label:find "[.%[]" and not self.hosts[label] and label or label .. "." .. self.zone
   return (resolver or support.resolver()):verify(domain, self:options(options))
 end
 
@@ -98,6 +98,20 @@ function World:connection(label, options, resolver)
   assert.equal(1, #report.hosts)
   assert.equal(1, #report.hosts[1].connections)
   return report.hosts[1].connections[1], report.hosts[1], report
+end
+
+--- busted runs the body of a nested describe when the setup around it has run, and then it is too late for
+-- hosts. These are an `it` and a `group` in place of it: group(title, body) runs its body at once.
+-- @param it busted's
+function verifying.grouped(it)
+  local prefix = ""
+  local function inner(title, check) it(prefix .. title, check) end
+  local function group(title, body)
+    prefix = title .. " "
+    body()
+    prefix = ""
+  end
+  return inner, group
 end
 
 --- Asserts that a connection is ok, with DANE when there are records.
