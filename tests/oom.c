@@ -24,14 +24,15 @@ extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
 extern void __libc_free(void *);
 
-static uintptr_t low, high; /* where core.so is */
-static long countdown = -1; /* to the one that fails; negative: none */
+static uintptr_t low, high;           /* where core.so is */
+static uintptr_t also_low, also_high; /* where a library is whose allocations fail, too */
+static long countdown = -1;           /* to the one that fails; negative: none */
 static long seen;
 static int failed;
 
 static int refuse(uintptr_t caller)
 {
-    if (caller < low || caller >= high)
+    if ((caller < low || caller >= high) && (caller < also_low || caller >= also_high))
         return 0;
     seen++;
     if (countdown > 0 && --countdown == 0) {
@@ -118,28 +119,44 @@ PUBLIC void free(void *p)
     __libc_free(p);
 }
 
+struct wanted {
+    const char *name; /* a part of the object's path */
+    uintptr_t low, high;
+};
+
 static int find(struct dl_phdr_info *info, size_t size, void *arg)
 {
-    static const char name[] = "/nexthop/core.so";
-    size_t len = strlen(info->dlpi_name);
+    struct wanted *wanted = arg;
     int i;
 
-    (void)size, (void)arg;
-    if (len < sizeof name || strcmp(info->dlpi_name + len - (sizeof name - 1), name) != 0)
+    (void)size;
+    if (!strstr(info->dlpi_name, wanted->name))
         return 0;
-    low = UINTPTR_MAX;
+    wanted->low = UINTPTR_MAX;
     for (i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + p->p_vaddr;
 
         if (p->p_type != PT_LOAD)
             continue;
-        if (start < low)
-            low = start;
-        if (start + p->p_memsz > high)
-            high = start + p->p_memsz;
+        if (start < wanted->low)
+            wanted->low = start;
+        if (start + p->p_memsz > wanted->high)
+            wanted->high = start + p->p_memsz;
     }
     return 1;
+}
+
+/* also(name): allocations from inside this library fail, too. They are not counted as live. */
+static int oom_also(lua_State *L)
+{
+    struct wanted wanted = {luaL_checkstring(L, 1), 0, 0};
+
+    if (!dl_iterate_phdr(find, &wanted))
+        return luaL_error(L, "%s is not loaded", wanted.name);
+    also_low = wanted.low;
+    also_high = wanted.high;
+    return 0;
 }
 
 /* fail(n): the n-th allocation from now on fails; 0: none does. */
@@ -175,6 +192,8 @@ static int oom_live(lua_State *L)
 
 int luaopen_oom(lua_State *L)
 {
+    struct wanted core = {"/nexthop/core.so", 0, 0};
+
     lua_newtable(L);
     lua_pushcfunction(L, oom_fail);
     lua_setfield(L, -2, "fail");
@@ -184,7 +203,11 @@ int luaopen_oom(lua_State *L)
     lua_setfield(L, -2, "seen");
     lua_pushcfunction(L, oom_live);
     lua_setfield(L, -2, "live");
-    lua_pushboolean(L, dl_iterate_phdr(find, NULL));
+    lua_pushcfunction(L, oom_also);
+    lua_setfield(L, -2, "also");
+    lua_pushboolean(L, dl_iterate_phdr(find, &core));
     lua_setfield(L, -2, "found");
+    low = core.low;
+    high = core.high;
     return 1;
 }
