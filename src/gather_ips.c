@@ -290,32 +290,27 @@ static void ips_walk(struct nh_ips_call *i)
 static void ips_on_cname(void *arg, struct nh_lookup *l)
 {
     struct nh_ips_call *i = arg;
-    bool again4, again6;
+    bool again4 = counts(i, &i->v4) && !i->v4.chain_secure;
+    bool again6 = counts(i, &i->v6) && !i->v6.chain_secure;
 
     nh_op_record(&i->op, l, SECTION);
     i->host_authentic = nh_alias_is_there(l) && l->secure;
     if (l->code != NH_OK) {
         nh_lookup_error(&i->op.err, i->host, l);
         ips_finish(i);
-        return;
-    }
-    if (!nh_alias_is_there(l)) {
+    } else if (!nh_alias_is_there(l)) {
         /* A denial is not the status of an alias. The host must not lose DANE because of it. */
         nh_fail(&i->op.err, NH_SERVFAIL, "%s: its alias changed while it was followed", i->host);
         ips_finish(i);
-        return;
-    }
-    if (!i->host_authentic || i->n_links < 2) {
+    } else if (!i->host_authentic || i->n_links < 2) {
         conclude(i); /* with one alias, the addresses are what is insecure */
-        return;
+    } else {
+        i->next = on_own;
+        if (again4)
+            ips_ask(i, &i->v4, end_name(i), 0);
+        if (again6)
+            ips_ask(i, &i->v6, end_name(i), 0);
     }
-    i->next = on_own;
-    again4 = counts(i, &i->v4) && !i->v4.chain_secure;
-    again6 = counts(i, &i->v6) && !i->v6.chain_secure;
-    if (again4)
-        ips_ask(i, &i->v4, end_name(i), 0);
-    if (again6)
-        ips_ask(i, &i->v6, end_name(i), 0);
 }
 
 static void judge(struct nh_ips_call *i)

@@ -255,20 +255,14 @@ static void lookup_count(struct nh_lookup *l)
 {
     struct nh_stats *s = &l->resolver->stats;
 
-    switch (l->code) {
-    case NH_OK:
+    if (l->code == NH_OK)
         l->secure ? s->secure++ : s->insecure++;
-        break;
-    case NH_BOGUS:
+    else if (l->code == NH_BOGUS)
         s->bogus++;
-        break;
-    case NH_TIMEOUT:
+    else if (l->code == NH_TIMEOUT)
         s->timeouts++;
-        break;
-    default:
+    else
         s->servfail++;
-        break;
-    }
 }
 
 void nh_lookup_finish(struct nh_lookup *l)

@@ -232,18 +232,13 @@ static int resolver_gc(lua_State *L)
 static int resolver_tostring(lua_State *L)
 {
     struct nh_lua_resolver *self = nh_check_resolver(L);
+    enum nh_code code = nh_usable(self);
 
-    switch (nh_usable(self)) {
-    case NH_OK:
+    if (code == NH_OK)
         lua_pushfstring(L, NH_RESOLVER " (%d pending)", (int)self->pending);
-        break;
-    case NH_FORKED:
-        lua_pushliteral(L, NH_RESOLVER " (of another process)");
-        break;
-    default:
-        lua_pushliteral(L, NH_RESOLVER " (closed)");
-        break;
-    }
+    else
+        lua_pushfstring(L, NH_RESOLVER " (%s)",
+                        code == NH_FORKED ? "of another process" : "closed");
     return 1;
 }
 
