@@ -31,8 +31,6 @@ static uint32_t hash_of(const struct nh_cache *cache, const char *name, uint16_t
     return hash;
 }
 
-/* ---- one entry --------------------------------------------------------------------- */
-
 struct nh_cache_entry *nh_cache_entry_new(const char *name, uint16_t type, bool secure)
 {
     size_t text = strlen(name) + 1;
@@ -53,8 +51,6 @@ void nh_cache_entry_drop(struct nh_cache_entry *entry)
     nh_answer_free(&entry->answer);
     free(entry);
 }
-
-/* ---- the cache ---------------------------------------------------------------------- */
 
 struct nh_cache *nh_cache_new(size_t limit, uint32_t seed)
 {

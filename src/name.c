@@ -39,37 +39,33 @@ static const char idna_underscore[] = "an underscore in an internationalised nam
 /* What libidn2's result means, in words that do not depend on the locale. */
 static const char *idn_reason(int rc)
 {
-    switch (rc) {
-    case IDN2_MALLOC:
-        return "out of memory";
-    case IDN2_ENCODING_ERROR:
-    case IDN2_ICONV_FAIL:
-        return "bytes that are not UTF-8";
-    case IDN2_TOO_BIG_DOMAIN:
-        return too_long;
-    case IDN2_TOO_BIG_LABEL:
-    case IDN2_PUNYCODE_BIG_OUTPUT:
-    case IDN2_PUNYCODE_OVERFLOW:
-        return label_too_long;
-    case IDN2_PUNYCODE_BAD_INPUT:
-    case IDN2_INVALID_ALABEL:
-        return "an invalid A-label (xn--)";
-    case IDN2_2HYPHEN:
-        return "a label with \"--\" at its third and fourth place";
-    case IDN2_HYPHEN_STARTEND:
-        return edge_hyphen;
-    case IDN2_LEADING_COMBINING:
-        return "a label that begins with a combining character";
-    case IDN2_CONTEXTJ:
-    case IDN2_CONTEXTJ_NO_RULE:
-        return "a joiner where IDNA2008 does not allow one";
-    case IDN2_BIDI:
-        return "a label that mixes right-to-left and left-to-right writing (RFC 5893)";
-    case IDN2_UNASSIGNED:
-        return "an unassigned Unicode character";
-    default:
-        return "a character that IDNA2008 does not allow";
+    static const struct {
+        int rc;
+        const char *reason;
+    } known[] = {
+        {IDN2_MALLOC, "out of memory"},
+        {IDN2_ENCODING_ERROR, "bytes that are not UTF-8"},
+        {IDN2_ICONV_FAIL, "bytes that are not UTF-8"},
+        {IDN2_TOO_BIG_DOMAIN, too_long},
+        {IDN2_TOO_BIG_LABEL, label_too_long},
+        {IDN2_PUNYCODE_BIG_OUTPUT, label_too_long},
+        {IDN2_PUNYCODE_OVERFLOW, label_too_long},
+        {IDN2_PUNYCODE_BAD_INPUT, "an invalid A-label (xn--)"},
+        {IDN2_INVALID_ALABEL, "an invalid A-label (xn--)"},
+        {IDN2_2HYPHEN, "a label with \"--\" at its third and fourth place"},
+        {IDN2_HYPHEN_STARTEND, edge_hyphen},
+        {IDN2_LEADING_COMBINING, "a label that begins with a combining character"},
+        {IDN2_CONTEXTJ, "a joiner where IDNA2008 does not allow one"},
+        {IDN2_CONTEXTJ_NO_RULE, "a joiner where IDNA2008 does not allow one"},
+        {IDN2_BIDI, "a label that mixes right-to-left and left-to-right writing (RFC 5893)"},
+        {IDN2_UNASSIGNED, "an unassigned Unicode character"},
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (known[i].rc == rc)
+            return known[i].reason;
     }
+    return "a character that IDNA2008 does not allow";
 }
 
 /* The rules for one label of a name: RFC 1123 2.1, but for underscores. */

@@ -154,8 +154,6 @@ static bool resolver_dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop
     return true;
 }
 
-/* ---- tasks ------------------------------------------------------------------------ */
-
 void nh_resolver_later(struct nh_resolver *r, struct nh_task *task, void (*run)(void *arg),
                        void *arg)
 {

@@ -167,8 +167,6 @@ function M.listen(path, options)
   return self
 end
 
--- ---- the end ----------------------------------------------------------------------
-
 function Listener:look_for_end()
   if self.draining and self.count == 0 and not self.closed then self:close() end
 end

@@ -107,8 +107,6 @@ local function renderer(args, tree)
   end
 end
 
--- ---- all of it ------------------------------------------------------------
-
 local function summary(count, planned, bar, interrupted)
   local line = planned and count:summary()
     or ("%d names: %d failed"):format(count.total, count.permanent + count.temporary)

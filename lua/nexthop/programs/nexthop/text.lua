@@ -124,8 +124,6 @@ function Tree:host(plan, host)
   return lines
 end
 
--- ---- results ------------------------------------------------------------
-
 function Tree:error(err, name)
   return self:single(words.name(name), { self:failure(err, name) })
 end
