@@ -12,7 +12,6 @@
  *   conclude     the addresses in the order of mox, or the error */
 #include "gather_ips.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

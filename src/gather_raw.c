@@ -2,8 +2,6 @@
  * find out why an answer is not secure. Nothing is decided here. */
 #include "gather_raw.h"
 
-#include <stdlib.h>
-
 static void on_answered(void *arg, struct nh_lookup *l)
 {
     struct nh_raw *raw = arg;

@@ -124,10 +124,7 @@ static void lookup_begin(struct nh_resolver *r, struct nh_lookup *l, const char 
                          uint16_t type)
 {
     nh_lookup_stop(l);
-    memset(l, 0, sizeof *l);
-    l->resolver = r;
-    l->name = name;
-    l->type = type;
+    *l = (struct nh_lookup){.resolver = r, .name = name, .type = type};
 }
 
 static void lookup_start(struct nh_lookup *l, double seconds)

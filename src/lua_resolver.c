@@ -4,7 +4,6 @@
 #include "loop.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- driving ------------------------------------------------------------------------------- */

@@ -5,20 +5,11 @@
 #include "loop.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #define BATCH 16 /* events; they take about 2 ms, by which a query may be late */
 #define LATE 1.0 /* seconds; when the host program is later than that, it is late */
-
-static bool seed(struct nh_resolver *r)
-{
-    if (getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
-        return false;
-    r->random |= 1;
-    return true;
-}
 
 /* A lookup counts against max_running for NH_YOUNG seconds. After that, only the sockets of
  * libunbound are the limit. Half of them are for young lookups, and a quarter is for what
@@ -65,8 +56,10 @@ static bool fill(struct nh_resolver *r, const struct nh_config *config, struct n
     r->timeout = config->timeout;
     r->config = nh_config_copy(config);
     r->loop = nh_loop_new();
-    if (!r->loop || !seed(r) || !r->config)
+    if (!r->loop || !r->config ||
+        getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
         return false;
+    r->random |= 1;
     r->main = nh_context_new(r, 0, err);
     if (!r->main)
         return false;
@@ -157,9 +150,7 @@ static bool resolver_dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop
 void nh_resolver_later(struct nh_resolver *r, struct nh_task *task, void (*run)(void *arg),
                        void *arg)
 {
-    task->run = run;
-    task->arg = arg;
-    task->is_queued = true;
+    *task = (struct nh_task){.run = run, .arg = arg, .is_queued = true};
     TAILQ_INSERT_TAIL(&r->tasks, task, link);
 }
 

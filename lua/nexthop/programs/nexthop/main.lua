@@ -28,8 +28,7 @@ end
 local function tlsa_lookup(resolver, name, call, port, callback)
   local hrtime = require "luv".hrtime
   local proxy, begun = {}, hrtime()
-  local function cancel(self) return self.handle:cancel() end
-  proxy.cancel = cancel
+  function proxy.cancel(self) return self.handle:cancel() end
   proxy.handle = resolver:gather_ips(name, call, function(ips, err)
     if not ips then return callback(nil, err) end
     local result = {

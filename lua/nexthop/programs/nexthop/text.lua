@@ -60,16 +60,12 @@ end
 
 -- ---- the parts of a host ------------------------------------------------------------
 
-local function families_differ(r)
-  return r.ip4_authentic ~= nil and r.ip6_authentic ~= nil and r.ip4_authentic ~= r.ip6_authentic
-end
-
 function Tree:addresses(lines, r, name)
   if #r.ips > 0 then
     local how = self:secure(r.expanded_authentic)
     if not r.expanded_host then
       how = "no DNS asked"
-    elseif families_differ(r) then
+    elseif r.ip4_authentic ~= nil and r.ip6_authentic ~= nil and r.ip4_authentic ~= r.ip6_authentic then
       how = ("IPv4 %s, IPv6 %s"):format(self:secure(r.ip4_authentic), self:secure(r.ip6_authentic))
     end
     lines[#lines + 1] = self:field("addresses", ("%s (%s)"):format(table.concat(r.ips, " "), how))
