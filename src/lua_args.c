@@ -76,8 +76,6 @@ static enum nh_network opt_network(lua_State *L)
     return NH_IP6;
 }
 
-/* Writes the canonical text of a host or an address, which is its name in results. Returns false
- * when s is neither. */
 bool nh_canonical(const char *s, size_t len, char out[NH_HOST_MAX])
 {
     struct nh_ip ip;
@@ -346,10 +344,8 @@ void nh_ips_defaults(struct nh_request *request, struct nh_lua_resolver *self)
 
 void nh_ips_check(lua_State *L, struct nh_request *request)
 {
-    size_t k;
-
     (void)L;
-    for (k = 0; k < request->n_dialed; k++) {
+    for (size_t k = 0; k < request->n_dialed; k++) {
         if (strcmp(request->dialed[k].host, request->ips.host) == 0) {
             request->ips.dialed = request->dialed[k].ips;
             request->ips.n_dialed = request->dialed[k].n;

@@ -23,7 +23,6 @@ bool nh_forked(const struct nh_lua_resolver *self)
     return self->resolver && !nh_resolver_mine(self->resolver);
 }
 
-/* Returns NH_OK, or why the resolver cannot be used. */
 enum nh_code nh_usable(const struct nh_lua_resolver *self)
 {
     if (!self->resolver || self->closing)
@@ -55,11 +54,9 @@ void nh_fail_op(struct nh_request *request)
     (type->fail ? type->fail : type->stop)(&request->op);
 }
 
-/* Removes the request from its resolver and frees it. The handle remains. */
 void nh_stop_request(struct nh_request *request)
 {
     struct nh_lua_resolver *self = request->owner;
-    size_t k;
 
     request->handle->request = NULL;
     if (self) {
@@ -80,7 +77,7 @@ void nh_stop_request(struct nh_request *request)
             request->call->type->stop(&request->op);
         }
     }
-    for (k = 0; k < request->n_dialed; k++)
+    for (size_t k = 0; k < request->n_dialed; k++)
         free(request->dialed[k].ips);
     free(request->dialed);
     if (self && self->resolver)
@@ -89,8 +86,6 @@ void nh_stop_request(struct nh_request *request)
         free(request);
 }
 
-/* Handles the end of a call: puts it into the queue for delivery, or lets the blocking call see
- * it. */
 void nh_request_finished(void *arg)
 {
     struct nh_request *request = arg;
@@ -228,8 +223,8 @@ static void drop_anchor(lua_State *L, int list, const struct nh_request *request
     luaL_unref(L, list, request->callback_ref);
 }
 
-/* Runs the first callback that is due. Stores its error, if there is one, in the field "error"
- * of the resolver's table, unless that field is set already. */
+/* Stores the error of the callback, if there is one, in the field "error" of the resolver's
+ * table, unless that field is set already. */
 void nh_deliver_one(lua_State *L, int self_index)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, self_index);
@@ -279,7 +274,6 @@ int nh_deliver(lua_State *L, int self_index, double until)
     return n;
 }
 
-/* Raises the error that a callback has raised. It is called at the end of a batch. */
 void nh_raise_error(lua_State *L, int self_index)
 {
     nh_getuservalue(L, self_index);
@@ -295,8 +289,6 @@ void nh_raise_error(lua_State *L, int self_index)
 
 /* ---- calls --------------------------------------------------------------------------------- */
 
-/* Lets a debug hook run. In this way the Lua program turns Ctrl-C into an error. Returns true,
- * with the error on the stack, when the hook raised one. */
 bool nh_interrupted(lua_State *L, int self_index)
 {
     if (!lua_gethook(L))

@@ -11,10 +11,8 @@ static const char *const metatables[] = {"error", "destinations", "ips",    "tls
 
 void nh_open_results(lua_State *L)
 {
-    size_t k;
-
     lua_createtable(L, 0, sizeof metatables / sizeof metatables[0]);
-    for (k = 0; k < sizeof metatables / sizeof metatables[0]; k++) {
+    for (size_t k = 0; k < sizeof metatables / sizeof metatables[0]; k++) {
         luaL_newmetatable(L, lua_pushfstring(L, PREFIX "%s", metatables[k]));
         lua_remove(L, -2);
         lua_setfield(L, -2, metatables[k]);
@@ -118,10 +116,9 @@ static void set_dest(lua_State *L, const struct nh_dest_call *d)
 void nh_set_dest_hosts(lua_State *L, const struct nh_request *request)
 {
     const struct nh_dest_call *d = &request->dest;
-    size_t k;
 
     lua_createtable(L, (int)d->n_hosts, 0);
-    for (k = 0; k < d->n_hosts; k++) {
+    for (size_t k = 0; k < d->n_hosts; k++) {
         lua_createtable(L, 0, 2);
         set_string(L, "host", d->hosts[k].name);
         set_integer(L, "pref", d->hosts[k].pref);
@@ -162,7 +159,6 @@ static void set_failed(lua_State *L, const struct nh_ips_call *i, const struct n
 static void set_ips(lua_State *L, const struct nh_ips_call *i)
 {
     char text[NH_IP_TEXT];
-    size_t k;
 
     set_boolean(L, "authentic", i->authentic);
     set_boolean(L, "expanded_authentic", i->expanded_authentic);
@@ -173,7 +169,7 @@ static void set_ips(lua_State *L, const struct nh_ips_call *i)
     set_family(L, &i->v4, "ip4_authentic");
     set_family(L, &i->v6, "ip6_authentic");
     lua_createtable(L, (int)i->n_ips, 0);
-    for (k = 0; k < i->n_ips; k++) {
+    for (size_t k = 0; k < i->n_ips; k++) {
         nh_ip_text(&i->ips[k], text);
         lua_pushstring(L, text);
         lua_rawseti(L, -2, (int)k + 1);
@@ -197,10 +193,8 @@ void nh_set_ips(lua_State *L, const struct nh_request *request)
 
 static void set_records(lua_State *L, const char *key, const struct nh_tlsa *records, size_t n)
 {
-    size_t k;
-
     lua_createtable(L, (int)n, 0);
-    for (k = 0; k < n; k++) {
+    for (size_t k = 0; k < n; k++) {
         const struct nh_tlsa *r = &records[k];
 
         lua_createtable(L, 0, 5);
@@ -243,7 +237,6 @@ static const char *const tls_names[] = {
 static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
 {
     const struct nh_ips_call *i = &h->ips;
-    size_t k;
 
     lua_createtable(L, 0, 20);
     set_string(L, "host", h->name);
@@ -260,7 +253,7 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
     set_string(L, "tls", tls_names[h->tls]);
     if (h->tls == NH_TLS_DANE) {
         lua_createtable(L, (int)h->n_names, 0);
-        for (k = 0; k < h->n_names; k++) {
+        for (size_t k = 0; k < h->n_names; k++) {
             lua_pushstring(L, h->names[k]);
             lua_rawseti(L, -2, (int)k + 1);
         }
@@ -282,9 +275,8 @@ static int append_trace(lua_State *L, int n, const struct nh_trace *trace, size_
 {
     static const char *const rcodes[] = {"NOERROR",  "FORMERR", "SERVFAIL",
                                          "NXDOMAIN", "NOTIMP",  "REFUSED"};
-    size_t k;
 
-    for (k = 0; k < trace->n; k++) {
+    for (size_t k = 0; k < trace->n; k++) {
         const struct nh_trace_entry *e = &trace->entries[k];
 
         lua_createtable(L, 0, 6);
@@ -310,7 +302,6 @@ static int append_trace(lua_State *L, int n, const struct nh_trace *trace, size_
 void nh_set_plan(lua_State *L, const struct nh_request *request)
 {
     const struct nh_plan *p = &request->plan;
-    size_t k;
     int n;
 
     set_string(L, "domain", p->domain);
@@ -330,7 +321,7 @@ void nh_set_plan(lua_State *L, const struct nh_request *request)
     if (p->op.trace) {
         lua_newtable(L);
         n = append_trace(L, 0, &p->trace, 0);
-        for (k = 0; k < p->n_hosts; k++)
+        for (size_t k = 0; k < p->n_hosts; k++)
             n = append_trace(L, n, &p->hosts[k]->trace, k + 1);
         lua_setfield(L, -2, "trace");
     }
@@ -339,10 +330,9 @@ void nh_set_plan(lua_State *L, const struct nh_request *request)
 void nh_set_plan_hosts(lua_State *L, const struct nh_request *request)
 {
     const struct nh_plan *p = &request->plan;
-    size_t k;
 
     lua_createtable(L, (int)p->n_hosts, 0);
-    for (k = 0; k < p->n_hosts; k++) {
+    for (size_t k = 0; k < p->n_hosts; k++) {
         push_plan_host(L, p->hosts[k]);
         lua_rawseti(L, -2, (int)k + 1);
     }
@@ -358,7 +348,6 @@ void nh_set_raw(lua_State *L, const struct nh_request *request)
 {
     const struct nh_raw *raw = &request->raw;
     const struct nh_answer *a = &raw->lookup.answer;
-    size_t k;
 
     set_string(L, "rcode", a->rcode == 3 ? "NXDOMAIN" : "NOERROR");
     set_boolean(L, "secure", raw->lookup.secure);
@@ -367,13 +356,13 @@ void nh_set_raw(lua_State *L, const struct nh_request *request)
     if (a->dname)
         set_string(L, "dname", a->dname);
     lua_createtable(L, a->n_links + 1, 0);
-    for (k = 0; k <= a->n_links; k++) {
+    for (size_t k = 0; k <= a->n_links; k++) {
         lua_pushstring(L, a->chain[k]);
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, "chain");
     lua_createtable(L, a->n_records, 0);
-    for (k = 0; k < a->n_records; k++) {
+    for (size_t k = 0; k < a->n_records; k++) {
         const struct nh_rr *r = &a->records[k];
 
         if (r->name)

@@ -98,7 +98,7 @@ local function classify(bytes)
   end
 end
 
---- Can an address be reached from the whole Internet, what is its block, and the block's RFC? nil: no address.
+--- Can an address be reached from the whole Internet, what is its block, and its RFC? nil: it is no address.
 function M.is_global(ip)
   local bytes = core.address(ip)
   if not bytes then return nil end
