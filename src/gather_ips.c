@@ -137,13 +137,12 @@ static unsigned rank(const struct nh_ip *ip, const struct nh_ip *last, bool pref
 
 static bool order(struct nh_ips_call *i)
 {
-    const struct nh_ip *last;
     struct nh_ip *sorted;
     size_t k, n = 0, tried = 0;
 
     if (i->n_dialed == 0)
         return true;
-    last = &i->dialed[i->n_dialed - 1];
+    const struct nh_ip *last = &i->dialed[i->n_dialed - 1];
     for (k = 0; k < i->n_dialed; k++)
         tried += i->dialed[k].family == last->family;
     sorted = malloc(i->n_ips * sizeof *sorted);

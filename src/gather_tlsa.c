@@ -213,13 +213,12 @@ static void expired(void *arg)
 void nh_tlsa_call_expire(struct nh_tlsa_call *t, struct nh_resolver *r)
 {
     const struct nh_lookup *l = &t->early;
-    bool known;
 
     t->op.resolver = r;
     t->op.done = expired;
     set_base(t);
-    known = set_name(t, t->name, t->base) && asked_early(t) && l->state == NH_DONE &&
-            l->code == NH_OK && !tlsa_odd(&l->answer);
+    bool known = set_name(t, t->name, t->base) && asked_early(t) && l->state == NH_DONE &&
+                 l->code == NH_OK && !tlsa_odd(&l->answer);
     /* If there are no records, another base domain may have to be asked. */
     if (known && (t->last || (l->secure && l->answer.n_records))) {
         t->asked = &t->early;

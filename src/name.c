@@ -175,7 +175,6 @@ static const char *add_ulabel(struct joined *name, const char *label, size_t len
     uint8_t copy[INPUT_MAX + 1];
     uint8_t *ascii = NULL;
     const char *reason;
-    int rc;
 
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)label[i];
@@ -187,7 +186,7 @@ static const char *add_ulabel(struct joined *name, const char *label, size_t len
     }
     memcpy(copy, label, len);
     copy[len] = '\0';
-    rc = idn2_lookup_u8(copy, &ascii, idn_flags);
+    int rc = idn2_lookup_u8(copy, &ascii, idn_flags);
     if (rc != IDN2_OK)
         reason = idn_reason(rc);
     else if (strchr((char *)ascii, '_'))

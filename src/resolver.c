@@ -208,11 +208,9 @@ static void set_tick(struct nh_resolver *r)
  * may take them for dead. */
 static void notice_lateness(struct nh_resolver *r)
 {
-    double now;
-
     if (r->due <= 0)
         return;
-    now = nh_now();
+    double now = nh_now();
     if (now - r->due > LATE) {
         r->lateness += now - r->due;
         r->trouble = now + 75;
@@ -222,11 +220,9 @@ static void notice_lateness(struct nh_resolver *r)
 
 static void set_due(struct nh_resolver *r)
 {
-    double seconds;
-
     if (r->stats.running == 0)
         return;
-    seconds = nh_resolver_timeout(r);
+    double seconds = nh_resolver_timeout(r);
     if (seconds >= 0)
         r->due = nh_now() + seconds;
 }

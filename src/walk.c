@@ -57,7 +57,6 @@ static void walk_follow(struct nh_walk *w, bool secure)
 {
     char host[NH_HOST_MAX];
     const char *target = w->target;
-    bool loop;
 
     if (w->n_links == 0)
         w->first_secure = secure;
@@ -70,7 +69,7 @@ static void walk_follow(struct nh_walk *w, bool secure)
         }
         target = host;
     }
-    loop = walk_seen(w, target);
+    bool loop = walk_seen(w, target);
     w->names[w->n_links + 1] = strdup(target);
     if (!w->names[w->n_links + 1]) {
         walk_ended(w, NH_NO_MEMORY);
