@@ -124,12 +124,10 @@ static const char *parse_ascii(const char *text, size_t len, char out[NH_HOST_MA
     else if (text[len - 1] == '.' && --len == 0)
         reason = "the root, which is no host name";
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
+        uint8_t c = nh_lower((uint8_t)text[i]);
 
-        if (c >= 'A' && c <= 'Z')
-            c = (unsigned char)(c + ('a' - 'A'));
-        else if (!in_label(c) && c != '.')
-            reason = reason ? reason : byte_reason(c);
+        if (!reason && !in_label(c) && c != '.')
+            reason = byte_reason(c);
         if (i < NAME_MAX_TEXT)
             out[i] = (char)c;
     }
@@ -279,11 +277,8 @@ enum nh_literal nh_literal_parse(const char *text, size_t len, struct nh_ip *ip)
             return NH_LITERAL;
         return is_numeric(text, len) ? NH_BAD_LITERAL : NH_NOT_LITERAL;
     }
-    for (size_t i = 0; tagged && i < sizeof(tag) - 1; i++) {
-        char c = i < len ? text[i] : '\0';
-
-        tagged = c == tag[i] || (c >= 'A' && c <= 'Z' && c + ('a' - 'A') == tag[i]);
-    }
+    for (size_t i = 0; i < sizeof(tag) - 1; i++)
+        tagged = tagged && i < len && nh_lower((uint8_t)text[i]) == tag[i];
     if (tagged) {
         text += sizeof(tag) - 1;
         len -= sizeof(tag) - 1;

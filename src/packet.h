@@ -38,11 +38,6 @@ struct nh_packet_rr {
     uint32_t ttl;
 };
 
-static inline uint8_t nh_lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
 uint16_t nh_get16(const uint8_t *p);
 
 /* Reads a TTL. A TTL with its top bit set counts as zero (RFC 2181 8). */
