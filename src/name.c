@@ -258,7 +258,7 @@ static bool parse_family(int family, const char *text, size_t len, struct nh_ip 
 /* See name.h. ip is written for NH_LITERAL only. */
 enum nh_literal nh_literal_parse(const char *text, size_t len, struct nh_ip *ip)
 {
-    static const char tag[] = "ipv6:";
+    static const uint8_t tag[] = "ipv6:";
     bool tagged = true;
 
     if (len == 0)

@@ -25,7 +25,6 @@ local own = {} -- descriptors that stand for 0 and 1
 
 --- Takes standard input: a descriptor that no child process inherits stands for it from then on, and 0
 -- is /dev/null. A second call gives the same descriptor.
--- @return descriptor
 function M.reserve_input()
   own.input = own.input or assert(core.take_descriptor(0))
   return own.input

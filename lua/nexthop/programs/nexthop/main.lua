@@ -171,8 +171,6 @@ local function run(args, resolver)
   return count:status()
 end
 
---- @param words of the command line
--- @return the exit status
 return function(words)
   local given, names = program:parse(words, true)
   program:need "luv"
