@@ -156,14 +156,12 @@ static int read_nothing(struct ub_ctx *ctx)
 
     if (pipe(fds) != 0)
         return rc;
-    if (write(fds[1], text, sizeof text - 1) == (ssize_t)sizeof text - 1) {
-        close(fds[1]);
-        fds[1] = -1;
+    ssize_t written = write(fds[1], text, sizeof text - 1);
+    close(fds[1]);
+    if (written == (ssize_t)sizeof text - 1) {
         snprintf(path, sizeof path, "/dev/fd/%d", fds[0]);
         rc = ub_ctx_config(ctx, path);
     }
-    if (fds[1] >= 0)
-        close(fds[1]);
     close(fds[0]);
     return rc;
 }

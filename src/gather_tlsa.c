@@ -25,10 +25,16 @@ static void fail(struct nh_tlsa_call *t)
     tlsa_finish(t);
 }
 
-static void tlsa_take_records(struct nh_tlsa_call *t, const struct nh_answer *a)
+/* Takes an answer at the end of the chain that was followed. An insecure answer counts as no
+ * record. */
+static void tlsa_take(struct nh_tlsa_call *t, const struct nh_lookup *l)
 {
-    struct nh_tlsa tlsa;
+    const struct nh_answer *a = &l->answer;
 
+    if (!l->secure || !a->n_records) {
+        next_base(t);
+        return;
+    }
     t->records = calloc(a->n_records, 2 * sizeof *t->records);
     if (!t->records) {
         nh_fail(&t->op.err, NH_NO_MEMORY, "%s: out of memory", t->host);
@@ -38,6 +44,8 @@ static void tlsa_take_records(struct nh_tlsa_call *t, const struct nh_answer *a)
     t->unusable = t->records + a->n_records;
     t->dane_required = true;
     for (size_t k = 0; k < a->n_records; k++) {
+        struct nh_tlsa tlsa;
+
         nh_tlsa_judge(&tlsa, a->records[k].data, a->records[k].len);
         if (tlsa.reason[0])
             t->unusable[t->n_unusable++] = tlsa;
@@ -45,16 +53,6 @@ static void tlsa_take_records(struct nh_tlsa_call *t, const struct nh_answer *a)
             t->records[t->n_records++] = tlsa;
     }
     tlsa_finish(t);
-}
-
-/* Takes an answer at the end of the chain that was followed. An insecure answer counts as no
- * record. */
-static void tlsa_take(struct nh_tlsa_call *t, const struct nh_lookup *l)
-{
-    if (l->secure && l->answer.n_records)
-        tlsa_take_records(t, &l->answer);
-    else
-        next_base(t);
 }
 
 /* ---- a chain that has failed or is long: one alias at a time ----------------------- */

@@ -180,9 +180,7 @@ function Listener:drain(seconds, callback)
   self.deadline:start(math.ceil(seconds * 1000), 0, protected(self, function() self:close() end))
   local all = {}
   for connection in pairs(self.connections) do all[#all + 1] = connection end
-  for _, connection in ipairs(all) do
-    connection:finish()
-  end
+  for _, connection in ipairs(all) do connection:finish() end
   self:pump()
   self:look_for_end()
 end

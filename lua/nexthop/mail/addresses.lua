@@ -75,9 +75,7 @@ for _, row in ipairs(M.special) do
     bits = bits, row = row, embeds = row.embeds,
   })
 end
-for _, list in pairs(blocks) do
-  table.sort(list, function(a, b) return a.bits > b.bits end)
-end
+for _, list in pairs(blocks) do table.sort(list, function(a, b) return a.bits > b.bits end) end
 
 local function within(bytes, block)
   local n = #block.whole

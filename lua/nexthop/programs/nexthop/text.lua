@@ -47,9 +47,7 @@ end
 function Tree:branch(out, lines, is_last)
   local first, others = is_last and self.last or self.fork, is_last and self.blank or self.bar
   local n = #out
-  for i, line in ipairs(lines) do
-    out[n + i] = (i == 1 and first or others) .. line
-  end
+  for i, line in ipairs(lines) do out[n + i] = (i == 1 and first or others) .. line end
 end
 
 function Tree:failure(err, name)
@@ -181,9 +179,7 @@ function Tree:tlsa(r, name)
   else
     lines[1] = self:field("base", r.tlsa_base_domain)
     self:records(lines, r)
-    if #r.records == 0 then
-      lines[#lines + 1] = self:field("TLS owed", words.tls.encrypt)
-    end
+    if #r.records == 0 then lines[#lines + 1] = self:field("TLS owed", words.tls.encrypt) end
   end
   return self:single(name, lines)
 end
