@@ -172,9 +172,10 @@ static void do_task(struct nh_resolver *r)
 
 /* ---- the time ---------------------------------------------------------------------- */
 
-static void on_tick(void *arg)
+/* A timer has fired: arg is the pointer to it. */
+static void forget_timer(void *arg)
 {
-    ((struct nh_resolver *)arg)->tick = NULL;
+    *(struct nh_timer **)arg = NULL;
 }
 
 /* Sets a timer that wakes the host program when a query is old enough: then a queued lookup may
@@ -201,7 +202,7 @@ static void set_tick(struct nh_resolver *r)
     nh_timer_stop(r->tick);
     now = nh_now();
     r->tick_at = at;
-    r->tick = nh_timer_start(r->loop, at > now ? at - now : 0, on_tick, r);
+    r->tick = nh_timer_start(r->loop, at > now ? at - now : 0, forget_timer, &r->tick);
 }
 
 /* Records that the host program was late. libunbound then believes that servers were slow, and
@@ -250,15 +251,10 @@ void nh_resolver_drain(struct nh_resolver *r)
     nh_sigpipe_leave(&r->sigpipe);
 }
 
-static void on_alarm(void *arg)
-{
-    *(struct nh_timer **)arg = NULL;
-}
-
 /* Waits until something happens, for at most `seconds`. */
 static void wait(struct nh_resolver *r, double seconds)
 {
-    struct nh_timer *alarm = nh_timer_start(r->loop, seconds, on_alarm, &alarm);
+    struct nh_timer *alarm = nh_timer_start(r->loop, seconds, forget_timer, &alarm);
 
     nh_loop_collect(r->loop, alarm != NULL);
     nh_timer_stop(alarm);

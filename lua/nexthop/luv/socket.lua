@@ -193,9 +193,8 @@ function Listener:close()
   local all = {}
   for connection in pairs(self.connections) do all[#all + 1] = connection end
   for _, connection in ipairs(all) do connection:close() end
-  for _, name in ipairs { "driver", "deadline" } do
-    if self[name] then self[name]:close() end
-  end
+  if self.driver then self.driver:close() end
+  if self.deadline then self.deadline:close() end
   if self.on_close then self.on_close() end
 end
 

@@ -160,12 +160,6 @@ function M.output(wake)
   }, Output)
 end
 
--- What waits, as one piece; nil: nothing.
-function Output:join()
-  if self.n > 1 then self.queue, self.n = { table.concat(self.queue, "", 1, self.n) }, 1 end
-  return self.queue[1]
-end
-
 -- So many bytes of it are written, or on their way.
 function Output:shorten(text, n)
   self.queue[1] = n < #text and text:sub(n + 1) or nil
@@ -198,7 +192,8 @@ end
 --- Writes what can be written; it is cut where the reader cannot take more.
 function Output:flush()
   while not self.failed and not self.waiting and not self.closed do
-    local text = self:join()
+    if self.n > 1 then self.queue, self.n = { table.concat(self.queue, "", 1, self.n) }, 1 end
+    local text = self.queue[1]
     if not text then return end
     local n, reason, code
     if self.handle then
