@@ -114,7 +114,6 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
         luaL_error(L, "out of memory");
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         struct nh_dialed *d = &request->dialed[request->n_dialed];
-        const char *host;
 
         if (lua_type(L, -2) != LUA_TSTRING || !lua_istable(L, -1))
             luaL_error(L, "bad option 'dialed_ips' (a host name to a list of addresses expected)");
@@ -123,7 +122,7 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
             len++;
         if (len != nh_rawlen(L, -1))
             luaL_error(L, "bad option 'dialed_ips' (a host name to a list of addresses expected)");
-        host = lua_tolstring(L, -2, &len);
+        const char *host = lua_tolstring(L, -2, &len);
         if (!nh_canonical(host, len, d->host))
             luaL_error(L, "bad option 'dialed_ips' ('%s' is no host name)", host);
         d->ips = calloc(nh_rawlen(L, -1) + 1, sizeof *d->ips);
@@ -254,12 +253,10 @@ static void read_options(lua_State *L, struct nh_request *request, int index)
     const struct nh_call *call = request->call;
 
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        const char *key;
-
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "bad option to '%s' (a %s is no option's name)", call->name,
                        luaL_typename(L, -2));
-        key = lua_tostring(L, -2);
+        const char *key = lua_tostring(L, -2);
         if (strcmp(key, "deadline") == 0)
             request->deadline = opt_seconds(L, key);
         else if (!call->set_option || !call->set_option(L, request, key))
@@ -307,10 +304,9 @@ static void read_name(struct nh_request *request, const char *s, size_t len)
     const struct nh_call *call = request->call;
     char *out = (char *)request + call->subject, quoted[256];
     const char *reason = NULL;
-    enum nh_literal kind;
     struct nh_ip ip;
 
-    kind = nh_literal_parse(s, len, &ip);
+    enum nh_literal kind = nh_literal_parse(s, len, &ip);
     if (kind == NH_LITERAL && call->literal) {
         *flag(request, call->literal) = true;
         nh_ip_text(&ip, out);
@@ -391,15 +387,13 @@ struct nh_handle *nh_check_request(lua_State *L, const struct nh_call *call, int
 {
     struct nh_lua_resolver *self = lua_touserdata(L, 1);
     struct nh_handle *handle;
-    struct nh_request *request;
-    const char *s;
     size_t len;
     int options = 0;
 
     if (lua_type(L, 2) != LUA_TSTRING)
         luaL_argerror(
             L, 2, lua_pushfstring(L, "%s name expected, got %s", call->input, luaL_typename(L, 2)));
-    s = lua_tolstring(L, 2, &len);
+    const char *s = lua_tolstring(L, 2, &len);
     *callback = 0;
     if (lua_istable(L, 3))
         options = 3;
@@ -416,7 +410,7 @@ struct nh_handle *nh_check_request(lua_State *L, const struct nh_call *call, int
     *handle = (struct nh_handle){.call = call};
     luaL_getmetatable(L, NH_REQUEST);
     lua_setmetatable(L, -2);
-    request = handle->request = nh_pool_take(&self->requests);
+    struct nh_request *request = handle->request = nh_pool_take(&self->requests);
     if (!request)
         luaL_error(L, "out of memory");
     request->handle = handle;

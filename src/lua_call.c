@@ -304,7 +304,6 @@ bool nh_interrupted(lua_State *L, int self_index)
 static int call_block(lua_State *L, struct nh_handle *handle)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, 1);
-    int n;
 
     /* A callback or a hook may close the resolver, which ends the call, or it may fork. */
     while (handle->request && handle->request->state != NH_REQUEST_FINISHED) {
@@ -325,7 +324,7 @@ static int call_block(lua_State *L, struct nh_handle *handle)
     }
     if (!handle->request)
         return nh_push_unusable(L, nh_usable(self));
-    n = nh_push_result(L, handle->request);
+    int n = nh_push_result(L, handle->request);
     nh_stop_request(handle->request);
     return n;
 }
@@ -334,13 +333,11 @@ static int call_call(lua_State *L)
 {
     const struct nh_call *row = lua_touserdata(L, lua_upvalueindex(1));
     struct nh_lua_resolver *self = nh_check_resolver(L);
-    struct nh_handle *handle;
-    enum nh_code code;
     int callback;
 
     lua_settop(L, 4);
-    handle = nh_check_request(L, row, &callback);
-    code = nh_usable(self);
+    struct nh_handle *handle = nh_check_request(L, row, &callback);
+    enum nh_code code = nh_usable(self);
     if (code != NH_OK)
         return nh_push_unusable(L, code);
     handle->request->blocking = callback == 0;
