@@ -297,11 +297,10 @@ bool nh_loop_ready(const struct nh_loop *loop)
 static bool dispatch_first(struct events *queue)
 {
     struct event *ev = TAILQ_FIRST(queue);
-    short bits;
 
     if (!ev)
         return false;
-    bits = ev->ready;
+    short bits = ev->ready;
     event_unmark(ev);
     /* Do all our work before the callback, because the callback may free the event. */
     if (!(ev->bits & UB_EV_PERSIST))
@@ -464,12 +463,10 @@ int nh_loop_fd(const struct nh_loop *loop)
 
 double nh_loop_timeout(struct nh_loop *loop)
 {
-    int ms;
-
     if (nh_loop_ready(loop))
         return 0;
     uv_update_time(&loop->uv);
-    ms = uv_backend_timeout(&loop->uv);
+    int ms = uv_backend_timeout(&loop->uv);
     return ms < 0 ? -1 : ms / 1000.0;
 }
 

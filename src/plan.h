@@ -40,6 +40,8 @@ struct nh_plan {
     /* for each host: earlier attempts; the caller owns them until done() */
     const struct nh_dialed *dialed;
     size_t n_dialed;
+    const struct nh_assumed *assumed; /* for gather_tlsa.h; the same owner */
+    size_t n_assumed;
     struct nh_pool *pool; /* of struct nh_plan_host; the caller owns it, and it outlives the plan */
 
     struct nh_dest_call dest;

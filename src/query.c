@@ -249,6 +249,17 @@ void nh_query_age(struct nh_resolver *r)
 
 /* ---- answers ------------------------------------------------------------------------ */
 
+static bool keep_packet(struct nh_lookup *l, const uint8_t *packet, size_t len)
+{
+    free(l->packet);
+    l->packet = malloc(len);
+    if (!l->packet)
+        return false;
+    memcpy(l->packet, packet, len);
+    l->packet_len = len;
+    return true;
+}
+
 /* Reads a packet into an answer that all lookups of this question share. */
 static enum nh_code read_answer(struct nh_lookup *l, const uint8_t *packet, size_t len, bool secure)
 {
@@ -258,6 +269,8 @@ static enum nh_code read_answer(struct nh_lookup *l, const uint8_t *packet, size
     if (!l->entry)
         return NH_NO_MEMORY;
     code = nh_answer_parse(&l->entry->answer, packet, len, l->name, l->type);
+    if (code == NH_OK && l->whole && !keep_packet(l, packet, len))
+        code = NH_NO_MEMORY;
     if (code == NH_OK) {
         nh_cache_put(l->resolver->cache, l->entry);
         l->answer = l->entry->answer;

@@ -5,20 +5,11 @@
 #include "loop.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #define BATCH 16 /* events; they take about 2 ms, by which a query may be late */
 #define LATE 1.0 /* seconds; when the host program is later than that, it is late */
-
-static bool seed(struct nh_resolver *r)
-{
-    if (getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
-        return false;
-    r->random |= 1;
-    return true;
-}
 
 /* A lookup counts against max_running for NH_YOUNG seconds. After that, only the sockets of
  * libunbound are the limit. Half of them are for young lookups, and a quarter is for what
@@ -65,8 +56,10 @@ static bool fill(struct nh_resolver *r, const struct nh_config *config, struct n
     r->timeout = config->timeout;
     r->config = nh_config_copy(config);
     r->loop = nh_loop_new();
-    if (!r->loop || !seed(r) || !r->config)
+    if (!r->loop || !r->config ||
+        getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
         return false;
+    r->random |= 1;
     r->main = nh_context_new(r, 0, err);
     if (!r->main)
         return false;
@@ -154,14 +147,10 @@ static bool resolver_dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop
     return true;
 }
 
-/* ---- tasks ------------------------------------------------------------------------ */
-
 void nh_resolver_later(struct nh_resolver *r, struct nh_task *task, void (*run)(void *arg),
                        void *arg)
 {
-    task->run = run;
-    task->arg = arg;
-    task->is_queued = true;
+    *task = (struct nh_task){.run = run, .arg = arg, .is_queued = true};
     TAILQ_INSERT_TAIL(&r->tasks, task, link);
 }
 
@@ -183,9 +172,10 @@ static void do_task(struct nh_resolver *r)
 
 /* ---- the time ---------------------------------------------------------------------- */
 
-static void on_tick(void *arg)
+/* A timer has fired: arg is the pointer to it. */
+static void forget_timer(void *arg)
 {
-    ((struct nh_resolver *)arg)->tick = NULL;
+    *(struct nh_timer **)arg = NULL;
 }
 
 /* Sets a timer that wakes the host program when a query is old enough: then a queued lookup may
@@ -212,18 +202,16 @@ static void set_tick(struct nh_resolver *r)
     nh_timer_stop(r->tick);
     now = nh_now();
     r->tick_at = at;
-    r->tick = nh_timer_start(r->loop, at > now ? at - now : 0, on_tick, r);
+    r->tick = nh_timer_start(r->loop, at > now ? at - now : 0, forget_timer, &r->tick);
 }
 
 /* Records that the host program was late. libunbound then believes that servers were slow, and
  * may take them for dead. */
 static void notice_lateness(struct nh_resolver *r)
 {
-    double now;
-
     if (r->due <= 0)
         return;
-    now = nh_now();
+    double now = nh_now();
     if (now - r->due > LATE) {
         r->lateness += now - r->due;
         r->trouble = now + 75;
@@ -233,11 +221,9 @@ static void notice_lateness(struct nh_resolver *r)
 
 static void set_due(struct nh_resolver *r)
 {
-    double seconds;
-
     if (r->stats.running == 0)
         return;
-    seconds = nh_resolver_timeout(r);
+    double seconds = nh_resolver_timeout(r);
     if (seconds >= 0)
         r->due = nh_now() + seconds;
 }
@@ -265,15 +251,10 @@ void nh_resolver_drain(struct nh_resolver *r)
     nh_sigpipe_leave(&r->sigpipe);
 }
 
-static void on_alarm(void *arg)
-{
-    *(struct nh_timer **)arg = NULL;
-}
-
 /* Waits until something happens, for at most `seconds`. */
 static void wait(struct nh_resolver *r, double seconds)
 {
-    struct nh_timer *alarm = nh_timer_start(r->loop, seconds, on_alarm, &alarm);
+    struct nh_timer *alarm = nh_timer_start(r->loop, seconds, forget_timer, &alarm);
 
     nh_loop_collect(r->loop, alarm != NULL);
     nh_timer_stop(alarm);

@@ -4,11 +4,6 @@ local protocol = require "nexthop.server.protocol"
 
 local M = {}
 
-local function plain(value)
-  if value == nil then return protocol.null end
-  return value
-end
-
 -- { field, run } by name. run = function(server, request, options, answer): calls answer(result, err) once,
 -- now or later, and returns the handle of what is under way.
 local ops = {}
@@ -30,8 +25,8 @@ for _, role in ipairs { "sender", "recipient" } do
         domain = domain, skipped = skipped }
     end
     return server.resolver:plan(domain, options, function(plan, err)
-      answer { finding = policy.find(role, plan, err), domain = domain, plan = plain(plan),
-        error = plain(err or policy.unfinished(plan)) }
+      answer { finding = policy.find(role, plan, err), domain = domain, plan = plan or protocol.null,
+        error = err or policy.unfinished(plan) or protocol.null }
     end)
   end }
 end

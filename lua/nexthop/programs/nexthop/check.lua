@@ -194,8 +194,6 @@ local function none_usable(host, facts, port)
     :format(unusable(host), at)
 end
 
--- ---- the lines ------------------------------------------------------------
-
 -- True and what is good about the host, or false and what to mend.
 local function judge(plan, i, port, facts)
   local host, here = plan.hosts[i], facts.hosts and facts.hosts[i] or {}

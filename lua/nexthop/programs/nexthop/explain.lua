@@ -191,8 +191,6 @@ function Story:verdict(host)
   end
 end
 
--- ---- all of it ------------------------------------------------------------
-
 -- What was asked to know where the mail goes, and for each host.
 local function split(trace)
   local first, parts = {}, {}

@@ -28,8 +28,7 @@ end
 local function tlsa_lookup(resolver, name, call, port, callback)
   local hrtime = require "luv".hrtime
   local proxy, begun = {}, hrtime()
-  local function cancel(self) return self.handle:cancel() end
-  proxy.cancel = cancel
+  function proxy.cancel(self) return self.handle:cancel() end
   proxy.handle = resolver:gather_ips(name, call, function(ips, err)
     if not ips then return callback(nil, err) end
     local result = {
@@ -107,8 +106,6 @@ local function renderer(args, tree)
   end
 end
 
--- ---- all of it ------------------------------------------------------------
-
 local function summary(count, planned, bar, interrupted)
   local line = planned and count:summary()
     or ("%d names: %d failed"):format(count.total, count.permanent + count.temporary)
@@ -174,8 +171,6 @@ local function run(args, resolver)
   return count:status()
 end
 
---- @param words of the command line
--- @return the exit status
 return function(words)
   local given, names = program:parse(words, true)
   program:need "luv"

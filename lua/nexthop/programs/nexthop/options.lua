@@ -45,24 +45,22 @@ Exit status: 0 all planned; 1 a domain failed permanently; 75 one failed for now
 can be used; 64 wrong usage. See nexthop(1).
 ]]
 
-local function seconds(option)
+local function number(option, pattern, what, low, high)
   return function(text)
-    local n = text:find "^[%d.]+$" and tonumber(text)
-    if not n or n < 0.001 or n > 86400 then
-      return nil, ("%s: '%s' is no number of seconds from 0.001 to 86400"):format(option, text)
+    local n = text:find(pattern) and tonumber(text)
+    if not n or n < low or n > high then
+      return nil, ("%s: '%s' is no %s from %s to %s"):format(option, text, what, low, high)
     end
     return n
   end
 end
 
+local function seconds(option)
+  return number(option, "^[%d.]+$", "number of seconds", 0.001, 86400)
+end
+
 local function whole(option, low, high)
-  return function(text)
-    local n = text:find "^%d+$" and tonumber(text)
-    if not n or n < low or n > high then
-      return nil, ("%s: '%s' is no whole number from %d to %d"):format(option, text, low, high)
-    end
-    return n
-  end
+  return number(option, "^%d+$", "whole number", low, high)
 end
 
 local function stub(text)

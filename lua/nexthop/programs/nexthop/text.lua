@@ -47,9 +47,7 @@ end
 function Tree:branch(out, lines, is_last)
   local first, others = is_last and self.last or self.fork, is_last and self.blank or self.bar
   local n = #out
-  for i, line in ipairs(lines) do
-    out[n + i] = (i == 1 and first or others) .. line
-  end
+  for i, line in ipairs(lines) do out[n + i] = (i == 1 and first or others) .. line end
 end
 
 function Tree:failure(err, name)
@@ -60,16 +58,12 @@ end
 
 -- ---- the parts of a host ------------------------------------------------------------
 
-local function families_differ(r)
-  return r.ip4_authentic ~= nil and r.ip6_authentic ~= nil and r.ip4_authentic ~= r.ip6_authentic
-end
-
 function Tree:addresses(lines, r, name)
   if #r.ips > 0 then
     local how = self:secure(r.expanded_authentic)
     if not r.expanded_host then
       how = "no DNS asked"
-    elseif families_differ(r) then
+    elseif r.ip4_authentic ~= nil and r.ip6_authentic ~= nil and r.ip4_authentic ~= r.ip6_authentic then
       how = ("IPv4 %s, IPv6 %s"):format(self:secure(r.ip4_authentic), self:secure(r.ip6_authentic))
     end
     lines[#lines + 1] = self:field("addresses", ("%s (%s)"):format(table.concat(r.ips, " "), how))
@@ -123,8 +117,6 @@ function Tree:host(plan, host)
   if host.sni then lines[#lines + 1] = self:field("SNI", host.sni) end
   return lines
 end
-
--- ---- results ------------------------------------------------------------
 
 function Tree:error(err, name)
   return self:single(words.name(name), { self:failure(err, name) })
@@ -187,9 +179,7 @@ function Tree:tlsa(r, name)
   else
     lines[1] = self:field("base", r.tlsa_base_domain)
     self:records(lines, r)
-    if #r.records == 0 then
-      lines[#lines + 1] = self:field("TLS owed", words.tls.encrypt)
-    end
+    if #r.records == 0 then lines[#lines + 1] = self:field("TLS owed", words.tls.encrypt) end
   end
   return self:single(name, lines)
 end

@@ -32,18 +32,10 @@ local usages = {
   "the host's own %s, %s: names and dates do not count (DANE-EE)",
 }
 
-local meanings = {} -- by usage, selector and match type in a row
-for usage, text in pairs(usages) do
-  for selector, what in pairs(selectors) do
-    for match, how in pairs(matches) do
-      meanings[usage * 65536 + selector * 256 + match] = text:format(what, how)
-    end
-  end
-end
-
 --- What a TLSA record means; nil if its fields say nothing.
 function M.meaning(record)
-  return meanings[record.usage * 65536 + record.selector * 256 + record.match_type]
+  local text, what, how = usages[record.usage], selectors[record.selector], matches[record.match_type]
+  return text and what and how and text:format(what, how)
 end
 
 local hex_of = memo(hex.encode)
