@@ -180,7 +180,7 @@ local function resolver(self)
   self:fields("nexthop.Stats", made:stats())
   for name, class in pairs {
     gather_destinations = "nexthop.CallOptions", gather_ips = "nexthop.IpsOptions",
-    gather_tlsa = "nexthop.TlsaOptions", plan = "nexthop.PlanOptions",
+    gather_tlsa = "nexthop.TlsaOptions", plan = "nexthop.PlanOptions", verify = "nexthop.VerifyOptions",
   } do
     -- a name that is refused: no call begins
     self:fields(class, options_of(function(options) return made[name](made, "a..b", options) end, self.words))
@@ -194,7 +194,8 @@ local private_fields = { -- of resolver:_lookup
 }
 
 local result_classes =
-  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan" }
+  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan", "Report", "ReportHost",
+    "RecordMatch", "Connection", "Session", "Certificate" }
 
 local function results(self)
   local there, described = {}, {}
