@@ -17,7 +17,7 @@ local function signed(label, options)
 end
 
 local rsa, ec = signed("good", { key = "rsa" }), ca.leaf { name = "vp-ec", names = { "ec.test" } }
-local by_ca, issued = signed("issued", { to = 20 }), ca.tlsa(root, 2, 0, 1)
+local by_ca, issued = signed("issued", { to = 20, send_root = true }), ca.tlsa(root, 2, 0, 1)
 local both = { ca.tlsa(rsa, 3, 1, 1), ca.tlsa(ec, 3, 1, 1) }
 
 world:host("good", { tlsa = both, server = { certificates = { rsa, ec } } })
@@ -63,9 +63,11 @@ describe("nexthop --verify", function()
     local r = run { "mx-good" }
     assert.same({ 0, "" }, { r.status, r.err })
     contains(r.out, "mx-good.vprogram.example  MX (secure)\n`- 10 good.vprogram.example\n", "result     ok\n",
-      "TLSA       " .. both[1], "matches the RSA certificate\n", "matches the ECDSA certificate\n", " RSA: ok\n",
+      "TLSA       " .. both[1], "matches the RSA certificate\n", "matches the ECDSA certificate\n",
+      " RSA: ok\n",
       " ECDSA: ok\n", "TLS        TLSv1.3, ", "presents   RSA 2048 of ", "presents   ECDSA 256 of ",
-      ("DANE       %s is this certificate\n"):format(both[2]), "PKIX       not trusted: ", "took       connect ")
+      ("DANE       %s is this certificate\n"):format(both[2]), "PKIX       not trusted: ",
+      "took       connect ")
     assert.same({ { "EHLO client.test", "STARTTLS", "QUIT" }, { "EHLO client.test", "STARTTLS", "QUIT" } },
       server("good"):commands())
   end)
@@ -94,8 +96,9 @@ describe("nexthop --verify", function()
   it("finds a wrong name, and a certificate that will have ended at another time", function()
     local r = run { "mx-other" }
     assert.equal(1, r.status)
-    contains(r.out, "certificate-host-mismatch\n", "the certificate is for issued.vprogram.example: let the CA issue "
-      .. "a certificate for other.vprogram.example or mx-other.vprogram.example")
+    contains(r.out, "certificate-host-mismatch\n",
+      "the certificate is for issued.vprogram.example: let the CA issue "
+        .. "a certificate for other.vprogram.example or mx-other.vprogram.example")
     r = run { "--keys", "any", "mx-issued" }
     assert.equal(0, r.status)
     contains(r.out, "is its issuer (certificate 2 of the chain), and the name issued.vprogram.example fits")
@@ -110,7 +113,7 @@ describe("nexthop --verify", function()
   it("ends with 75 for failures that may go away, and with 1 when there is a worse one", function()
     local r = run { "--keys", "any", "mx-later" }
     assert.equal(75, r.status)
-    contains(r.out, ":25: greeting-refused\n" and ": greeting-refused\n", "421 come back later",
+    contains(r.out, ": greeting-refused\n", "421 come back later",
       "to do      the server refuses for now")
     assert.equal(1, run({ "mx-later", "mx-plain", "mx-good" }).status)
     assert.equal(1, run({ "mx-good", "nullmx.example" }).status)
@@ -132,7 +135,8 @@ describe("nexthop --verify", function()
     run { "--keys", "ecdsa", "mx-half" }
     assert.equal(1, server("half"):count())
     local objects = json { "mx-half", "mx-good" }
-    assert.same({ "any", "any" }, { objects[1].hosts[1].connections[1].keys, objects[2].hosts[1].connections[1].keys })
+    assert.same({ "any", "any" }, { objects[1].hosts[1].connections[1].keys,
+      objects[2].hosts[1].connections[1].keys })
     assert.same({ 1, 1 }, { #objects[1].hosts[1].connections, #objects[2].hosts[1].connections })
   end)
 
@@ -143,7 +147,8 @@ describe("nexthop --verify", function()
   end)
 
   it("--ca-file", function()
-    contains(run({ "--ca-file", root.file, "--keys", "rsa", "mx-good" }).out, "PKIX       trusted, and the name fits\n")
+    contains(run({ "--ca-file", root.file, "--keys", "rsa", "mx-good" }).out,
+      "PKIX       trusted, and the name fits\n")
     local r = run { "--ca-file", files.new "no certificate\n", "mx-good" }
     assert.equal(64, r.status)
   end)
@@ -171,7 +176,7 @@ describe("nexthop --verify", function()
     for _, mode in ipairs { "--json", "--down", "--keys=any" } do
       local r = run { mode, "mx-noisy" }
       assert.equal(1, r.status)
-      assert.is_nil(r.out:find "[%z\1-\9\11-\31\127-\255]", r.out)
+      assert.is_nil(r.out:gsub("\t", ""):find "[%z\1-\9\11-\31\127-\255]", r.out)
     end
   end)
 
@@ -194,7 +199,8 @@ describe("nexthop --verify", function()
   end)
 
   it("--down lists for scripts the hosts that a DANE sender cannot reach", function()
-    local r = run { "--down", "--keys", "rsa,ecdsa", "mx-good", "mx-stale", "mx-half", "mx-plain", "mx-nodane",
+    local r = run { "--down", "--keys", "rsa,ecdsa", "mx-good", "mx-stale", "mx-half", "mx-plain",
+      "mx-nodane",
       "broken.example" }
     assert.equal(1, r.status)
     assert.equal("stale.vprogram.example\tvalidation-failure\nhalf.vprogram.example\tvalidation-failure\n"
@@ -202,7 +208,8 @@ describe("nexthop --verify", function()
   end)
 
   it("is coloured on a terminal", function()
-    local shown = program.on_terminal { "--verify", "--connect-port", tostring(world.servers.port), "--helo", "c.test",
+    local shown = program.on_terminal { "--verify", "--connect-port", tostring(world.servers.port),
+      "--helo", "c.test",
       "mx-half.vprogram.example" }
     contains(shown, "\27[32mok", "\27[31mvalidation-failure")
   end)
@@ -217,8 +224,8 @@ describe("nexthop --verify", function()
     it("contacts a host that they share once, and says how all went", function()
       local r = run({ "--json", "-f", "-" }, { stdin = list("shared", 30) })
       assert.equal(0, r.status)
-      assert.equal(30, select(2, r.out:gsub('"ok":true,"hosts"', "")) + select(2, r.out:gsub('^{"domain"', "")) * 0
-        + select(2, r.out:gsub('\n{"domain"', "")) + 1)
+      assert.equal(30, select(2, ("\n" .. r.out):gsub('\n{"domain":"shared%d+.vprogram.example","ok":true,',
+        "")))
       assert.equal(1, server("shared"):count())
       contains(r.err, "30 domains: 30 ok, 0 failing, 0 temporary, 0 no_mail, 0 errors (")
     end)
@@ -236,12 +243,16 @@ describe("nexthop --verify", function()
   it("ends with 64 on wrong usage, and says what is wrong", function()
     for wrong, why in pairs {
       ["--keys rsa"] = "--keys needs --verify", ["--down"] = "--down needs --verify",
-      ["--global-only"] = "--global-only needs --verify", ["--verify --keys dsa"] = "--keys: 'dsa' is no key kind",
+      ["--global-only"] = "--global-only needs --verify",
+      ["--verify --keys dsa"] = "--keys: 'dsa' is no key kind",
       ["--verify --keys rsa,"] = "--keys: '' is no key kind", ["--verify --check"] = "--check and --verify",
-      ["--verify --down --json"] = "--down and --json", ["--verify --at tomorrow"] = "--at: 'tomorrow' is no time",
+      ["--verify --down --json"] = "--down and --json",
+      ["--verify --at tomorrow"] = "--at: 'tomorrow' is no time",
       ["--verify --at 2027-02-29"] = "--at: '2027-02-29'", ["--verify --step 0"] = "--step: '0'",
-      ["--verify --connect-port 0"] = "--connect-port: '0'", ["--verify --source mx"] = "--source: 'mx' is no IP",
-      ["--verify --source ::1 --source ::2"] = "--source: two IPv6", ["--verify --helo a\\ b"] = "--helo: 'a b'",
+      ["--verify --connect-port 0"] = "--connect-port: '0'",
+      ["--verify --source mx"] = "--source: 'mx' is no IP",
+      ["--verify --source ::1 --source ::2"] = "--source: two IPv6",
+      ["--verify --helo a\\ b"] = "--helo: 'a b'",
       ["--verify --ca-file /nonexistent"] = "--ca-file: /nonexistent: ",
     } do
       local words = {}
@@ -264,7 +275,8 @@ describe("--at", function()
       ["-2h"] = now - 7200, ["2027-01-01"] = now, ["1970-01-01"] = 0, ["2024-02-29"] = 1709164800,
       ["2100-03-01"] = 4107542400, ["12"] = 12, ["9999-12-31"] = 253402214400,
     } do assert.equal(expected, time(text, now), text) end
-    for _, text in ipairs { "", "30d", "+d", "+1y", "2027-13-01", "2027-00-10", "2023-02-29", "2100-02-29", "1e9",
+    for _, text in ipairs { "", "30d", "+d", "+1y", "2027-13-01", "2027-00-10", "2023-02-29", "2100-02-29",
+      "1e9",
       "-30000w", "253402300800", "2027-1-1", "now" } do
       assert.is_nil(time(text, now), text)
     end

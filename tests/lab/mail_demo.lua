@@ -14,19 +14,22 @@ local zone = "servers.example"
 
 -- Certificates that sign themselves, as most of those with usage 3 do.
 local function certificate(label, key)
-  return ca.leaf { name = ("demo-%s-%s"):format(label, key), key = key, names = { ("mx.%s.%s"):format(label, zone) } }
+  return ca.leaf { name = ("demo-%s-%s"):format(label, key), key = key, names = { ("mx.%s.%s"):format(label,
+    zone) } }
 end
 
 local function three_one_one(leaf) return ca.tlsa(leaf, 3, 1, 1) end
 
--- Each: label, introduction, and a function that makes { certificates, records, further fields of the server }.
+-- Each: label, introduction, and a function that makes { certificates, records, further fields of the server
+-- }.
 local cases = {
   { "right", "RSA and ECDSA certificates, and a record for each key.", function(rsa, ec)
     return { rsa, ec }, { three_one_one(rsa), three_one_one(ec) }
   end },
-  { "stale", "The certificate was renewed with a new key, and the record is still that of the old one.", function(rsa)
-    return { rsa }, { ca.stale(3, 1, 1) }
-  end },
+  { "stale", "The certificate was renewed with a new key, and the record is still that of the old one.",
+    function(rsa)
+      return { rsa }, { ca.stale(3, 1, 1) }
+    end },
   { "half", "The record is for the RSA key. Nobody thought of the ECDSA certificate, which most senders get.",
     function(rsa, ec) return { rsa, ec }, { three_one_one(rsa) } end },
   { "plain", "A record promises TLS, and the server does not offer it.", function(rsa)

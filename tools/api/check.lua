@@ -194,7 +194,8 @@ local private_fields = { -- of resolver:_lookup
 }
 
 local result_classes =
-  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan", "Report", "ReportHost",
+  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan", "Report",
+    "ReportHost",
     "RecordMatch", "Connection", "Session", "Certificate" }
 
 local function results(self)

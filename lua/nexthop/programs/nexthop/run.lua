@@ -73,8 +73,9 @@ function Run:begin_pass()
       self.failed_bytes = self.failed_bytes + size(entry)
     end
   end
-  self.pass = { entries = entries, at = 0, jobs = math.max(1, math.floor(self.jobs / FEWER ^ tries)) }
-  self.pass_begun = uv.hrtime()
+  self.pass = {
+    entries = entries, at = 0, jobs = math.max(1, math.floor(self.jobs / FEWER ^ tries)), begun = uv.hrtime(),
+  }
   self.kept = later
 end
 
@@ -97,7 +98,7 @@ function Run:start(entry)
   if entry.tries > 0 then self.retried[entry.number] = entry end
   self.handles[entry.number] = self.lookup(entry.name, function(result, err, facts)
     self:finished(entry, result, err, facts)
-  end, (uv.hrtime() - self.pass_begun) / 1e9)
+  end, self.pass and (uv.hrtime() - self.pass.begun) / 1e9)
 end
 
 -- The next name to start, or nil.
@@ -193,8 +194,8 @@ function Run:signal(number)
 end
 
 --- options: resolver; source and, made with their wake functions, stream.input and stream.output as
--- functions; lookup(name, callback, age) returning a handle, where age is how many seconds ago this pass over
--- the names began; render(name, ...) with what the callback was given,
+-- functions; lookup(name, callback, age) returning a handle, where age is nil for a name that is asked for the
+-- first time, and else how many seconds ago this pass over the names that failed began; render(name, ...) with what the callback was given,
 -- returning text and an outcome of tally.lua; printed(outcome), called for each name once; jobs; ordered;
 -- retry: how often a name that failed for now is asked for again; tick, called five times a
 -- second with this object.
@@ -205,7 +206,7 @@ function M.run(options)
     resolver = options.resolver, lookup = options.lookup, render = options.render, jobs = options.jobs,
     printed = options.printed, ordered = options.ordered, held = {}, due = 1, handles = {}, watchers = {},
     started = 0, active = 0, done = 0,
-    pass_begun = uv.hrtime(), retry = options.retry, kept = {}, retried = {}, failed = 0, failed_bytes = 0,
+    retry = options.retry, kept = {}, retried = {}, failed = 0, failed_bytes = 0,
   }, Run)
   self.driver = new_driver(uv, self.resolver, function() self:drive() end)
   self.output = options.output(function(reason, code)

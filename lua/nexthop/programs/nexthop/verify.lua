@@ -8,13 +8,17 @@ local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
 
+local ALWAYS = 1000000 -- seconds, the most that resolver:verify takes
+local LOOKUPS = 6 -- seconds; less than passes between a failure and the next try (run.lua)
+
 --- Returns function(name, callback, age) that verifies a domain.
--- A contact is made once in a pass over the names: what was seen since the pass began, `age` seconds ago, is
--- taken again, and what failed in an earlier pass is tried again.
+-- A contact is made once in a pass over the names. What was seen in the first pass is always taken again. In a
+-- later one, which began `age` seconds ago, what was seen since then is; the time that the lookups before the
+-- contact take is added, as the core compares when they are done.
 -- @param call options of resolver:verify
 function M.lookup(resolver, call)
   return function(name, callback, age)
-    call.reuse = age
+    call.reuse = age and age + LOOKUPS or ALWAYS
     return resolver:verify(name, call, callback)
   end
 end
