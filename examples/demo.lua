@@ -73,8 +73,8 @@ run("--check mxeverywhere.example", lab_options .. "--check mxeverywhere.example
 local servers = require("tests.lab.mail_demo").start(lab)
 local verify_options = ("%s--connect-port %d --verify "):format(lab_options, servers.port)
 
-say("So much for what a host owes. What does the server really present? Four mail servers run on 127.0.0.0/8 now,",
-  "each with records in the DNS. `nexthop --verify` connects to them, and sends no mail.", "")
+say("What do the servers really present? Four mail servers run on 127.0.0.0/8 now, on a high port, and the",
+  "DNS has records for them. `nexthop --verify` connects to them. It sends no mail.", "")
 local all = {}
 for number, case in ipairs(servers.cases) do
   say(("%d. %s"):format(number, case.introduction), "")

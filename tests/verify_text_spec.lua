@@ -37,7 +37,7 @@ describe("the tree", function()
       "presents   RSA 2048 of CN=mx.example, for mx.example, until 2027-03-22\n",
       "DANE       3 1 1 " .. ("5b"):rep(32) .. " is this certificate\n",
       "PKIX       not trusted: self-signed certificate\n",
-      "took       connect 1 ms, greeting 2 ms, EHLO 3 ms, STARTTLS 4 ms, handshake 12 ms\n",
+      "took       connect 1.0 ms, greeting 2.0 ms, EHLO 3.0 ms, STARTTLS 4.0 ms, handshake 12 ms\n",
       "`- 192.0.2.1:25 ECDSA: the server has no certificate of this kind\n")
     lacks(out, "to do", "what ")
   end)
@@ -101,6 +101,47 @@ describe("the tree", function()
       ":25: \27[33mtimeout\27[0m\n")
     contains(shown { tls = "may", connections = { failed("tls-failed", "handshake") } },
       ":25: \27[31mtls-failed\27[0m\n")
+  end)
+end)
+
+describe("in the REPL a report", function()
+  local metatables = require("nexthop.core").metatables
+  -- What tostring() makes of a report and of the first connection of its first host.
+  local function printed(host)
+    local made = report.new { report.host(host) }
+    local function set(value, name) return setmetatable(value, metatables[name]) end
+    for _, each in ipairs(made.hosts[1].connections) do
+      set(each, "connection")
+      if each.matched then set(each.matched.record, "record") end
+    end
+    for _, entry in ipairs(made.hosts[1].records) do set(entry.record, "record") end
+    set(made.hosts[1], "report_host")
+    return tostring(set(made, "report")), tostring(made.hosts[1]), tostring(made.hosts[1].connections[1])
+  end
+  local digest = ("5b"):rep(32)
+
+  it("is a line on the domain, one on each host and one on each connection", function()
+    local whole, host, first = printed { tls = "dane", connections = { connection { keys = "rsa" },
+      connection { keys = "ecdsa", absent = true } } }
+    assert.equal("192.0.2.1 port 25, rsa: ok: TLSv1.3, 3 1 1 " .. digest .. " matches", first)
+    assert.equal("10 mx.example: dane, ok\n  " .. first
+      .. "\n  192.0.2.1 port 25, ecdsa: ok: no certificate of this kind", host)
+    assert.equal("example: ok\n  " .. host:gsub("\n", "\n  "), whole)
+  end)
+
+  it("says what failed, and which record matches nothing", function()
+    local none = { { record = report.record(3, 1), matches = "none" } }
+    local whole = printed { tls = "dane", records = none, connections = { refused "validation-failure" } }
+    assert.equal("example: not ok\n  10 mx.example: dane, validation-failure\n"
+      .. "    192.0.2.1 port 25: validation-failure: mx.example: it failed\n"
+      .. "    TLSA 3 1 1 " .. ("01"):rep(32) .. " matches nothing", whole)
+    lacks(printed { tls = "dane", records = none, connections = { failed("timeout", "greeting") } }, "TLSA")
+  end)
+
+  it("names the certificate of a CA and the name that fit", function()
+    local _, _, first = printed { tls = "dane", connections = { connection {
+      matched = { record = report.record(2, 0x5b), depth = 1, name = "mx.example" } } } }
+    contains(first, "2 1 1 " .. digest .. " matches at depth 1, name mx.example")
   end)
 end)
 

@@ -40,8 +40,13 @@ local function add_host(host, lines)
   for _, connection in ipairs(host.connections) do
     lines[#lines + 1] = "    " .. connection_text(connection)
   end
-  for _, entry in ipairs(host.ok and {} or host.records) do
-    if entry.matches == "none" then
+  if host.truncated then
+    lines[#lines + 1] = ("    %d more addresses left out"):format(host.truncated)
+  end
+  local presented = false
+  for _, connection in ipairs(host.connections) do presented = presented or connection.tls ~= nil end
+  for _, entry in ipairs(host.records) do
+    if entry.matches == "none" and presented and not host.ok then
       lines[#lines + 1] = ("    TLSA %s matches nothing"):format(record_text(entry.record))
     end
   end

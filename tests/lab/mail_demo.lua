@@ -23,16 +23,18 @@ local function three_one_one(leaf) return ca.tlsa(leaf, 3, 1, 1) end
 -- Each: label, introduction, and a function that makes { certificates, records, further fields of the server
 -- }.
 local cases = {
-  { "right", "RSA and ECDSA certificates, and a record for each key.", function(rsa, ec)
-    return { rsa, ec }, { three_one_one(rsa), three_one_one(ec) }
-  end },
+  { "right", "The server has an RSA and an ECDSA certificate, and there is a record for each key.",
+    function(rsa, ec)
+      return { rsa, ec }, { three_one_one(rsa), three_one_one(ec) }
+    end },
   { "stale", "The certificate was renewed with a new key, and the record is still that of the old one.",
     function(rsa)
       return { rsa }, { ca.stale(3, 1, 1) }
     end },
-  { "half", "The record is for the RSA key. Nobody thought of the ECDSA certificate, which most senders get.",
+  { "half",
+    "The record is for the RSA key alone. Most senders get the ECDSA certificate, which no record matches.",
     function(rsa, ec) return { rsa, ec }, { three_one_one(rsa) } end },
-  { "plain", "A record promises TLS, and the server does not offer it.", function(rsa)
+  { "plain", "There is a TLSA record, so TLS is required, and the server does not offer it.", function(rsa)
     return {}, { three_one_one(rsa) }, { no_starttls = true }
   end },
 }

@@ -41,7 +41,8 @@
 ---@field ok boolean every connection is ok. A host that is `skip` or has no address is not ok
 ---@field result? nexthop.Result that of the first connection that is not ok; nil when the host is ok, and for errors without a result
 ---@field temporary? true the failures may go away: no connection, a timeout, a reply of 4xx, or an error that is not permanent
----@field err? nexthop.Error that of the host in the plan
+---@field err? nexthop.Error that of the host in the plan, or not_found where global_only leaves no address
+---@field truncated? integer addresses beyond the 64 that are contacted
 ---@field connections nexthop.Connection[]
 ---@field records nexthop.RecordMatch[] the records of the plan, for `dane`
 
@@ -85,8 +86,8 @@
 ---@field names string[] the DNS names
 ---@field not_before integer seconds since 1970
 ---@field not_after integer
----@field key string "rsa", "ec", "ed25519", "ed448"
----@field bits integer
+---@field key? string "rsa", "ec", "ed25519", "ed448"; nil when OpenSSL does not know the key
+---@field bits? integer
 ---@field cert_sha256 string hex: the data of a TLSA record 3 0 1
 ---@field spki_sha256 string hex: the data of a TLSA record 3 1 1
 ---@field der string raw bytes

@@ -218,7 +218,7 @@ function M.advice(case)
   local advise = by_result[subject.result]
   if advise then return advise(case) end
   local err = case.host.err
-  if case.connection or not err then return nil end
+  if case.connection or not err or not case.planned.err then return nil end
   if err.expired then return "give the lookups more time (--deadline)" end
   return by_code[err.code]
 end

@@ -40,8 +40,10 @@ local called = { ehlo = "EHLO", starttls = "STARTTLS" }
 local function duration(elapsed)
   local parts = {}
   for _, step in ipairs(steps) do
-    if elapsed[step] then
-      parts[#parts + 1] = ("%s %.0f ms"):format(called[step] or step, elapsed[step] * 1000)
+    local milliseconds = elapsed[step] and elapsed[step] * 1000
+    if milliseconds then
+      parts[#parts + 1] = (milliseconds < 10 and "%s %.1f ms" or "%s %.0f ms"):format(called[step] or step,
+        milliseconds)
     end
   end
   return table.concat(parts, ", ")
@@ -148,6 +150,12 @@ local function host_lines(tree, report, i, args)
   local host, case = report.hosts[i], case_of(report, i, args)
   local seen = { result = result_text(tree, host), note = note_of(tree, host) }
   local lines = tree:host(report.plan, case.planned, seen)
+  if host.err and not case.planned.err then
+    lines[#lines + 1] = tree:field("why", tree:failure(host.err, host.host))
+  end
+  if host.truncated then
+    lines[#lines + 1] = tree:field("", words.count(host.truncated, "more address") .. " not connected to")
+  end
   -- what is to be done about connections is said there
   local advice = #host.connections == 0 and repairs.advice(case)
   if advice then lines[#lines + 1] = tree:field("to do", advice) end
