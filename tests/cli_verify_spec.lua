@@ -66,7 +66,7 @@ describe("nexthop --verify", function()
       "TLSA       " .. both[1], "matches the RSA certificate\n", "matches the ECDSA certificate\n",
       " RSA: ok\n",
       " ECDSA: ok\n", "TLS        TLSv1.3, ", "presents   RSA 2048 of ", "presents   ECDSA 256 of ",
-      ("DANE       %s is this certificate\n"):format(both[2]), "PKIX       not trusted: ",
+      ("DANE       %s matches this certificate\n"):format(both[2]), "PKIX       not trusted: ",
       "took       connect ")
     assert.same({ { "EHLO client.test", "STARTTLS", "QUIT" }, { "EHLO client.test", "STARTTLS", "QUIT" } },
       server("good"):commands())
@@ -101,7 +101,7 @@ describe("nexthop --verify", function()
         .. "a certificate for other.vprogram.example or mx-other.vprogram.example")
     r = run { "--keys", "any", "mx-issued" }
     assert.equal(0, r.status)
-    contains(r.out, "is its issuer (certificate 2 of the chain), and the name issued.vprogram.example fits")
+    contains(r.out, "matches its issuer (certificate 2 of the chain), and the name issued.vprogram.example fits")
     assert.equal(0, run({ "--keys", "any", "--at", "+10d", "mx-issued" }).status)
     r = run { "--keys", "any", "--at", "+30d", "mx-issued" }
     assert.equal(1, r.status)

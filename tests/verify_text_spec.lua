@@ -35,7 +35,7 @@ describe("the tree", function()
       "matches the RSA certificate\n",
       "|- 192.0.2.1:25 RSA: ok\n", "TLS        TLSv1.3, TLS_AES_256_GCM_SHA384, x25519\n",
       "presents   RSA 2048 of CN=mx.example, for mx.example, until 2027-03-22\n",
-      "DANE       3 1 1 " .. ("5b"):rep(32) .. " is this certificate\n",
+      "DANE       3 1 1 " .. ("5b"):rep(32) .. " matches this certificate\n",
       "PKIX       not trusted: self-signed certificate\n",
       "took       connect 1.0 ms, greeting 2.0 ms, EHLO 3.0 ms, STARTTLS 4.0 ms, handshake 12 ms\n",
       "`- 192.0.2.1:25 ECDSA: the server has no certificate of this kind\n")
@@ -49,7 +49,7 @@ describe("the tree", function()
       connections = { connection { ip = "2001:db8::1", certificate = ec,
         matched = { record = ca, depth = 1, name = "mx.example" }, pkix = { ok = true } } },
     }, "matches an issuer of the ECDSA certificate\n", "[2001:db8::1]:25: ok\n",
-      "is its issuer (certificate 2 of the chain), and the name mx.example fits\n",
+      "matches its issuer (certificate 2 of the chain), and the name mx.example fits\n",
       "PKIX       trusted, and the name fits\n", "presents   ECDSA 256 of")
   end)
 

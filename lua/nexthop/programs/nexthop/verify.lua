@@ -51,8 +51,8 @@ end
 
 local function matched_text(matched)
   local record = words.record(matched.record)
-  if matched.depth == 0 then return ("%s is this certificate"):format(record) end
-  local text = ("%s is its issuer (certificate %d of the chain)"):format(record, matched.depth + 1)
+  if matched.depth == 0 then return ("%s matches this certificate"):format(record) end
+  local text = ("%s matches its issuer (certificate %d of the chain)"):format(record, matched.depth + 1)
   return matched.name and ("%s, and the name %s fits"):format(text, matched.name) or text
 end
 
