@@ -101,7 +101,8 @@ describe("nexthop --verify", function()
         .. "a certificate for other.vprogram.example or mx-other.vprogram.example")
     r = run { "--keys", "any", "mx-issued" }
     assert.equal(0, r.status)
-    contains(r.out, "matches its issuer (certificate 2 of the chain), and the name issued.vprogram.example fits")
+    contains(r.out,
+      "matches its issuer (certificate 2 of the chain), and the name issued.vprogram.example fits")
     assert.equal(0, run({ "--keys", "any", "--at", "+10d", "mx-issued" }).status)
     r = run { "--keys", "any", "--at", "+30d", "mx-issued" }
     assert.equal(1, r.status)
@@ -173,6 +174,15 @@ describe("nexthop --verify", function()
     local r = run { "--keys", "any", "mx-nodane" }
     assert.equal(0, r.status)
     contains(r.out, "TLS owed   may: ", ": ok\n", "its record would be " .. both[1])
+  end)
+
+  it("takes a host in brackets, and an address", function()
+    local address = world.hosts.good.addresses[1]
+    local r = run { "[good.vprogram.example]", address }
+    assert.equal(0, r.status)
+    contains(r.out, "good.vprogram.example  no MX: the name itself is the host (secure)\n", "DANE       ",
+      address .. "  an address, no DNS asked\n`- " .. address .. "\n", "its record would be ")
+    assert.equal(2, server("good"):count())
   end)
 
   it("lets nothing that a server says reach the terminal as it is", function()

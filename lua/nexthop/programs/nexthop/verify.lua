@@ -8,30 +8,28 @@ local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
 
-local ALWAYS = 1000000 -- seconds, the most that resolver:verify takes
+local FIRST = 86400 -- seconds: a list that comes through a pipe may come for days
 local LOOKUPS = 6 -- seconds; less than passes between a failure and the next try (run.lua)
 
 --- Returns function(name, callback, age) that verifies a domain.
--- A contact is made once in a pass over the names. What was seen in the first pass is always taken again. In a
--- later one, which began `age` seconds ago, what was seen since then is; the time that the lookups before the
--- contact take is added, as the core compares when they are done.
+-- A contact is made once in a pass over the names. What was seen in the first pass is taken again for a day. In
+-- a later one, which began `age` seconds ago, what was seen since then is; the time that the lookups before the
+-- contact take is added, because the core compares when they are done.
 -- @param call options of resolver:verify
 function M.lookup(resolver, call)
   return function(name, callback, age)
-    call.reuse = age and age + LOOKUPS or ALWAYS
+    call.reuse = age and age + LOOKUPS or FIRST
     return resolver:verify(name, call, callback)
   end
 end
 
 -- ---- what a connection has shown ------------------------------------------------------------
 
-local shades = { [true] = "green", [false] = "red" }
-
 -- "ok", or "validation-failure" in red; in yellow where it may go away.
 local function result_text(tree, subject)
   if subject.ok then return tree:paint("green", "ok") end
   local text = subject.result or subject.err and subject.err.code or "failed"
-  return tree:paint(subject.temporary and "yellow" or shades[false], text)
+  return tree:paint(subject.temporary and "yellow" or "red", text)
 end
 
 local steps = { "connect", "greeting", "ehlo", "starttls", "handshake" }
