@@ -194,11 +194,11 @@ function Run:signal(number)
 end
 
 --- options: resolver; source and, made with their wake functions, stream.input and stream.output as
--- functions; lookup(name, callback, age) returning a handle (age is nil for a name that is asked for the first
--- time, and else how many seconds ago this pass over the names that failed began); render(name, ...) with what
--- the callback was given, returning text and an outcome of tally.lua; printed(outcome), called for each name
--- once; jobs; ordered; retry: how often a name that failed for now is asked for again; tick, called five times a
--- second with this object.
+-- functions; lookup(name, callback, age) returning a handle (age is nil for a name that is asked for the
+-- first time, and else how many seconds ago this pass over the names that failed began); render(name, ...)
+-- with what the callback was given, returning text and an outcome of tally.lua; printed(outcome), called for
+-- each name once; jobs; ordered; retry: how often a name that failed for now is asked for again; tick,
+-- called five times a second with this object.
 -- Returns nil when all went through, else an exit status (128 + signal; 141: nobody reads the output;
 -- 74: it cannot be written, and the reason).
 function M.run(options)
