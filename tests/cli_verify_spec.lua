@@ -251,45 +251,16 @@ describe("nexthop --verify", function()
     end)
   end)
 
-  it("ends with 64 on wrong usage, and says what is wrong", function()
-    for wrong, why in pairs {
-      ["--keys rsa"] = "--keys needs --verify", ["--down"] = "--down needs --verify",
-      ["--global-only"] = "--global-only needs --verify",
-      ["--verify --keys dsa"] = "--keys: 'dsa' is no key kind",
-      ["--verify --keys rsa,"] = "--keys: '' is no key kind", ["--verify --check"] = "--check and --verify",
-      ["--verify --down --json"] = "--down and --json",
-      ["--verify --at tomorrow"] = "--at: 'tomorrow' is no time",
-      ["--verify --at 2027-02-29"] = "--at: '2027-02-29'", ["--verify --step 0"] = "--step: '0'",
-      ["--verify --connect-port 0"] = "--connect-port: '0'",
-      ["--verify --source mx"] = "--source: 'mx' is no IP",
-      ["--verify --source ::1 --source ::2"] = "--source: two IPv6",
-      ["--verify --helo a\\ b"] = "--helo: 'a b'",
-      ["--verify --ca-file /nonexistent"] = "--ca-file: /nonexistent: ",
-    } do
-      local words = {}
-      for word in wrong:gsub("\\ ", "\1"):gmatch "%S+" do words[#words + 1] = (word:gsub("\1", " ")) end
-      words[#words + 1] = "x.example"
-      local r = program.run(words)
-      assert.same({ 64, "" }, { r.status, r.out }, wrong)
-      contains(r.err, "nexthop: " .. why)
-    end
-    lacks(program.run({ "--verify", "--help" }).err, "nexthop:")
-  end)
-end)
-
-describe("--at", function()
-  local time = require("nexthop.programs.nexthop.verify_options").time
-  it("takes times from now, dates and seconds, and nothing else", function()
-    local now = 1798761600
-    for text, expected in pairs {
-      ["+30d"] = now + 30 * 86400, ["-1w"] = now - 604800, ["+90s"] = now + 90, ["+5m"] = now + 300,
-      ["-2h"] = now - 7200, ["2027-01-01"] = now, ["1970-01-01"] = 0, ["2024-02-29"] = 1709164800,
-      ["2100-03-01"] = 4107542400, ["12"] = 12, ["9999-12-31"] = 253402214400,
-    } do assert.equal(expected, time(text, now), text) end
-    for _, text in ipairs { "", "30d", "+d", "+1y", "2027-13-01", "2027-00-10", "2023-02-29", "2100-02-29",
-      "1e9",
-      "-30000w", "253402300800", "2027-1-1", "now" } do
-      assert.is_nil(time(text, now), text)
-    end
+  it("stops at SIGINT with what is done, and leaves no connection behind", function()
+    local names = files.new "mx-mute.vprogram.example\nmx-good.vprogram.example\n"
+    local p = program.start { "--verify", "--json", "--connect-port", tostring(world.servers.port), "--helo",
+      "client.test", "-f", names }
+    assert.equal("mx-good.vprogram.example", cjson.decode(p:line()).domain)
+    server("mute"):wait "open"
+    p:signal "INT"
+    local r = p:finish()
+    assert.same({ 130, {} }, { r.status, r.lines })
+    contains(r.err, "interrupted; 1 domain: 1 ok, 0 failing")
+    server("mute"):wait "close"
   end)
 end)
