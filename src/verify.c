@@ -296,6 +296,7 @@ static bool make_host(struct nh_verify *v, struct nh_verify_host *h, const struc
     n = choose_ips(h, ips);
     if (n == 0) {
         nh_fail(&h->err, NH_NOT_FOUND, "%s: none of its addresses is global", p->name);
+        h->err.permanent = true;
         return true;
     }
     h->connections = calloc(n * v->n_keys, sizeof *h->connections);

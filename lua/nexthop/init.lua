@@ -3,6 +3,7 @@
 local core = require "nexthop.core"
 local config = require "nexthop.config"
 require "nexthop.result_text" -- how results and errors print
+require "nexthop.report_text" -- how reports of verify do
 
 local M = {}
 

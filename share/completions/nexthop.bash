@@ -5,7 +5,7 @@ _nexthop()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
     COMPREPLY=()
     case $before in
-        -f | --file | --anchor | --unbound-conf)
+        -f | --file | --anchor | --unbound-conf | --ca-file)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return ;;
@@ -15,18 +15,28 @@ _nexthop()
         --retry)
             mapfile -t COMPREPLY < <(compgen -W '0 1 2' -- "$word")
             return ;;
-        --port)
+        --port | --connect-port)
             mapfile -t COMPREPLY < <(compgen -W '25 465 587' -- "$word")
             return ;;
         --resolver)
             mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 ::1' -- "$word")
             return ;;
-        --stub | --timeout | --deadline)
+        --keys)
+            mapfile -t COMPREPLY < <(compgen -W 'any rsa ecdsa rsa,ecdsa ed25519' -- "$word")
+            return ;;
+        --at)
+            mapfile -t COMPREPLY < <(compgen -W '+30d' -- "$word")
+            return ;;
+        --helo)
+            mapfile -t COMPREPLY < <(compgen -A hostname -- "$word")
+            return ;;
+        --stub | --timeout | --deadline | --step | --source)
             return ;;
     esac
     case $word in
         -*)
-            mapfile -t COMPREPLY < <(compgen -W '--destinations --ips --tlsa --check --explain
+            mapfile -t COMPREPLY < <(compgen -W '--destinations --ips --tlsa --check --explain --verify
+                --keys --connect-port --smtps --helo --source --step --at --ca-file --global-only --down
                 --file --jobs --retry --ordered --json --resolver --tls --recursive --stub --anchor
                 --unbound-conf --timeout --deadline --port --ipv4 --ipv6 --version --help' -- "$word") ;;
         *)

@@ -180,7 +180,7 @@ local function resolver(self)
   self:fields("nexthop.Stats", made:stats())
   for name, class in pairs {
     gather_destinations = "nexthop.CallOptions", gather_ips = "nexthop.IpsOptions",
-    gather_tlsa = "nexthop.TlsaOptions", plan = "nexthop.PlanOptions",
+    gather_tlsa = "nexthop.TlsaOptions", plan = "nexthop.PlanOptions", verify = "nexthop.VerifyOptions",
   } do
     -- a name that is refused: no call begins
     self:fields(class, options_of(function(options) return made[name](made, "a..b", options) end, self.words))
@@ -194,16 +194,23 @@ local private_fields = { -- of resolver:_lookup
 }
 
 local result_classes =
-  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan" }
+  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan", "Report",
+    "ReportHost", "RecordMatch", "Connection", "Session", "Certificate" }
 
 local function results(self)
   local there, described = {}, {}
-  for _, path in ipairs(sources "src/lua_result*.c") do
+  for _, path in ipairs(sources "src/lua_result*.c src/lua_verify.c") do
     for line in read(path):gmatch "[^\n]+" do
-      local key = line:match '%f[%w_]set_%w+%(L, .-"([%l][%w_]*)"' or line:match '^ *"(host)",?$'
+      local key = line:match '%f[%w_]n?h?_?set_%w+%(L, .-"([%l][%w_]*)"' or line:match '^ *"(host)",?$'
       key = key or line:match 'lua_setfield%(L, %-%d, "([%l][%w_]*)"'
-      if key and not line:find "set_metatable" and not private_fields[key] then there[key] = true end
+      if key and not line:find "set_metatable" and not (private_fields[key] and path:find "result") then
+        there[key] = true
+      end
     end
+  end
+  -- set in a loop
+  for key in read("src/contact.c"):match("nh_stage_names%[NH_STAGES%] = (%b{})"):gmatch '"(%l+)"' do
+    there[key] = true
   end
   for _, name in ipairs(result_classes) do
     local class = "nexthop." .. name

@@ -143,7 +143,7 @@ function resolver:wait(seconds) end
 function resolver:pending() end
 
 ---@class nexthop.Stats
----@field calls integer gather_* and plan calls that were made
+---@field calls integer gather_*, plan and verify calls that were made
 ---@field delivered integer callbacks that have run
 ---@field pending integer callbacks that have not run yet
 ---@field lookups integer DNS lookups that were started
@@ -329,6 +329,22 @@ function nexthop.gather_tlsa_names(names) end
 ---@return nexthop.Error? err
 function resolver:plan(domain, options, callback) end
 
+-- ---- verify --------------------------------------------------------------------------------------------------------------
+
+--- Finds out what the mail hosts really present. It makes the plan, connects to every address of every host that is
+--- not `skip`, and goes through greeting, EHLO, STARTTLS and the TLS handshake. Then it says QUIT: no other command is
+--- ever sent. It judges the certificates by DANE and by PKIX. A host, an address or a port that several domains share
+--- is contacted once, see `reuse`. A domain in brackets and an address literal are that host itself. At the deadline
+--- the report has what is known. A plan that fails is `nil, err`, with the error of plan; so is a deadline that comes
+--- before the mail hosts are known. Text of a server is printable ASCII: the rest is \xHH, a backslash is doubled.
+--- Errors: those of plan, and config.
+---@param domain string
+---@param options? nexthop.VerifyOptions
+---@param callback? fun(report?: nexthop.Report, err?: nexthop.Error)
+---@return (nexthop.Report|nexthop.Request)? report
+---@return nexthop.Error? err
+function resolver:verify(domain, options, callback) end
+
 -- ---- the same on the default resolver ------------------------------------------------------------------------------------
 
 ---@type fun(domain: string, options?: nexthop.CallOptions, callback?: fun(result?: nexthop.Destinations, err?: nexthop.Error)): (nexthop.Destinations|nexthop.Request)?, nexthop.Error?
@@ -342,5 +358,8 @@ nexthop.gather_tlsa = nil
 
 ---@type fun(domain: string, options?: nexthop.PlanOptions, callback?: fun(result?: nexthop.Plan, err?: nexthop.Error)): (nexthop.Plan|nexthop.Request)?, nexthop.Error?
 nexthop.plan = nil
+
+---@type fun(domain: string, options?: nexthop.VerifyOptions, callback?: fun(report?: nexthop.Report, err?: nexthop.Error)): (nexthop.Report|nexthop.Request)?, nexthop.Error?
+nexthop.verify = nil
 
 return nexthop

@@ -9,6 +9,7 @@ local options = require "nexthop.programs.nexthop.options"
 local program = require("nexthop.programs.program").new("nexthop", options.usage)
 local tally = require "nexthop.programs.nexthop.tally"
 local text = require "nexthop.programs.nexthop.text"
+local verify = require "nexthop.programs.nexthop.verify"
 
 local function is_set(name)
   local value = os.getenv(name)
@@ -57,6 +58,8 @@ local function lookup(args, resolver)
     return function(name, callback) return tlsa_lookup(resolver, name, call, args.port, callback) end
   elseif args.mode == "check" then
     return function(name, callback) return diagnose.plan(resolver, name, call, args.port or 25, callback) end
+  elseif args.mode == "verify" then
+    return verify.lookup(resolver, call)
   end
   local method = args.mode == "destinations" and "gather_destinations"
     or args.mode == "ips" and "gather_ips" or "plan"
@@ -71,8 +74,10 @@ local function canonical(name)
   return core.name(inner) or name
 end
 
-local function is_plan(args)
-  return args.mode == "plan" or args.mode == "check" or args.mode == "explain"
+-- What tally.lua counts.
+local function counted(args)
+  if args.mode == "verify" then return "verify" end
+  return (args.mode == "plan" or args.mode == "check" or args.mode == "explain") and "plan" or nil
 end
 
 -- For gather_destinations a domain that does not exist is no error, and for the exit status it is one.
@@ -81,7 +86,12 @@ local nxdomain = { permanent = true }
 -- Returns function(input, result, err, facts), which gives the text and an outcome of tally.lua.
 local function renderer(args, tree)
   local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
-  local planned = is_plan(args)
+  local planned = counted(args) == "plan"
+  if args.mode == "verify" then
+    local render = verify.renderer(args, tree)
+    return function(input, report, err) return render({ text = input, name = canonical(input) }, report,
+      err) end
+  end
   return function(input, result, err, facts)
     local name = canonical(input)
     local outcome = planned and tally.outcome_of_plan(result, err)
@@ -106,12 +116,12 @@ local function renderer(args, tree)
   end
 end
 
-local function summary(count, planned, bar, interrupted)
-  local line = planned and count:summary()
-    or ("%d names: %d failed"):format(count.total, count.permanent + count.temporary)
+-- ---- all of it ------------------------------------------------------------
+
+local function summary(count, bar, interrupted)
   local seconds = bar:seconds()
-  io.stderr:write(("%s%s (%.1f s, %.0f/s)\n"):format(interrupted and "interrupted; " or "", line, seconds,
-    seconds > 0 and count.total / seconds or 0))
+  io.stderr:write(("%s%s (%.1f s, %.0f/s)\n"):format(interrupted and "interrupted; " or "", count:summary(),
+    seconds, seconds > 0 and count.total / seconds or 0))
 end
 
 local function run(args, resolver)
@@ -124,7 +134,7 @@ local function run(args, resolver)
   local tree = text.new {
     colour = uv.guess_handle(1) == "tty" and capable and not is_set "NO_COLOR", utf8 = is_utf8(),
   }
-  local count, state, bar = tally.new(), {}, progress.new()
+  local count, state, bar = tally.new(counted(args)), {}, progress.new()
   local shows = args.file and capable and uv.guess_handle(2) == "tty"
   local render = renderer(args, tree)
 
@@ -165,7 +175,7 @@ local function run(args, resolver)
   end
   if why then program:complain("standard output: " .. why) end
   local interrupted = status and status > 128 and status ~= 141
-  if args.file and status ~= 141 then summary(count, is_plan(args), bar, interrupted) end
+  if args.file and status ~= 141 then summary(count, bar, interrupted) end
   if status then return status end
   if args.mode == "check" then return state.bad and program.FAILED or program.OK end
   return count:status()

@@ -1,4 +1,7 @@
 --- The command line: what it may say, and what of it goes to nexthop.new and to each call.
+local numbers = require "nexthop.programs.nexthop.numbers"
+local verify = require "nexthop.programs.nexthop.verify_options"
+
 local M = {}
 
 --- The text of --help, which nexthop.programs.options reads, too.
@@ -16,6 +19,20 @@ What to do:
   --tlsa                   only the addresses' status and the TLSA records of hosts
   --check                  is every host dane? one line a host saying what to mend; exit status 0 or 1
   --explain                how the decision is made, step by step
+  --verify                 connect to the hosts: does each present what it is owed? never sends mail
+
+With --verify:
+  --keys KINDS             key kinds to ask for, each in a connection of its own: any, rsa, ecdsa, ed25519
+                           (with one domain rsa,ecdsa; with several any)
+  --connect-port PORT      port to connect to, if not that of the TLSA records
+  --smtps                  TLS from the first byte, no STARTTLS (--port is then 465)
+  --helo NAME              name in EHLO (that of this machine)
+  --source ADDR            local address to connect from, one a family
+  --step SECONDS           for each step of a connection (30)
+  --at TIME                judge certificates at that time: +30d, -1w, 2027-01-01, seconds since 1970
+  --ca-file FILE           certificates of the CAs that the PKIX verdict rests on (the system's)
+  --global-only            leave out addresses that the Internet cannot reach
+  --down                   only the hosts that a DANE sender cannot reach, one a line: host, result
 
 Many domains:
   -f PATH, --file PATH     read names from a file, one a line (-: standard input)
@@ -42,26 +59,9 @@ Other:
   -V, --version            versions of this and of what it runs on
 
 Exit status: 0 all planned; 1 a domain failed permanently; 75 one failed for now, or has no host that
-can be used; 64 wrong usage. See nexthop(1).
+can be used; 64 wrong usage. With --verify: 0 all ok; 1 a host fails what it is owed; 75 nothing worse
+than failures for now. See nexthop(1).
 ]]
-
-local function number(option, pattern, what, low, high)
-  return function(text)
-    local n = text:find(pattern) and tonumber(text)
-    if not n or n < low or n > high then
-      return nil, ("%s: '%s' is no %s from %s to %s"):format(option, text, what, low, high)
-    end
-    return n
-  end
-end
-
-local function seconds(option)
-  return number(option, "^[%d.]+$", "number of seconds", 0.001, 86400)
-end
-
-local function whole(option, low, high)
-  return number(option, "^%d+$", "whole number", low, high)
-end
 
 local function stub(text)
   local zone, address = text:match "^([^=]+)=(.+)$"
@@ -70,12 +70,14 @@ local function stub(text)
 end
 
 local conversions = {
-  jobs = whole("--jobs", 1, 10000), retry = whole("--retry", 0, 100), port = whole("--port", 1, 65535),
-  timeout = seconds "--timeout", deadline = seconds "--deadline",
+  jobs = numbers.whole("--jobs", 1, 10000), retry = numbers.whole("--retry", 0, 100),
+  port = numbers.whole("--port", 1, 65535),
+  timeout = numbers.seconds "--timeout", deadline = numbers.seconds "--deadline",
 }
+for name, convert in pairs(verify.conversions) do conversions[name] = convert end
 
 -- The options that say what to do; at most one of them.
-local modes = { "destinations", "ips", "tlsa", "check", "explain" }
+local modes = { "destinations", "ips", "tlsa", "check", "explain", "verify" }
 
 local function settle(args)
   local mode
@@ -94,13 +96,13 @@ local function settle(args)
     return nil, "--recursive and --resolver do not go together"
   end
   if args.tls and #args.resolver == 0 then return nil, "--tls needs a --resolver (ADDR@853#name)" end
-  return args
+  return verify.settle(args)
 end
 
 --- Makes arguments of what the parser has read.
 -- @return the arguments; or nil and what is wrong
 function M.arguments(given, names)
-  local args = { names = names, resolver = given.resolver or {}, stub = {} }
+  local args = { names = names, resolver = given.resolver or {}, source = given.source, stub = {} }
   for key, value in pairs(given) do
     if not args[key] then args[key] = type(value) == "table" and value[#value] or value end
   end
@@ -166,6 +168,7 @@ end
 function M.call(args)
   local network = args.ipv4 and "ip4" or args.ipv6 and "ip6" or nil
   if args.mode == "destinations" then return { deadline = args.deadline } end
+  if args.mode == "verify" then return verify.call(args, network) end
   if args.mode == "ips" or args.mode == "tlsa" then
     return { deadline = args.deadline, network = network }
   end

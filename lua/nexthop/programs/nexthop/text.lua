@@ -82,10 +82,12 @@ function Tree:addresses(lines, r, name)
   end
 end
 
-function Tree:records(lines, r)
+-- seen: of Tree:host.
+function Tree:records(lines, r, seen)
   for _, record in ipairs(r.records or {}) do
     lines[#lines + 1] = self:field("TLSA", words.record(record))
     lines[#lines + 1] = self:field("", words.meaning(record))
+    if seen then lines[#lines + 1] = self:field("", seen.note(record)) end
   end
   for _, record in ipairs(r.weaker or {}) do
     lines[#lines + 1] = self:field("TLSA", self:paint("dim", words.record(record)))
@@ -97,18 +99,22 @@ function Tree:records(lines, r)
   end
 end
 
-function Tree:host(plan, host)
+--- The lines of a host of a plan.
+-- @param seen what a connection to it has shown: { result, note = function(record) -> text }; nil: none was
+-- made
+function Tree:host(plan, host, seen)
   local title = host.host
   if host.pref >= 0 then title = ("%d %s"):format(host.pref, title) end
   local lines = { self:paint("bold", title) }
-  lines[2] = self:field("TLS owed", self.owed[host.tls])
+  if seen then lines[2] = self:field("result", seen.result) end
+  lines[#lines + 1] = self:field("TLS owed", self.owed[host.tls])
   if host.err then
-    lines[3] = self:field("why", self:failure(host.err, host.host))
+    lines[#lines + 1] = self:field("why", self:failure(host.err, host.host))
   elseif host.tls == "may" then
-    lines[3] = self:field("why", words.no_dane(plan, host))
+    lines[#lines + 1] = self:field("why", words.no_dane(plan, host))
   end
   self:addresses(lines, host, host.host)
-  self:records(lines, host)
+  self:records(lines, host, seen)
   if host.names then
     local names = table.concat(host.names, ", ")
     if not words.names_count(host.records) then names = names .. " (not looked at with DANE-EE)" end
@@ -134,16 +140,23 @@ function Tree:next_hop(d, name, secure)
   return ("%s  %s (%s)"):format(line, how, self:secure(secure))
 end
 
-function Tree:plan(plan)
+--- A plan as a tree.
+-- @param host_lines function(i) -> the lines of its host number i
+-- @param remark text for the first line, or nil
+function Tree:hosts(plan, host_lines, remark)
   local secure = plan.have_mx and plan.mx_authentic or not plan.have_mx and plan.expanded_next_hop_authentic
-  local out = { self:next_hop(plan, plan.domain, secure) }
-  for i, host in ipairs(plan.hosts) do
-    self:branch(out, self:host(plan, host), i == #plan.hosts and not plan.truncated)
+  local out = { self:next_hop(plan, plan.domain, secure) .. (remark or "") }
+  for i in ipairs(plan.hosts) do
+    self:branch(out, host_lines(i), i == #plan.hosts and not plan.truncated)
   end
   if plan.truncated then
     self:branch(out, { words.count(plan.truncated, "more host") .. " left out" }, true)
   end
   return table.concat(out, "\n") .. "\n"
+end
+
+function Tree:plan(plan)
+  return self:hosts(plan, function(i) return self:host(plan, plan.hosts[i]) end)
 end
 
 function Tree:destinations(d, name)

@@ -57,6 +57,16 @@ function M.no_dane(plan, host)
   return "its addresses are not secure, so TLSA is not asked for (RFC 7672 2.2.2)"
 end
 
+--- A text of so many characters at most, on one line.
+function M.shorten(text, most)
+  return #text > most and text:sub(1, most) .. "..." or text
+end
+
+--- A message that may hold lines of a server's reply, as one line.
+function M.one_line(text)
+  return (utf8.clean((text:gsub("%s*\n%s*", " / "))))
+end
+
 --- A name for people: cut where it is far longer than any name can be.
 function M.name(name)
   name = utf8.clean(name)
