@@ -49,8 +49,10 @@ static void read_assumed(lua_State *L, struct nh_assumed *r)
         luaL_error(L, "bad option 'assume' (data: it is too long)");
     r->len = len + 3;
     r->rdata = malloc(r->len);
-    if (!r->rdata)
+    if (!r->rdata) {
         luaL_error(L, "out of memory");
+        return;
+    }
     memcpy(r->rdata + 3, text, len);
     r->rdata[0] = record_number(L, "usage");
     r->rdata[1] = record_number(L, "selector");
