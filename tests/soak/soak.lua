@@ -6,10 +6,12 @@
 --   lua5.4 tests/soak/soak.lua [SECONDS]        12; what is counted grows with it, see `scale`
 package.path = "./?.lua;" .. package.path
 local uv = require "luv"
+local ca = require "tests.support.ca"
 local filter = require "tests.support.filter"
 local lab = require("tests.lab.lab").shared()
 local nexthop = require "nexthop"
 local servers = require "tests.support.server"
+local verifying = require "tests.support.verifying"
 
 local seconds = tonumber(arg[1]) or 12
 local long = seconds >= 120
@@ -145,6 +147,25 @@ local function rows()
   resolver:close()
 end
 
+-- Each one connects anew, to a server that has what it owes and to one that has not.
+local function verifications()
+  local leaf = ca.leaf { name = "soak" }
+  local world = verifying.world("soak.example", 63)
+  world:host("good", { tlsa = { ca.tlsa(leaf, 3, 1, 1) }, server = { certificates = { leaf } } })
+  world:host("changed", { tlsa = { "3 1 1 " .. ("ab"):rep(32) }, server = { certificates = { leaf } } })
+  world:start()
+  local resolver = resolver_of()
+  local options = world:options { reuse = 0, keys = { "any", "rsa" } }
+  row("verify", scale.cycles, function(i)
+    local label = i % 2 == 0 and "good" or "changed"
+    local report = assert(resolver:verify(label .. ".soak.example", options))
+    assert(report.ok == (label == "good"))
+    if i % 100 == 0 then world.servers:forget() end
+  end)
+  resolver:close()
+  world:stop()
+end
+
 -- A server that was silent is asked again within a minute (libunbound's own: a quarter of an hour).
 local function outage()
   local resolver = resolver_of { timeout = 5 }
@@ -231,5 +252,6 @@ module_part(seconds / 3)
 filter_part(seconds / 3)
 server_part(seconds / 3)
 rows()
+verifications()
 if long then outage() end
 os.exit(failures == 0 and 0 or 1)
