@@ -20,12 +20,13 @@ static uint8_t record_number(lua_State *L, const char *key)
 /* Reads a string field, which stays in its table. */
 static const char *record_string(lua_State *L, const char *key, size_t *len)
 {
-    const char *text;
+    const char *text = "";
 
     lua_getfield(L, -1, key);
-    if (lua_type(L, -1) != LUA_TSTRING)
+    if (lua_type(L, -1) == LUA_TSTRING)
+        text = lua_tolstring(L, -1, len);
+    else
         luaL_error(L, "bad option 'assume' (%s: string expected)", key);
-    text = lua_tolstring(L, -1, len);
     lua_pop(L, 1);
     return text;
 }
@@ -35,7 +36,7 @@ static void read_assumed(lua_State *L, struct nh_assumed *r)
 {
     char name[NH_HOST_MAX];
     const char *text;
-    size_t len;
+    size_t len = 0;
 
     if (!lua_istable(L, -1))
         luaL_error(L, "bad option 'assume' (list of records expected)");
@@ -48,8 +49,10 @@ static void read_assumed(lua_State *L, struct nh_assumed *r)
         luaL_error(L, "bad option 'assume' (data: it is too long)");
     r->len = len + 3;
     r->rdata = malloc(r->len);
-    if (!r->rdata)
+    if (!r->rdata) {
         luaL_error(L, "out of memory");
+        return;
+    }
     memcpy(r->rdata + 3, text, len);
     r->rdata[0] = record_number(L, "usage");
     r->rdata[1] = record_number(L, "selector");
@@ -64,8 +67,10 @@ void nh_opt_assume(lua_State *L, struct nh_request *request)
         nh_wrong_option(L, "assume", "list of records");
     n = nh_rawlen(L, -1);
     request->assumed = calloc(n + 1, sizeof *request->assumed);
-    if (!request->assumed)
+    if (!request->assumed) {
         luaL_error(L, "out of memory");
+        return;
+    }
     for (size_t k = 0; k < n; k++) {
         lua_rawgeti(L, -1, (int)k + 1);
         request->n_assumed++; /* before it is read: when that raises, its memory is freed */

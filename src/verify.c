@@ -10,6 +10,7 @@
  */
 #include "verify.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,7 @@ static void judge_skipped(struct nh_verify_host *h)
 
 static void judge_host(struct nh_verify_host *h)
 {
+    assert(h->plan);
     find_absent(h);
     if (h->n_connections == 0) {
         judge_skipped(h);
@@ -186,7 +188,7 @@ static bool judge_by_dane(struct nh_connection *conn, const struct nh_criteria *
     struct nh_verify_host *h = conn->host;
     struct nh_judge *judge = nh_contacts_judge(h->verify->contacts);
     STACK_OF(X509) *chain = conn->wait.contact->chain;
-    enum nh_matches *matches = calloc(c->n_records, sizeof *matches);
+    enum nh_matches *matches = calloc(c->n_records + 1, sizeof *matches);
     bool ok = judge && matches && nh_judge_matches(judge, chain, c, matches) &&
               nh_judge_dane(judge, chain, c, matches, &conn->dane);
 

@@ -166,7 +166,7 @@ describe("nexthop --verify", function()
     assert.equal(0, server("good"):count())
     assert.equal(1, r.status)
     contains(r.out, "result     not_found\n",
-      "why        not_found: none of its addresses is global (temporary)\n")
+      "why        not_found: none of its addresses is global (permanent)\n")
     lacks(r.out, "to do")
   end)
 
