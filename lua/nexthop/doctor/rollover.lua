@@ -88,13 +88,13 @@ end
 
 local ranks = { GO = 1, WAIT = 2, NO = 3 }
 
-local function go(text)
-  return { verdict = "GO", reasons = { text } }
+local function go()
+  return { verdict = "GO", reasons = {} }
 end
 
 -- GO where the time has come.
 local function wait(at, now, text)
-  if at <= now then return { verdict = "GO", reasons = {} } end
+  if at <= now then return go() end
   return { verdict = "WAIT", at = at, reasons = { text } }
 end
 
@@ -103,20 +103,17 @@ local function ask_again(now, ttl, text)
   return { verdict = "WAIT", at = now + math.max(ttl, 1), reasons = { text } }
 end
 
---- The worst of verdicts, with the reasons of all that are not GO.
+--- The worst of verdicts, with the reasons of all.
 function M.worst(list)
-  local worst = { verdict = "GO", reasons = {} }
+  local worst = go()
   for _, one in ipairs(list) do
     if ranks[one.verdict] > ranks[worst.verdict] then
       worst = { verdict = one.verdict, at = one.at, reasons = worst.reasons }
     elseif one.verdict == "WAIT" and worst.verdict == "WAIT" then
       worst.at = math.max(worst.at, one.at)
     end
-    for _, reason in ipairs(one.verdict ~= "GO" and one.reasons or {}) do
-      worst.reasons[#worst.reasons + 1] = reason
-    end
+    for _, reason in ipairs(one.reasons) do worst.reasons[#worst.reasons + 1] = reason end
   end
-  if worst.verdict == "GO" then worst.reasons = list[1] and list[1].reasons or {} end
   return worst
 end
 
@@ -258,13 +255,11 @@ end
 --- Judges a host.
 -- @param host { sets = list of { name, servers = list of STATE, assumed = is there an assumed record? },
 -- links = the same for aliases on the way }. The sets are in the order of asking (RFC 7672 2.2.3).
--- @param input { accepts = function(records): does the new chain match one of them?, is_live = is the chain
--- the one that the host presents?, now, since = time since which all servers are known to say what they say
--- now, backdate }
+-- @param input { accepts = function(records): does the new chain match one of them?, now, since = time since
+-- which all servers are known to say what they say now, backdate }
 -- @return { verdict = "GO", "WAIT" or "NO", at = until when to wait, reasons = list of sentences }, and of a
 -- NO the set that needs the record
 function M.judge(host, input)
-  if input.is_live then return go "the host presents this chain already" end
   local results, previous, needs = {}, nil, nil
   for _, set in ipairs(host.sets) do
     local result, groups = judge_set(set, input)

@@ -14,6 +14,7 @@ local M = {}
 M.null = setmetatable({}, { __tostring = function() return "null" end })
 
 local order, rank = {
+  "verdict", "until",
   "domain", "host", "input", "ip", "port", "keys", "ok", "result", "temporary", "absent",
   "reused", "text", "check", "error", "pref", "tls", "code", "stage", "message", "advice", "permanent",
   "have_mx", "mx_authentic", "orig_next_hop_authentic", "expanded_next_hop_authentic",
@@ -34,7 +35,7 @@ for i, key in ipairs(order) do rank[key] = i end
 -- Fields that are lists, also when they are empty.
 local lists = {
   hosts = true, ips = true, records = true, weaker = true, unusable = true, names = true, trace = true,
-  check = true, connections = true, chain = true, extensions = true,
+  check = true, connections = true, chain = true, extensions = true, reasons = true,
 }
 
 -- Fields that hold raw bytes, in hex.
