@@ -8,20 +8,11 @@
 -- A version: text; age (seconds since it was signed, 10 days), ttl (3600), serial (1), refresh (3600),
 -- minimum (60).
 local files = require "tests.support.files"
+local nsd = require "tests.lab.nsd"
 local shell = require "tests.support.shell"
 local uv = require "luv"
 
 local M = {}
-
--- A port that nothing listens on.
-local function free_port()
-  local udp = uv.new_udp()
-  assert(udp:bind("127.0.0.1", 0))
-  local port = udp:getsockname().port
-  udp:close()
-  uv.run()
-  return port
-end
 
 local World = {}
 World.__index = World
@@ -32,47 +23,21 @@ local function run(command)
   return said
 end
 
-local config = [[
-server:
-    ip-address: 127.0.0.1@%d
-    do-ip6: no
-    server-count: 1
-    username: ""
-    chroot: ""
-    database: ""
-    zonesdir: "%s"
-    pidfile: "%s/%s.pid"
-    logfile: "%s/%s.log"
-    xfrdfile: ""
-    zonelistfile: "%s/%s.zones"
-    xfrdir: "%s"
-    minimal-responses: yes
-remote-control:
-    control-enable: no
-zone:
-    name: "%s"
-    zonefile: "%s.signed"
-]]
+-- Runs the loop of luv until something has called back; raises what it was called with.
+local function await(start)
+  local finished, problem
+  start(function(why) finished, problem = true, why end)
+  while not finished do uv.run "once" end
+  if problem then error(problem, 2) end
+end
 
--- Starts NSD for a zone file that is there, and waits until it answers with this serial.
 local function start(self, name, zone)
-  local port, folder = self.ports[name], self.folder
-  files.write(("%s/%s.conf"):format(folder, name), config:format(port, folder, folder, name, folder, name,
-    folder, name, folder, zone, name))
-  -- the pipe of the shell must not stay open
-  run(("cd %s && { setsid %s -d -c %s.conf >/dev/null 2>&1 </dev/null & echo $! >%s.job; }")
-    :format(folder, self.nsd, name, name))
-  run(([[(cd %s && for try in $(seq 200); do
-    drill -p %d @127.0.0.1 %s SOA 2>/dev/null | grep -q 'IN.SOA' && exit 0
-    kill -0 "$(cat %s.job)" || break
-    sleep 0.02
-  done; cat %s.log; exit 1)]]):format(folder, port, zone, name, name))
+  local served = { { name = zone, file = ("%s/%s.signed"):format(self.folder, name) } }
+  await(function(done) self.servers[name]:start(served, done) end)
 end
 
 local function stop(self, name)
-  run(([[cd %s && [ ! -e %s.job ] || { kill "$(cat %s.job)" 2>/dev/null
-    while kill -0 "$(cat %s.job)" 2>/dev/null; do sleep 0.01; done; rm -f %s.job; }]]):format(self.folder, name,
-    name, name, name))
+  await(function(done) self.servers[name]:stop(done) end)
 end
 
 local function sign(self, name, zone, text, age)
@@ -96,13 +61,17 @@ end
 
 --- Makes the keys, and serves the zone above.
 function M.start()
-  local self = setmetatable({ folder = files.folder(), ports = {}, keys = {} }, World)
-  self.nsd = run("tests/lab/daemon-path nsd"):gsub("%s+$", "")
+  local self = setmetatable({ folder = files.folder(), servers = {}, ports = {}, keys = {} }, World)
+  local path = run("tests/lab/daemon-path nsd"):gsub("%s+$", "")
   for _, zone in ipairs { "up", "roll.up" } do
     self.keys[zone] = run(("cd %s && ldns-keygen -a ECDSAP256SHA256 -k %s"):format(self.folder, zone))
       :gsub("%s+$", "")
   end
-  for _, name in ipairs { "up", "first", "second" } do self.ports[name] = free_port() end
+  for _, name in ipairs { "up", "first", "second" } do
+    run("mkdir " .. shell.quote(self.folder .. "/" .. name))
+    self.servers[name] = nsd.new(path, self.folder .. "/" .. name)
+    self.ports[name] = self.servers[name].port
+  end
   self.anchor = ("%s/%s.ds"):format(self.folder, self.keys.up)
   local ds = files.read(("%s/%s.ds"):format(self.folder, self.keys["roll.up"]))
   sign(self, "up", "up", zone_text("up", {}, "roll NS ns.roll\nns.roll A 127.255.255.53\n" .. ds), 864000)
@@ -130,6 +99,7 @@ end
 
 function World:stop()
   for name in pairs(self.ports) do stop(self, name) end
+  uv.run() -- what was closed ends
 end
 
 return M
