@@ -95,7 +95,7 @@ end
 -- GO where the time has come.
 local function wait(at, now, text)
   if at <= now then return go() end
-  return { verdict = "WAIT", at = at, reasons = { text } }
+  return { verdict = "WAIT", at = at, agreed = true, reasons = { text } }
 end
 
 -- WAIT until the caches have forgotten what the servers say now; then the question is asked again.
@@ -108,9 +108,9 @@ function M.worst(list)
   local worst = go()
   for _, one in ipairs(list) do
     if ranks[one.verdict] > ranks[worst.verdict] then
-      worst = { verdict = one.verdict, at = one.at, reasons = worst.reasons }
+      worst = { verdict = one.verdict, at = one.at, agreed = one.agreed, reasons = worst.reasons }
     elseif one.verdict == "WAIT" and worst.verdict == "WAIT" then
-      worst.at = math.max(worst.at, one.at)
+      worst.at, worst.agreed = math.max(worst.at, one.at), worst.agreed and one.agreed
     end
     for _, reason in ipairs(one.reasons) do worst.reasons[#worst.reasons + 1] = reason end
   end
@@ -257,8 +257,8 @@ end
 -- links = the same for aliases on the way }. The sets are in the order of asking (RFC 7672 2.2.3).
 -- @param input { accepts = function(records): does the new chain match one of them?, now, since = time since
 -- which all servers are known to say what they say now, backdate }
--- @return { verdict = "GO", "WAIT" or "NO", at = until when to wait, reasons = list of sentences }, and of a
--- NO the set that needs the record
+-- @return { verdict = "GO", "WAIT" or "NO", at = until when to wait, agreed = is it only caches that have to
+-- forget?, reasons = list of sentences }, and of a NO the set that needs the record
 function M.judge(host, input)
   local results, previous, needs = {}, nil, nil
   for _, set in ipairs(host.sets) do

@@ -14,7 +14,7 @@ local M = {}
 M.null = setmetatable({}, { __tostring = function() return "null" end })
 
 local order, rank = {
-  "verdict", "until",
+  "verdict", "until", "agreed",
   "domain", "host", "input", "ip", "port", "keys", "ok", "result", "temporary", "absent",
   "reused", "text", "check", "error", "pref", "tls", "code", "stage", "message", "advice", "permanent",
   "have_mx", "mx_authentic", "orig_next_hop_authentic", "expanded_next_hop_authentic",
