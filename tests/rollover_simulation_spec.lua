@@ -8,9 +8,9 @@ local rollover = require "nexthop.doctor.rollover"
 local HOUR, DAY, WEEK = 3600, 86400, 604800
 local SCHEDULES = 6000
 
-local upto -- upto(n): a whole number from 1 to n, the same under every Lua
+local random_to -- random_to(n): a whole number from 1 to n, the same under every Lua
 
-local function one_of(list) return list[upto(#list)] end
+local function one_of(list) return list[random_to(#list)] end
 
 -- ---- the history of a name ------------------------------------------------------------
 
@@ -34,8 +34,8 @@ end
 
 -- What there was at the primary, and since when; the newest last. The first was there for ever.
 local function random_versions(now)
-  local versions, at = { { at = 0, set = random_set() } }, now - upto(40) * HOUR
-  for _ = 1, upto(3) - 1 do
+  local versions, at = { { at = 0, set = random_set() } }, now - random_to(40) * HOUR
+  for _ = 1, random_to(3) - 1 do
     at = at + one_of { 60, 1800, 2 * HOUR, 10 * HOUR }
     if at > now then break end
     versions[#versions + 1] = { at = at, set = random_set() }
@@ -47,7 +47,7 @@ end
 local function lagging(versions, refresh)
   local late = {}
   for i, version in ipairs(versions) do
-    local at = version.at == 0 and 0 or version.at + upto(refresh)
+    local at = version.at == 0 and 0 or version.at + random_to(refresh)
     if at > 0 and late[i - 1] then at = math.max(at, late[i - 1].at) end
     late[i] = { at = at, set = version.set }
   end
@@ -75,11 +75,11 @@ local function random_world(now)
   local world = {
     ttl = one_of { 0, 300, HOUR, 8 * HOUR, DAY }, minimum = one_of { 60, HOUR, 3 * HOUR },
     refresh = refresh, primary = random_versions(now), backdate = one_of { 0, 0, HOUR, 5400 },
-    weekly = upto(8) == 1, resign = one_of { false, false, DAY },
-    first_signed = now - one_of { 2 * DAY, 10 * DAY }, serial = upto(3),
+    weekly = random_to(8) == 1, resign = one_of { false, false, DAY },
+    first_signed = now - one_of { 2 * DAY, 10 * DAY }, serial = random_to(3),
   }
   world.servers = { world.primary }
-  if upto(3) > 1 then world.servers[2] = lagging(world.primary, refresh) end
+  if random_to(3) > 1 then world.servers[2] = lagging(world.primary, refresh) end
   return world
 end
 
@@ -213,14 +213,14 @@ end
 
 -- A schedule: its worlds (of one name, or of two that senders ask one after the other), and what is said.
 local function schedule(seed)
-  upto = chance.generator(seed * 7919 + 12345)
-  for _ = 1, 5 do upto(2) end
-  local now = 1900000000 + upto(3 * DAY)
+  random_to = chance.generator(seed * 7919 + 12345)
+  for _ = 1, 5 do random_to(2) end
+  local now = 1900000000 + random_to(3 * DAY)
   local worlds = { random_world(now) }
-  if upto(4) == 1 then worlds[2] = random_world(now) end
-  if worlds[2] and upto(2) == 1 then -- the first name has got its first records a while ago
+  if random_to(4) == 1 then worlds[2] = random_world(now) end
+  if worlds[2] and random_to(2) == 1 then -- the first name has got its first records a while ago
     local first = worlds[1]
-    first.primary = { { at = 0, set = {} }, { at = now - upto(3 * HOUR), set = { record(3, 1, 1, "new") } } }
+    first.primary = { { at = 0, set = {} }, { at = now - random_to(3 * HOUR), set = { record(3, 1, 1, "new") } } }
     first.servers = { first.primary }
     first.ttl, first.backdate, first.weekly, first.resign = 300, 5400, false, false
   end
