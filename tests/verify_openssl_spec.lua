@@ -35,7 +35,8 @@ local certificates = {
   leaf("below-deep", { issuer = deep }),
   leaf("p384", { issuer = chains.issuer, key = "p384" }),
 }
-local anchors = { chains.root, chains.issuer, chains.stranger, expired_issuer, expired_root, twin, no_authority,
+local anchors = { chains.root, chains.issuer, chains.stranger, expired_issuer, expired_root, twin,
+  no_authority,
   deep }
 
 -- The sets of records that are tried with each certificate.
@@ -45,7 +46,8 @@ local function record_sets(certificate)
     for match_type = 0, 2 do
       sets[#sets + 1] = { ca.tlsa(certificate, 3, selector, match_type) }
       sets[#sets + 1] = { ca.tlsa(certificate, 2, selector, match_type) }
-      if certificate.issuer then sets[#sets + 1] = { ca.tlsa(certificate.issuer, 2, selector, match_type) } end
+      if certificate.issuer then sets[#sets + 1] = { ca.tlsa(certificate.issuer, 2, selector,
+        match_type) } end
     end
   end
   for index, anchor in ipairs(anchors) do
@@ -105,7 +107,8 @@ first_case[#certificates + 1] = #cases + 1
 -- Names in certificates, each with two hosts: @ is the first host's label, # the zone. The second is a.@.#.
 local names = {
   { "@.#" }, { "N@.#" }, { "*.#" }, { "*.@.#" }, { "a.@.#" }, { "na*me.#" }, { "*.*.#" },
-  { "a.*.#" }, { "*" }, { "*.example" }, { "#" }, { "other.#", "@.#" }, { "other.#", cn = "@.#" }, { cn = "@.#" },
+  { "a.*.#" }, { "*" }, { "*.example" }, { "#" }, { "other.#", "@.#" }, { "other.#", cn = "@.#" },
+  { cn = "@.#" },
   { cn = "*.#" }, { cn = "other.#" }, { cn = false }, { "A.@.#", "b.#" }, { "*.#", "*.@.#" },
 }
 for index, set in ipairs(names) do
@@ -129,7 +132,8 @@ for index, records in ipairs {
   world:host("kinds" .. index, { tlsa = records, server = { certificates = { chains.rsa, chains.ec } } })
 end
 
--- What s_client does another way, and the section that verify follows. Each has the result of verify (nil: ok).
+-- What s_client does another way, and the section that verify follows. Each has the result of verify (nil:
+-- ok).
 local differences = {}
 
 -- @param more records, client (arguments of s_client), domain (verify this mail domain), theirs (s_client's
@@ -201,7 +205,8 @@ describe("verify and openssl s_client:", function()
       local theirs, said = s_client(each.address, each.name, each.records, extra)
       verified = verified + (theirs and 1 or 0)
       if ours.ok ~= theirs then
-        different[#different + 1] = ("%s: %s, and s_client: %s"):format(each.title, ours.result or "verified", said)
+        different[#different + 1] = ("%s: %s, and s_client: %s"):format(each.title,
+          ours.result or "verified", said)
       end
     end
     assert.same({}, different)
