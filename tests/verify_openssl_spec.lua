@@ -149,7 +149,7 @@ local function difference(section, title, label, server, result, more)
 end
 
 -- The wildcard is the whole left-most label of a name, or it is none.
-for index, name in ipairs { "*ld1." .. zone, "wil*." .. zone } do
+for index, name in ipairs { "*ld1." .. zone, "wild*." .. zone } do
   difference("RFC 7672 section 3.2.3", "a wildcard within a label, " .. name, "wild" .. index,
     { certificates = { ca.leaf { name = "partial" .. index, issuer = chains.issuer, names = { name } } } },
     "certificate-host-mismatch", { records = { ca.tlsa(chains.issuer, 2, 1, 1) } })
