@@ -1,5 +1,5 @@
--- Real mail servers for verify: Postfix, Exim and OpenSMTPD of Debian 13, each out of a root of
--- tests/integration/root, with one certificate of each kind.
+-- Real mail servers for verify: Postfix, Exim and OpenSMTPD of Debian 13, each out of a root (./root, ./exim),
+-- with a certificate of each kind.
 --
 --   local mtas = require "tests.integration.mtas"
 --   local root, why = mtas.root "postfix"                 -- nil: it cannot be had here
@@ -28,14 +28,15 @@ local mtas = {
     packages = "postfix unbound openssl",
     command = "/usr/lib/postfix/sbin/master -c " .. settings .. " -d",
     -- It makes the folders of its queue that are not there.
-    prepare = "chroot . /usr/sbin/postfix -c " .. settings .. " check",
+    prepare = "rm -f var/log/nexthop-verify && chroot . /usr/sbin/postfix -c " .. settings .. " check",
+    log = "/var/log/nexthop-verify",
     files = {
       ["main.cf"] = [[
 compatibility_level = 3.6
 myhostname = mx.verify.example
 inet_protocols = ipv4
 mydestination =
-maillog_file = /dev/stdout
+maillog_file = /var/log/nexthop-verify
 smtpd_tls_security_level = may
 smtpd_tls_loglevel = 1
 smtpd_tls_chain_files = @SETTINGS@/rsa.both, @SETTINGS@/ec.both
@@ -46,14 +47,16 @@ smtpd_tls_chain_files = @SETTINGS@/rsa.both, @SETTINGS@/ec.both
 tlsmgr unix - - n 1000? 1 tlsmgr
 anvil unix - - n - 1 anvil
 rewrite unix - - n - - trivial-rewrite
+proxymap unix - - n - - proxymap
 postlog unix-dgram n - n - 1 postlogd
 ]],
     },
   },
   exim = {
-    packages = "exim4-daemon-light",
+    maker = "exim",
     command = "/usr/sbin/exim4 -bdf -v -C " .. settings .. "/exim.conf",
-    prepare = "chown -R Debian-exim: ." .. settings,
+    prepare = "rm -f var/log/exim4/* && chroot . chown -R :Debian-exim " .. settings .. " && chmod 640 ." .. settings
+      .. "/*.key",
     files = {
       ["exim.conf"] = [[
 primary_hostname = mx.verify.example
@@ -64,25 +67,25 @@ tls_advertise_hosts = *
 tls_certificate = @SETTINGS@/rsa.chain : @SETTINGS@/ec.chain
 tls_privatekey = @SETTINGS@/rsa.key : @SETTINGS@/ec.key
 log_selector = +tls_cipher +smtp_no_mail +smtp_connection
-log_file_path = @SETTINGS@/%slog
+log_file_path = /var/log/exim4/%slog
 ]],
     },
-    log = settings .. "/mainlog",
+    log = "/var/log/exim4/mainlog",
   },
-  -- smtpd chooses between certificates by SNI alone: rsa.verify.example has the RSA key, other names the EC one.
+  -- A listener of smtpd has one certificate for all names: with STARTTLS ECDSA, with TLS from the first byte RSA.
   opensmtpd = {
-    packages = smtpd.packages,
+    packages = table.concat(smtpd.packages, " "),
     command = "/usr/sbin/smtpd -d -v -f " .. settings .. "/smtpd.conf",
     prepare = "rm -f var/run/smtpd.sock; mkdir -p etc/ssl/certs && cp ." .. settings
       .. "/rsa.chain etc/ssl/certs/ca-certificates.crt",
     files = {
       ["smtpd.conf"] = [[
-pki "*" cert "@SETTINGS@/ec.chain"
-pki "*" key "@SETTINGS@/ec.key"
-pki "rsa.verify.example" cert "@SETTINGS@/rsa.chain"
-pki "rsa.verify.example" key "@SETTINGS@/rsa.key"
-listen on @ADDRESS@ port @PORT@ hostname mx.verify.example tls pki "rsa.verify.example" pki "*"
-listen on @ADDRESS@ port @TLSPORT@ hostname mx.verify.example smtps pki "rsa.verify.example" pki "*"
+pki "ec" cert "@SETTINGS@/ec.chain"
+pki "ec" key "@SETTINGS@/ec.key"
+pki "rsa" cert "@SETTINGS@/rsa.chain"
+pki "rsa" key "@SETTINGS@/rsa.key"
+listen on @ADDRESS@ port @PORT@ hostname mx.verify.example tls pki "ec"
+listen on @ADDRESS@ port @TLSPORT@ hostname mx.verify.example smtps pki "rsa"
 match from any for any reject
 ]],
     },
@@ -92,12 +95,13 @@ match from any for any reject
 --- The root of a mail server.
 -- @return path; or nil and why it cannot be had here
 function M.root(name)
-  local log = files.new()
-  local said, status = shell.run(("%s/tests/integration/root trixie %s 2>%s"):format(shell.quote(here),
-    type(mtas[name].packages) == "table" and table.concat(mtas[name].packages, " ") or mtas[name].packages,
-    log))
+  local log, mta = files.new(), mtas[name]
+  local maker = mta.maker or "root trixie " .. mta.packages
+  local said, status = shell.run(("%s/tests/integration/%s 2>%s"):format(shell.quote(here), maker, log))
   if status ~= 0 then return nil, files.read(log):match "([^\n]*)\n*$" end
-  return (said:gsub("\n$", ""))
+  said, status = said:gsub("\n$", ""), select(2, shell.run "unshare --pid --fork true")
+  if status ~= 0 then return nil, "unshare makes no process namespace here" end
+  return said
 end
 
 local function run(command)
@@ -129,9 +133,11 @@ function M.start(name, root, options)
   run(("flock %s.lock true"):format(root)) -- the last one may be about to end
   write_settings(mta, root, options)
   local out = uv.new_pipe(false)
+  -- Postfix is many processes. In a process namespace of their own all of them end with the first one, which
+  -- the kernel ends should this process be killed.
   self.process = assert(uv.spawn("setpriv", {
-    args = { "--pdeathsig", "TERM", "flock", "-F", root .. ".lock", "chroot", root, "sh", "-c",
-      "exec " .. mta.command .. " 2>&1" },
+    args = { "--pdeathsig", "KILL", "flock", "-F", root .. ".lock", "unshare", "--pid", "--fork", "--kill-child",
+      "chroot", root, "sh", "-c", mta.command .. " 2>&1; true" },
     env = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin" }, stdio = { nil, out, 2 },
   }, function(code, signal)
     self.ended = ("status %d, signal %d"):format(code, signal)
@@ -140,7 +146,7 @@ function M.start(name, root, options)
   out:read_start(function(_, chunk)
     if chunk then self.log = self.log .. chunk else out:close() end
   end)
-  self:wait(function()
+  local greeted, complaint = pcall(self.wait, self, function()
     assert(not self.ended, self:text())
     local client = socket.tcp()
     client:settimeout(2)
@@ -152,6 +158,10 @@ function M.start(name, root, options)
     client:close()
     return line
   end)
+  if not greeted then
+    self:stop()
+    error(complaint, 0)
+  end
   return self
 end
 
@@ -181,7 +191,7 @@ end
 
 function Server:stop()
   if not self.ended then
-    self.process:kill "sigterm"
+    self.process:kill "sigkill"
     self:wait(function() return self.ended end)
   end
 end
