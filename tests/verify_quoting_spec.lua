@@ -1,4 +1,5 @@
--- verify and the text of servers: it is bounded and quoted wherever it is shown, and messages say what failed.
+-- verify and the text of servers: it is bounded and quoted wherever it is shown, and messages say what
+-- failed.
 local ca = require "tests.support.ca"
 local chains = require "tests.support.chains"
 local mail_server = require "tests.support.mail_server"
@@ -53,8 +54,10 @@ describe("verify, text of servers:", function()
 
   extensions("the first line is none", "250-STARTTLS is here\r\n250-SIZE 1000\r\n250 STARTTLS\r\n",
     { "SIZE 1000", "STARTTLS" })
-  extensions("odd bytes", "250-a\r\n250-\27\195\\\r\n250-\r\n250 STARTTLS\r\n", { "\\x1b\\xc3\\\\", "", "STARTTLS" })
-  extensions("as sent", "250-a\r\n250-Auth=Login plain\r\n250 StartTLS\r\n", { "Auth=Login plain", "StartTLS" })
+  extensions("odd bytes", "250-a\r\n250-\27\195\\\r\n250-\r\n250 STARTTLS\r\n", { "\\x1b\\xc3\\\\", "",
+    "STARTTLS" })
+  extensions("as sent", "250-a\r\n250-Auth=Login plain\r\n250 StartTLS\r\n", { "Auth=Login plain",
+    "StartTLS" })
 
   -- A message names the host and the address, and shows what the server has said on one line.
   local function message(title, server, parts)
@@ -75,8 +78,10 @@ describe("verify, text of servers:", function()
   message("several lines", { greeting = "554-one\n554 two" }, { "554-one", "554 two" })
   message("of a reply that is none", { greeting = "SSH-2.0-OpenSSH\\9" }, { "SSH-2.0-OpenSSH\\\\9" })
   message("a long reply is cut", { greeting = "554 " .. ("y"):rep(20000) }, { "554 yyyy" })
-  message("a hundred lines are cut", { greeting = ("554-0123456789\n"):rep(99) .. "554 end" }, { "554-0123456789" })
-  message("STARTTLS refused", { starttls = "454 4.7.0 TLS not available" }, { "STARTTLS", "454 4.7.0 TLS not" })
+  message("a hundred lines are cut", { greeting = ("554-0123456789\n"):rep(99) .. "554 end" },
+    { "554-0123456789" })
+  message("STARTTLS refused", { starttls = "454 4.7.0 TLS not available" }, { "STARTTLS",
+    "454 4.7.0 TLS not" })
   message("STARTTLS not offered", { no_starttls = true }, { "STARTTLS" })
   message("EHLO refused", { ehlo = "502 5.5.1 what?" }, { "EHLO", "502 5.5.1 what?" })
 
@@ -97,7 +102,8 @@ describe("verify, text of servers:", function()
   sized(2000)
 
   world:host("names", { tlsa = { ca.tlsa(chains.issuer, 2, 1, 1) }, server = { certificates = {
-    ca.leaf { name = "odd-names", issuer = chains.issuer, names = { "evil\27[2J.example", "names." .. chains.zone },
+    ca.leaf { name = "odd-names", issuer = chains.issuer, names = { "evil\27[2J.example",
+      "names." .. chains.zone },
       cn = "a\\\\b" },
   } } })
   it("names of a certificate are quoted", function()
