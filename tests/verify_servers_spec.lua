@@ -46,10 +46,11 @@ describe("verify, odd servers:", function()
   good("has another group, and asks for a second ClientHello", { groups = "P-521" }, function(connection)
     assert.equal("secp521r1", connection.tls.group:gsub("^P%-521$", "secp521r1"):lower())
   end)
-  good("has no key exchange but RSA's", { certificates = { chains.rsa }, ciphers = "AES128-SHA", max = "TLSv1.2" },
-    function(connection)
-      assert.same({ "TLSv1.2", "AES128-SHA" }, { connection.tls.version, connection.tls.cipher })
-    end, { rsa_record })
+  good("has no key exchange but RSA's", {
+    certificates = { chains.rsa }, ciphers = "AES128-SHA", max = "TLSv1.2",
+  }, function(connection)
+    assert.same({ "TLSv1.2", "AES128-SHA" }, { connection.tls.version, connection.tls.cipher })
+  end, { rsa_record })
   good("has no cipher but CHACHA20", { ciphers = "ECDHE-ECDSA-CHACHA20-POLY1305", max = "TLSv1.2" })
   good("speaks ESMTP in upper and lower case", { ehlo = "250-Mail.Test\n250-pipelining\n250 StartTls" })
   good("takes a moment between two lines of a reply", {
@@ -102,7 +103,8 @@ describe("verify, odd servers:", function()
     end)
 
     -- A host is temporary when all of its failures are.
-    world:host("mixed", { tlsa = { record }, server = { certificates = { chains.rsa } }, ips = { "127.43.9.9" } })
+    world:host("mixed", { tlsa = { record }, server = { certificates = { chains.rsa } },
+      ips = { "127.43.9.9" } })
     it("a refused one beside a wrong certificate is no temporary failure", function()
       local entry = assert(world:verify "mixed").hosts[1]
       local results = {}
@@ -125,7 +127,8 @@ describe("verify, odd servers:", function()
 
     world:host("six", { tlsa = { record }, server = { certificates = { chains.ec } }, ips = { "::1" } })
     it("IPv6 beside IPv4", function()
-      local started, server = pcall(world.servers.host, world.servers, "::1", { certificates = { chains.rsa } })
+      local started, server = pcall(world.servers.host, world.servers, "::1",
+        { certificates = { chains.rsa } })
       if not started then return pending "there is no ::1 here" end
       local report = assert(world:verify("six", { ips = "first" }))
       server:stop()
