@@ -3,7 +3,7 @@
 local ca = require "tests.support.ca"
 local chains = require "tests.support.chains"
 local mail_server = require "tests.support.mail_server"
-local shell = require "tests.support.shell"
+local s_client = require "tests.support.s_client"
 local support = require "tests.support"
 local verifying = require "tests.support.verifying"
 
@@ -63,22 +63,6 @@ local function record_sets(certificate)
     { ca.stale(2, 1, 2), ca.tlsa(chains.issuer, 2, 0, 1) },
   } do sets[#sets + 1] = set end
   return sets
-end
-
--- What s_client says of a server.
--- @param extra more of its arguments
--- @param mode in place of the option of RFC 7672 section 3.1.1
-local function s_client(address, name, records, extra, mode)
-  local words = { "printf QUIT | timeout 20 openssl s_client -brief -starttls smtp -connect",
-    ("%s:%d"):format(address, world.servers.port), "-servername", name, "-dane_tlsa_domain", name,
-    mode or "-dane_ee_no_namechecks", "-verify_return_error -no-CAfile -no-CApath", extra or "" }
-  for _, record in ipairs(records) do
-    words[#words + 1] = "-dane_tlsa_rrdata " .. shell.quote(record)
-  end
-  local said, status = shell.run("export OPENSSL_CONF=/dev/null; " .. table.concat(words, " "))
-  local verified = status == 0 and said:find("Verification: OK", 1, true) ~= nil
-  assert(verified or status == 1 or said:find("Verification error", 1, true), said)
-  return verified, said
 end
 
 local cases = {}
@@ -202,7 +186,7 @@ describe("verify and openssl s_client:", function()
     for index = from, to do
       local each = cases[index]
       local ours = verdict(each.name, options)
-      local theirs, said = s_client(each.address, each.name, each.records, extra)
+      local theirs, said = s_client(each.address, world.servers.port, each.name, each.records, extra)
       verified = verified + (theirs and 1 or 0)
       if ours.ok ~= theirs then
         different[#different + 1] = ("%s: %s, and s_client: %s"):format(each.title,
@@ -247,7 +231,8 @@ describe("verify and openssl s_client:", function()
       local host = world.hosts["kinds" .. index]
       for kind, extra in pairs(offered) do
         local ours = verdict(host.name, { keys = { kind } })
-        assert.equal(ours.ok, (s_client(host.addresses[1], host.name, host.tlsa, extra)), host.name .. kind)
+        local theirs = s_client(host.addresses[1], world.servers.port, host.name, host.tlsa, extra)
+        assert.equal(ours.ok, theirs, host.name .. kind)
         results[#results + 1] = ours.ok or nil
       end
     end
@@ -260,7 +245,8 @@ describe("verify and openssl s_client:", function()
       local entry = assert(resolver:verify(each.domain .. "." .. zone, world:options())).hosts[1]
       assert.same({ each.tls, each.result == nil, each.result },
         { entry.tls, entry.connections[1].ok, entry.connections[1].result })
-      local theirs, said = s_client(host.addresses[1], host.name, each.records, nil, each.client)
+      local theirs, said = s_client(host.addresses[1], world.servers.port, host.name, each.records, nil,
+        each.client)
       assert.equal(each.theirs, theirs, said)
     end)
   end

@@ -1,5 +1,5 @@
--- Real mail servers for verify: Postfix, Exim and OpenSMTPD of Debian 13, each out of a root (./root, ./exim),
--- with a certificate of each kind.
+-- Real mail servers for verify: Postfix, Exim and OpenSMTPD of Debian 13, each out of a root (./root and
+-- ./exim), with a certificate of each kind.
 --
 --   local mtas = require "tests.integration.mtas"
 --   local root, why = mtas.root "postfix"                 -- nil: it cannot be had here
@@ -7,8 +7,8 @@
 --     certificates = { rsa = leaf, ec = leaf } })         -- leaves of tests/support/ca.lua
 --   server:stop()
 --
--- Exim's TLS is GnuTLS, that of the other two is OpenSSL. All of them run in the foreground, and hold the
--- lock of their root. Blocks, on luv.
+-- Exim's TLS is GnuTLS, that of the other two is OpenSSL. All of them run in the foreground, one at a
+-- time in each root. Blocks, on luv.
 local socket = require "socket"
 local uv = require "luv"
 local files = require "tests.support.files"
@@ -55,8 +55,8 @@ postlog unix-dgram n - n - 1 postlogd
   exim = {
     maker = "exim",
     command = "/usr/sbin/exim4 -bdf -v -C " .. settings .. "/exim.conf",
-    prepare = "rm -f var/log/exim4/* && chroot . chown -R :Debian-exim " .. settings .. " && chmod 640 ." .. settings
-      .. "/*.key",
+    prepare = "rm -f var/log/exim4/* && chroot . chown -R :Debian-exim " .. settings .. " && chmod 640 ."
+      .. settings .. "/*.key",
     files = {
       ["exim.conf"] = [[
 primary_hostname = mx.verify.example
@@ -72,7 +72,8 @@ log_file_path = /var/log/exim4/%slog
     },
     log = "/var/log/exim4/mainlog",
   },
-  -- A listener of smtpd has one certificate for all names: with STARTTLS ECDSA, with TLS from the first byte RSA.
+  -- A listener of smtpd has one certificate for all names: with STARTTLS it is ECDSA, with TLS from the first
+  -- byte RSA.
   opensmtpd = {
     packages = table.concat(smtpd.packages, " "),
     command = "/usr/sbin/smtpd -d -v -f " .. settings .. "/smtpd.conf",
@@ -129,15 +130,14 @@ end
 --- Starts one; returns when it greets.
 function M.start(name, root, options)
   local mta = mtas[name]
-  local self = setmetatable({ root = root, mta = mta, log = "" }, Server)
-  run(("flock %s.lock true"):format(root)) -- the last one may be about to end
+  local self = setmetatable({ root = root, mta = mta, log = "", unlock = smtpd.lock(root) }, Server)
   write_settings(mta, root, options)
   local out = uv.new_pipe(false)
   -- Postfix is many processes. In a process namespace of their own all of them end with the first one, which
   -- the kernel ends should this process be killed.
   self.process = assert(uv.spawn("setpriv", {
-    args = { "--pdeathsig", "KILL", "flock", "-F", root .. ".lock", "unshare", "--pid", "--fork", "--kill-child",
-      "chroot", root, "sh", "-c", mta.command .. " 2>&1; true" },
+    args = { "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "chroot", root, "sh", "-c",
+      mta.command .. " 2>&1; true" },
     env = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin" }, stdio = { nil, out, 2 },
   }, function(code, signal)
     self.ended = ("status %d, signal %d"):format(code, signal)
@@ -194,6 +194,7 @@ function Server:stop()
     self.process:kill "sigkill"
     self:wait(function() return self.ended end)
   end
+  self.unlock()
 end
 
 return M

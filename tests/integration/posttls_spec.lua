@@ -20,9 +20,10 @@ describe("verify and posttls-finger", function()
 
   it("have the same verdict in each case", function()
     smtpd.need(root, why, pending)
+    local script = ("ip link set lo up && unset NEXTHOP_LAB && exec %s tests/integration/finger.lua %s")
+      :format(shell.quote(child.lua), shell.quote(root))
     local said, status = shell.run(("flock %s.lock unshare --net --mount --fork --kill-child sh -c %s")
-      :format(root, shell.quote(("ip link set lo up && unset NEXTHOP_LAB && exec %s tests/integration/finger.lua %s")
-        :format(shell.quote(child.lua), shell.quote(root)))))
+      :format(root, shell.quote(script)))
     assert.equal(0, status, said)
     local same, different = 0, {}
     for line in said:gmatch "[^\n]+" do

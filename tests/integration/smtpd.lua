@@ -96,6 +96,8 @@ local function lock(root)
   end
 end
 
+smtpd.lock = lock
+
 local configuration = [[
 table creds file:/etc/nexthop-test/creds
 table all file:/etc/nexthop-test/all
