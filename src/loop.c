@@ -20,11 +20,13 @@
 /* One libunbound event: a descriptor, a timeout, or both. */
 struct event {
     struct ub_event ub; /* first member: libunbound sees only this */
-    struct nh_loop *loop;
+    struct nh_base *base;
+    struct nh_loop *loop; /* of the base */
     void (*cb)(int, short, void *);
     void *arg;
     int fd;
-    short bits;           /* what libunbound asked for: UB_EV_READ, UB_EV_WRITE, UB_EV_PERSIST */
+    short bits; /* what libunbound asked for: UB_EV_READ, UB_EV_WRITE, UB_EV_PERSIST */
+    bool is_udp;
     short ready;          /* what has happened since the last dispatch */
     struct events *queue; /* the queue of the loop that it waits in; NULL: none */
     uint64_t timeout;     /* milliseconds; 0: no timeout */
@@ -35,6 +37,12 @@ struct event {
 
 TAILQ_HEAD(events, event);
 
+struct nh_base {
+    struct ub_event_base ub; /* first member: libunbound sees only this */
+    struct nh_loop *loop;
+    unsigned sockets; /* UDP sockets that are open */
+};
+
 struct nh_timer {
     uv_timer_t uv;
     struct nh_loop *loop;
@@ -44,7 +52,6 @@ struct nh_timer {
 };
 
 struct nh_loop {
-    struct ub_event_base base; /* first member: libunbound sees only this */
     uv_loop_t uv;
     bool stale;
     uint64_t collected;       /* nanoseconds: when the sockets were last looked at */
@@ -135,6 +142,7 @@ static int event_del(struct ub_event *ub)
 
     event_unmark(ev);
     if (ev->poll) {
+        ev->base->sockets -= ev->is_udp;
         ev->poll->data = NULL;
         uv_close((uv_handle_t *)ev->poll, free_handle);
         ev->poll = NULL;
@@ -175,6 +183,7 @@ static int event_add(struct ub_event *ub, struct timeval *tv)
             return -1;
         }
         ev->poll->data = ev;
+        ev->base->sockets += ev->is_udp;
         /* libunbound opens its sockets without this flag, and a child of the host program must
          * not have them. */
         (void)fcntl(ev->fd, F_SETFD, FD_CLOEXEC);
@@ -266,7 +275,11 @@ static struct ub_event *event_new(struct ub_event_base *base, int fd, short bits
         return NULL;
     ev->ub.magic = UB_EVENT_MAGIC;
     ev->ub.vmt = &event_vmt;
-    ev->loop = (struct nh_loop *)base;
+    ev->base = (struct nh_base *)base;
+    ev->loop = ev->base->loop;
+    /* libunbound only reads from the event of a UDP socket, and first writes to that of a TCP
+     * socket. */
+    ev->is_udp = bits == (UB_EV_READ | UB_EV_PERSIST);
     ev->fd = fd;
     ev->bits = bits;
     ev->cb = cb;
@@ -281,7 +294,7 @@ static int base_exit(struct ub_event_base *base, struct timeval *tv)
     return 0;
 }
 
-/* We free the loop ourselves. libunbound calls this function all the same when it fails to
+/* We free the base ourselves. libunbound calls this function all the same when it fails to
  * start. */
 static void base_free(struct ub_event_base *base)
 {
@@ -289,6 +302,33 @@ static void base_free(struct ub_event_base *base)
 }
 
 static struct ub_event_base_vmt base_vmt = {base_free, NULL, base_exit, event_new, NULL, NULL};
+
+struct nh_base *nh_base_new(struct nh_loop *loop)
+{
+    struct nh_base *base = calloc(1, sizeof *base);
+
+    if (!base)
+        return NULL;
+    base->ub.magic = UB_EVENT_MAGIC;
+    base->ub.vmt = &base_vmt;
+    base->loop = loop;
+    return base;
+}
+
+struct ub_event_base *nh_base_events(struct nh_base *base)
+{
+    return &base->ub;
+}
+
+void nh_base_free(struct nh_base *base)
+{
+    free(base);
+}
+
+unsigned nh_base_sockets(const struct nh_base *base)
+{
+    return base->sockets;
+}
 
 bool nh_loop_ready(const struct nh_loop *loop)
 {
@@ -402,8 +442,6 @@ struct nh_loop *nh_loop_new(void)
         free(loop);
         return NULL;
     }
-    loop->base.magic = UB_EVENT_MAGIC;
-    loop->base.vmt = &base_vmt;
     TAILQ_INIT(&loop->io_ready);
     TAILQ_INIT(&loop->timed_out);
     TAILQ_INIT(&loop->zero_delay);
@@ -427,11 +465,6 @@ void nh_loop_free(struct nh_loop *loop)
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_loop_close(&loop->uv);
     free(loop);
-}
-
-struct ub_event_base *nh_loop_base(struct nh_loop *loop)
-{
-    return &loop->base;
 }
 
 int nh_loop_fd(const struct nh_loop *loop)

@@ -8,6 +8,7 @@
 
 struct ub_event_base;
 struct nh_loop;
+struct nh_base;
 struct nh_timer;
 
 /* Returns NULL when there is no memory or no descriptor left. */
@@ -16,8 +17,15 @@ struct nh_loop *nh_loop_new(void);
 /* Closes the handles that are left and frees the loop. Call it after ub_ctx_delete(). */
 void nh_loop_free(struct nh_loop *loop);
 
-/* The event base for ub_ctx_create_ub_event(). It lives as long as the loop. */
-struct ub_event_base *nh_loop_base(struct nh_loop *loop);
+/* The base of one libunbound context on the loop. nh_base_events() is for
+ * ub_ctx_create_ub_event(). Free the base after ub_ctx_delete(). nh_base_new() returns NULL when
+ * memory runs out. */
+struct nh_base *nh_base_new(struct nh_loop *loop);
+struct ub_event_base *nh_base_events(struct nh_base *base);
+void nh_base_free(struct nh_base *base);
+
+/* The number of UDP sockets that the context has open. */
+unsigned nh_base_sockets(const struct nh_base *base);
 
 /* The descriptor that is readable when the loop has work to do. */
 int nh_loop_fd(const struct nh_loop *loop);
