@@ -31,7 +31,8 @@ local function host(label, records, certificates, more)
   more = more or {}
   more.tlsa, more.server = records, more.server or { certificates = certificates }
   if more.servers then more.server = nil end
-  more.text = ("_smtp._tls.mx-%s TXT \"v=TLSRPTv1; rua=mailto:a@b.example\"\n%s"):format(label, more.text or "")
+  more.text = ("_smtp._tls.mx-%s TXT \"v=TLSRPTv1; rua=mailto:a@b.example\"\n%s"):format(label,
+    more.text or "")
   world:host(label, more)
 end
 
@@ -43,7 +44,9 @@ host("alone", { tlsa(rsa) }, { rsa })
 host("doubled", { tlsa(rsa), ca.tlsa(rsa, 3, 0, 1) }, { rsa })
 host("changed", { next_key }, { rsa })
 host("kinds", { tlsa(rsa), tlsa(issuing, 2) }, { rsa, ec })
-host("addresses", { tlsa(rsa) }, nil, { servers = { { certificates = { rsa } }, { certificates = { other } } } })
+host("addresses", { tlsa(rsa) }, nil, {
+  servers = { { certificates = { rsa } }, { certificates = { other } } },
+})
 host("rootless", { tlsa(root, 2) }, { issued })
 host("nothing", { tlsa(rsa), nothing }, { rsa })
 host("ending", { tlsa(leaf("e10", { to = 10 })), next_key }, { leaf("e10", { to = 10 }) })
@@ -53,8 +56,8 @@ host("plain", { tlsa(rsa) }, nil, { server = { no_starttls = true } })
 host("named", { tlsa(issuing, 2), ca.tlsa(issuing, 2, 0, 1) }, { issued })
 host("later", { tlsa(rsa), next_key }, nil, { server = { greeting = "421 come back later" } })
 host("imaps", {}, nil, { server = { certificates = { rsa }, implicit = true },
-  text = ("_993._tcp.imaps TLSA %s\n_993._tcp.imaps TLSA %s\n_465._tcp.imaps TLSA %s\n_465._tcp.imaps TLSA %s")
-    :format(tlsa(rsa), next_key, tlsa(rsa), stale) })
+  text = ("_993._tcp.imaps TLSA %s\n_993._tcp.imaps TLSA %s\n_465._tcp.imaps TLSA %s\n"
+    .. "_465._tcp.imaps TLSA %s"):format(tlsa(rsa), next_key, tlsa(rsa), stale) })
 world:records("silent MX 10 healthy")
 world:records("alias CNAME healthy\n_25._tcp.alias CNAME _25._tcp.healthy\nmx-alias MX 10 alias")
 world:records("mixed MX 10 healthy\nmixed MX 0 .")
@@ -100,14 +103,16 @@ describe("nexthop --check --verify", function()
     local names, _, r = found "mx-healthy"
     assert.same({ {}, 0 }, { names, r.status })
     r = run { "mx-healthy" }
-    assert.equal("ok    mx-healthy.vdoctor.example 10 healthy.vdoctor.example: dane, 2 usable TLSA records\n", r.out)
+    assert.equal("ok    mx-healthy.vdoctor.example 10 healthy.vdoctor.example: dane, 2 usable TLSA records\n",
+      r.out)
     r = run { "--quiet", "mx-healthy" }
     assert.same({ 0, "", "" }, { r.status, r.out, r.err })
     assert.same({}, (found "mx-issued"))
   end)
 
-  it("takes a record that matches nothing for that of the next key, while there is one for each key", function()
-    contains(only("stale-record hint", "mx-coming").text, "the record " .. next_key, "it is that of the next key")
+  it("takes a record that matches nothing for that of the next key, if there is one for each key", function()
+    contains(only("stale-record hint", "mx-coming").text, "the record " .. next_key,
+      "it is that of the next key")
     local names, list = found "mx-full"
     assert.same({ "stale-record warning", "stale-record warning" }, names)
     contains(list[1].text, "there are more of these than keys in use")
@@ -123,7 +128,8 @@ describe("nexthop --check --verify", function()
     local names, list = found "mx-changed"
     assert.same({ "uncovered-certificate error", "stale-record warning" }, names)
     assert.equal(publish("changed", tlsa(rsa)), list[1].record)
-    contains(run({ "mx-changed" }).out, "fail  changed.vdoctor.example: uncovered-certificate: the server at 127.78.",
+    contains(run({ "mx-changed" }).out,
+      "fail  changed.vdoctor.example: uncovered-certificate: the server at 127.78.",
       "      publish    " .. publish("changed", tlsa(rsa)) .. "\n")
   end)
 
@@ -163,12 +169,14 @@ describe("nexthop --check --verify", function()
 
   it("names a failed connection by its result", function()
     only("starttls-not-supported error", "mx-plain")
-    contains(only("certificate-host-mismatch error", "mx-named").cure, "let the CA issue a certificate for named.")
+    contains(only("certificate-host-mismatch error", "mx-named").cure,
+      "let the CA issue a certificate for named.")
     only("greeting-refused error", "mx-later")
   end)
 
   it("finds faults of the MX records, and a hint where there is no TLSRPT record", function()
-    contains(only("no-tlsrpt hint", "silent").record, "_smtp._tls.silent.vdoctor.example. TXT \"v=TLSRPTv1; rua=")
+    contains(only("no-tlsrpt hint", "silent").record,
+      "_smtp._tls.silent.vdoctor.example. TXT \"v=TLSRPTv1; rua=")
     local names, list = found "mx-alias"
     assert.equal("mx-is-alias warning", names[1])
     contains(list[1].text, "the MX of mx-alias.vdoctor.example is an alias of healthy.vdoctor.example")
@@ -195,7 +203,8 @@ describe("nexthop --check --verify", function()
       ["--warning 3"] = "--warning needs --check", ["--check --quiet --json"] = "--quiet and --json",
       ["--check --smtps"] = "--smtps needs --verify", ["--check --verify --down"] = "--check and --down",
       ["--check --warning 3 --critical 4"] = "--critical is more than --warning",
-      ["--check --warning x"] = "--warning: 'x' is no whole number", ["--check --port 25 --port 0"] = "--port: '0'",
+      ["--check --warning x"] = "--warning: 'x' is no whole number",
+      ["--check --port 25 --port 0"] = "--port: '0'",
     } do
       local words = {}
       for word in (wrong .. " x.example"):gmatch "%S+" do words[#words + 1] = word end

@@ -15,8 +15,8 @@ local function records(more)
 @ MX 10 mx
 mx A 192.0.2.77
 mx AAAA 2001:db8::77
-_25._tcp.mx TLSA 3 1 1 ]] .. ("ab"):rep(32) .. "\n_smtp._tls TXT \"v=TLSRPTv1; rua=mailto:a@doctor.example\"\n"
-    .. (more or "")
+_25._tcp.mx TLSA 3 1 1 ]] .. ("ab"):rep(32)
+    .. "\n_smtp._tls TXT \"v=TLSRPTv1; rua=mailto:a@doctor.example\"\n" .. (more or "")
 end
 
 local second = "_25._tcp.mx TLSA 3 1 1 " .. ("cd"):rep(32) .. "\n"
@@ -77,8 +77,9 @@ describe("nexthop --check --authoritative", function()
     local late = servers:serve { serial = 3, text = records() }
     local r = check({ first, late }, { "--quiet" })
     assert.equal(1, r.status)
-    contains(r.out, ("fail  doctor.example: lagging-server: the name server %s has serial 3 of the zone, and %s has "
-      .. "4: they differ in the TLSA of _25._tcp.mx.doctor.example\n"):format(late, first), "to do      see that it")
+    contains(r.out, ("fail  doctor.example: lagging-server: the name server %s has serial 3 of the zone, and "
+      .. "%s has 4: they differ in the TLSA of _25._tcp.mx.doctor.example\n"):format(late, first),
+      "to do      see that it")
   end)
 
   it("only warns of one that lags behind without a difference for mail", function()
@@ -90,8 +91,8 @@ describe("nexthop --check --authoritative", function()
   end)
 
   it("finds servers that contradict each other", function()
-    local names, finding = found({ servers:serve { text = records() }, servers:serve { text = records(second) } },
-      json)
+    local addresses = { servers:serve { text = records() }, servers:serve { text = records(second) } }
+    local names, finding = found(addresses, json)
     assert.same({ "contradicting-servers error" }, names)
     contains(finding.text, "differ in the TLSA of _25._tcp.mx.doctor.example, and both have serial 1")
   end)
@@ -166,7 +167,8 @@ describe("nexthop --check --authoritative", function()
   end)
 
   it("says that the deadline came before all was looked at", function()
-    local _, _, r = found({ servers:serve { text = records() }, servers:dead() }, { "--json", "--deadline", "1" })
+    local addresses = { servers:serve { text = records() }, servers:dead() }
+    local _, _, r = found(addresses, { "--json", "--deadline", "1" })
     contains(r.out, '"not-all-checked"')
     assert.equal(1, r.status)
   end)

@@ -1,5 +1,5 @@
--- NSDs that serve versions of one zone, each on a loopback address of its own: a primary and a secondary that may
--- lag behind.
+-- NSDs that serve versions of one zone, each on a loopback address of its own: a primary and a secondary that
+-- may lag behind.
 --
 --   local pair = name_servers.new("doctor.example", 41)      -- a zone that the lab has, signed with its key
 --   local first = pair:serve { serial = 2, text = "..." }    -- "127.41.0.1@PORT"
@@ -19,8 +19,8 @@ end
 -- Makes the zone file, and returns its path.
 local function sign(self, folder, version)
   local path, now, day = folder .. "/zone", os.time(), 86400
-  files.write(path, ("$ORIGIN %s.\n$TTL 3600\n@ SOA ns hostmaster %d 3600 600 86400 600\n@ NS ns\nns A 127.0.0.1\n%s")
-    :format(self.zone, version.serial or 1, version.text))
+  files.write(path, ("$ORIGIN %s.\n$TTL 3600\n@ SOA ns hostmaster %d 3600 600 86400 600\n@ NS ns\n"
+    .. "ns A 127.0.0.1\n%s"):format(self.zone, version.serial or 1, version.text))
   if version.signed == false then return path end
   local key = files.read(("%s/%s.key"):format(lab.folder, self.zone)):match "%S+"
   local said, status = shell.run(("cd %s && ldns-signzone %s -i %d -e %d -f %s.signed %s %s"):format(
@@ -68,16 +68,18 @@ local function is_ready(folder)
 end
 
 --- Starts a server.
--- @param version { serial (1), text = records, days until its signatures end (20), iterations (of NSEC3), signed }
+-- @param version { serial (1), text = records, days until its signatures end (20), iterations (of NSEC3),
+-- signed }
 -- @return its address and port
 function M:serve(version)
   self.count = self.count + 1
   local address, folder = ("127.%d.0.%d"):format(self.network, self.count), files.folder()
   local path = sign(self, folder, version)
-  files.write(folder .. "/conf", config:format(address, lab.nsd_port, folder, folder, folder, folder, self.zone,
-    path))
+  files.write(folder .. "/conf", config:format(address, lab.nsd_port, folder, folder, folder, folder,
+    self.zone, path))
   local nsd = (shell.run "tests/lab/daemon-path nsd"):gsub("%s+$", "")
-  self.running[#self.running + 1] = assert(io.popen(starter:format(shell.quote(nsd), shell.quote(folder)), "w"))
+  self.running[#self.running + 1] = assert(io.popen(starter:format(shell.quote(nsd), shell.quote(folder)),
+    "w"))
   local started = os.time()
   while not is_ready(folder) do
     assert(os.time() - started < 20, "NSD does not start")

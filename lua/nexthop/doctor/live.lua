@@ -50,7 +50,8 @@ function Live:uncovered(connection)
     local another = leaf_of(other)
     return other.ip == connection.ip and another and another.key ~= leaf.key
   end) then
-    name, why = "key-kinds-differ", "no TLSA record matches it, though one matches a certificate of another kind"
+    name = "key-kinds-differ"
+    why = "no TLSA record matches it, though one matches a certificate of another kind"
   elseif self:is_verified_elsewhere(function(other) return other.ip ~= connection.ip end) then
     name, why = "addresses-differ", "no TLSA record matches it, though one matches that of another address"
   end
@@ -62,8 +63,8 @@ function Live:uncovered(connection)
     })
 end
 
--- Has the finding about records of issuers that are not sent said this already? Not of a host that has records
--- of keys, too.
+-- Has the finding about records of issuers that are not sent said this already? Not of a host that has
+-- records of keys, too.
 function Live:is_explained(connection)
   return self.has_missing_issuer
     and (connection.result == "validation-failure" or connection.result == "certificate-not-trusted")
@@ -127,8 +128,8 @@ function Live:has_seen_all()
   return presented and kinds.rsa == true and kinds.ecdsa == true
 end
 
--- Records of usage 3 that match nothing are of the next keys, or stale. There can be one next key for each key
--- that is in use.
+-- Records of usage 3 that match nothing are of the next keys, or stale. There can be one next key for each
+-- key that is in use.
 function Live:stale(matched, others)
   if #others == 0 or not self:has_seen_all() then return end
   local keys = #self:certificates(function(leaf) return leaf.spki_sha256 end)
@@ -146,8 +147,8 @@ function Live:stale(matched, others)
   end
 end
 
--- Records of usage 2 of which none matches: the issuer is not in what the server sends. A record whose issuer is
--- sent makes the others reserves, which are no fault.
+-- Records of usage 2 of which none matches: the issuer is not in what the server sends. A record whose issuer
+-- is sent makes the others reserves, which are no fault.
 function Live:missing_issuers(matched, others)
   if #matched > 0 or #others == 0 then return end
   local seen = self:certificates(function(leaf) return leaf.cert_sha256 end)
@@ -160,7 +161,8 @@ function Live:missing_issuers(matched, others)
     self:add("root-not-sent", self.host.ok and "warning" or "error",
       ("the record %s is that of %s, which the server does not send"):format(words.record(record),
         root and ("the root %s"):format(utf8.clean(root)) or "an issuer"),
-      { cure = "let the server send that certificate behind its own, or publish the record of one that it sends",
+      { cure = "let the server send that certificate behind its own, or publish the record of one "
+        .. "that it sends",
         record = self:record(better) })
   end
 end
@@ -173,8 +175,9 @@ function Live:preparation(leaves, next_keys, issuers, other_issuers)
   local what = #leaves > 0 and "all TLSA records are those of the certificate in use"
     or "the only TLSA record is that of one issuer"
   self:add("not-prepared", "hint", what .. ": none is there for the one that comes after it", {
-    cure = #leaves > 0 and "make the next key now and publish its record beside this one (RFC 7671 8.1), or that "
-      .. "of the issuer (2 1 1)" or "publish the record of a second issuer, or of the key (3 1 1), beside it",
+    cure = #leaves > 0 and "make the next key now and publish its record beside this one (RFC 7671 8.1), or "
+      .. "that of the issuer (2 1 1)"
+      or "publish the record of a second issuer, or of the key (3 1 1), beside it",
   })
 end
 

@@ -48,14 +48,14 @@ local function targets(domain, answer, add)
     else
       others = others + 1
       if is_address(target) then
-        add("mx-is-address", "error", domain, ("its MX record names the address %s, and must name a host (RFC "
-          .. "5321 5.1)"):format(target), "let the MX name a host with that address")
+        add("mx-is-address", "error", domain, ("its MX record names the address %s, and must name a host "
+          .. "(RFC 5321 5.1)"):format(target), "let the MX name a host with that address")
       end
     end
   end
   if null and others > 0 then
-    add("null-mx-with-others", "warning", domain, "it has a null MX (MX 0 .) beside other MX records, so that "
-      .. "some senders hold that it takes no mail (RFC 7505 3)", "take out the null MX, or all others")
+    add("null-mx-with-others", "warning", domain, "it has a null MX (MX 0 .) beside other MX records, so "
+      .. "that some senders hold that it takes no mail (RFC 7505 3)", "take out the null MX, or all others")
   end
 end
 

@@ -195,8 +195,8 @@ local function none_usable(host, facts, port)
 end
 
 local names_of_failures = {
-  no_mail = "no-mail", nxdomain = "no-such-domain", invalid_name = "no-such-domain", invalid_mx = "no-valid-mx",
-  bogus = "bogus-answers",
+  no_mail = "no-mail", nxdomain = "no-such-domain", invalid_name = "no-such-domain",
+  invalid_mx = "no-valid-mx", bogus = "bogus-answers",
 }
 
 -- The name of the finding about an error.

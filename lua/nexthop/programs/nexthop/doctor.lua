@@ -10,6 +10,7 @@ local mail = require "nexthop.doctor.mail"
 local options = require "nexthop.programs.nexthop.options"
 local tally = require "nexthop.programs.nexthop.tally"
 local tasks = require "nexthop.doctor.tasks"
+local verify = require "nexthop.programs.nexthop.verify"
 
 local M = {}
 
@@ -40,10 +41,10 @@ local function of_verdicts(verdicts, domain, port)
 end
 
 -- Connects to the hosts. Returns the findings.
-local function verified(task, resolver, name, args, entry, left)
+local function verified(task, resolver, name, args, entry, left, reuse)
   local call = options.verify_call(args)
   call.port, call.deadline, call.max_hosts = entry.port, left(), 1000
-  call.implicit_tls, call.reuse = has_implicit_tls(args, entry.port), 0
+  call.implicit_tls, call.reuse = has_implicit_tls(args, entry.port), reuse
   local report, err = task:await(function(done) return resolver:verify(name, call, done) end)
   if not report then
     if err.code == "config" then return nil, err end
@@ -54,7 +55,7 @@ local function verified(task, resolver, name, args, entry, left)
   return out
 end
 
-local function examine(task, resolver, name, args, left, driver)
+local function examine(task, resolver, name, args, left, driver, reuse)
   local call = options.call(args)
   local state = { ports = {}, findings = {} }
   local domain = core.name(name) or name
@@ -69,7 +70,7 @@ local function examine(task, resolver, name, args, left, driver)
     append(state.findings, of_verdicts(entry.verdicts, domain, port))
     append(state.findings, plan and mail.records(plan, port) or {})
     if plan and args.verify then
-      local found, wrong = verified(task, resolver, name, args, entry, left)
+      local found, wrong = verified(task, resolver, name, args, entry, left, reuse)
       if not found then return nil, wrong end
       append(state.findings, found)
     end
@@ -93,20 +94,20 @@ local function examine(task, resolver, name, args, left, driver)
   return state
 end
 
---- Returns function(name, callback), which examines a domain. It calls back with the plan of the first port, the
--- error in its place, and { ports, findings }.
+--- Returns function(name, callback, age), which examines a domain. It calls back with the plan of the first port,
+-- the error in its place, and { ports, findings }.
 -- @param wake function(): has the loop run the resolver
 function M.lookup(resolver, args, wake)
   local hrtime = require "luv".hrtime
   -- What the callbacks of other resolvers start has to be seen to.
   local driver = { soon = wake }
-  return function(name, callback)
+  return function(name, callback, age)
     local begun = hrtime()
     local function left()
       return args.deadline and math.max(0, args.deadline - (hrtime() - begun) / 1e9) or nil
     end
     return tasks.run(function(task)
-      local state, err = examine(task, resolver, name, args, left, driver)
+      local state, err = examine(task, resolver, name, args, left, driver, verify.reuse(age))
       if state then
         callback(state.ports[1].plan, state.ports[1].err, state)
       else

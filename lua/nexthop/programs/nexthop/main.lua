@@ -83,8 +83,8 @@ end
 -- For gather_destinations a domain that does not exist is no error, and for the exit status it is one.
 local nxdomain = { permanent = true }
 
--- Returns function(input, result, err, facts), which gives the text and an outcome of tally.lua. The facts are
--- what --check has found.
+-- Returns function(input, result, err, facts), which gives the text and an outcome of tally.lua. The facts
+-- are what --check has found.
 local function renderer(args, tree)
   local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
   local planned = counted(args) == "plan"
