@@ -7,8 +7,8 @@ local uv = require "luv"
 
 local M = {}
 
-M.types = { A = 1, NS = 2, SOA = 6, MX = 15, TXT = 16, AAAA = 28, DS = 43, DNSKEY = 48, NSEC3PARAM = 51,
-  TLSA = 52 }
+M.types = { A = 1, NS = 2, CNAME = 5, SOA = 6, MX = 15, TXT = 16, AAAA = 28, DS = 43, DNSKEY = 48,
+  NSEC3PARAM = 51, TLSA = 52 }
 
 -- TTLs must be those of the server, and each name must be asked for.
 local settings = {

@@ -15,7 +15,8 @@ M.null = setmetatable({}, { __tostring = function() return "null" end })
 
 local order, rank = {
   "domain", "host", "input", "ip", "port", "keys", "ok", "result", "temporary", "absent",
-  "reused", "text", "check", "findings", "error", "pref", "tls", "code", "stage", "message", "advice", "permanent",
+  "reused", "text", "check", "findings", "error", "pref", "tls", "code", "stage", "message",
+  "advice", "permanent",
   "have_mx", "mx_authentic", "orig_next_hop_authentic", "expanded_next_hop_authentic",
   "expanded_next_hop", "nxdomain", "truncated",
   "ips", "authentic", "expanded_authentic", "host_authentic", "ip4_authentic", "ip6_authentic",

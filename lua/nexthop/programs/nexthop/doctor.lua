@@ -94,8 +94,8 @@ local function examine(task, resolver, name, args, left, driver, reuse)
   return state
 end
 
---- Returns function(name, callback, age), which examines a domain. It calls back with the plan of the first port,
--- the error in its place, and { ports, findings }.
+--- Returns function(name, callback, age), which examines a domain. It calls back with the plan of the first
+-- port, the error in its place, and { ports, findings }.
 -- @param wake function(): has the loop run the resolver
 function M.lookup(resolver, args, wake)
   local hrtime = require "luv".hrtime

@@ -11,10 +11,10 @@ local M = {}
 local FIRST = 86400 -- seconds: a list that comes through a pipe may come for days
 local LOOKUPS = 6 -- seconds; less than passes between a failure and the next try (run.lua)
 
---- Seconds for which what a contact has shown is taken again. A contact is made once in a pass over the names.
--- What was seen in the first pass is taken again for a day. In a later one, which began `age` seconds ago, what
--- was seen since then is; the time that the lookups before the contact take is added, because the core compares
--- when they are done.
+--- Seconds for which what a contact has shown is taken again. A contact is made once in a pass over the
+-- names. What was seen in the first pass is taken again for a day. In a later one, which began `age` seconds
+-- ago, what was seen since then is; the time that the lookups before the contact take is added, because the
+-- core compares when they are done.
 function M.reuse(age)
   return age and age + LOOKUPS or FIRST
 end
