@@ -155,13 +155,13 @@ describe("verify, a call:", function()
 
   it("a deadline before the plan is there: the plan's error", function()
     lab:rule { name = name "good", action = "silent" }
-    local err = support.failed("timeout", world:verify("good", { deadline = 0.2 }))
+    local err = support.failed("timeout", world:verify("good", { deadline = 0.2 * support.slow }))
     assert.is_true(err.expired)
   end)
 
   it("a deadline before the TLSA answer: the host is skipped, and the report has expired", function()
     lab:rule { name = "_25._tcp." .. name "good", action = "silent" }
-    local report = assert(world:verify("good", { deadline = 0.3 }))
+    local report = assert(world:verify("good", { deadline = 0.3 * support.slow }))
     assert.same({ true, false, "skip", {} },
       { report.expired, report.ok, report.hosts[1].tls, report.hosts[1].connections })
   end)
@@ -177,7 +177,8 @@ describe("verify, a call:", function()
     local label = "silent-greeting"
     local long, long_calls = calling.recorder()
     resolver:verify(name(label), world:options(), long)
-    local report = assert(resolver:verify("mx-" .. name(label), world:options { deadline = 0.3 }))
+    local options = world:options { deadline = 0.3 * support.slow }
+    local report = assert(resolver:verify("mx-" .. name(label), options))
     assert.is_true(report.expired)
     assert.equal(0, #long_calls)
     assert.equal(1, world.hosts[label].listening[1]:count())
