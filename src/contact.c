@@ -13,6 +13,7 @@
 
 #include "dial.h"
 #include "loop.h"
+#include "timer.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -122,11 +122,11 @@ static unsigned open_descriptors(void)
  * the server, and in the end it takes good servers for dead ones. The sockets and the TCP
  * connections together use at most three quarters of the descriptors that are left under the
  * limit, because EMFILE causes an immediate SERVFAIL (rule 4). */
-static unsigned outgoing_range(unsigned max_pending)
+unsigned nh_context_range(unsigned max_pending, unsigned more)
 {
     struct rlimit limit;
     unsigned want = max_pending < 256 ? 1024 : 4 * max_pending;
-    rlim_t used = open_descriptors(), room;
+    rlim_t used = open_descriptors() + more, room;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return want;
@@ -249,7 +249,7 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
 static bool configure(struct ub_ctx *ctx, const struct nh_config *config, uint32_t without,
                       struct nh_err *err)
 {
-    unsigned range = outgoing_range(config->max_pending);
+    unsigned range = nh_context_range(config->max_pending, 0);
     char number[16], *why = NULL;
     int rc;
 

@@ -9,6 +9,7 @@
 #include "resolver_private.h"
 
 #include "loop.h"
+#include "timer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -313,7 +314,7 @@ static struct nh_lookup *next_queued(struct nh_resolver *r)
     if (l)
         return l;
     l = TAILQ_FIRST(&r->queued);
-    if (l && nh_now() - l->queued_at >= NH_YOUNG / 2) {
+    if (l && nh_now() - l->queued_at >= NH_YOUNG / 5) {
         r->newest_first = !r->newest_first;
         if (r->newest_first)
             return TAILQ_LAST(&r->queued, nh_lookups);

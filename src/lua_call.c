@@ -7,6 +7,7 @@
 #include "lua_core.h"
 
 #include "loop.h"
+#include "timer.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 
 #include "context.h"
 #include "loop.h"
+#include "timer.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -11,20 +12,33 @@
 #define BATCH 16 /* events; they take about 2 ms, by which a query may be late */
 #define LATE 1.0 /* seconds; when the host program is later than that, it is late */
 
-/* A lookup counts against max_running for NH_YOUNG seconds. After that, only the sockets of
- * libunbound are the limit. Half of them are for young lookups, and a quarter is for what
- * validation asks (rule 4). */
+/* kept: of the places up to `most`, those that are given one after the other in `seconds`. */
+static void set_places(struct nh_places *p, unsigned most, unsigned limit, unsigned kept,
+                       double seconds)
+{
+    p->limit = limit > 0 ? limit : 1;
+    p->most = most > 0 ? most : 1;
+    p->burst = p->most - kept;
+    p->given = p->burst;
+    p->interval = kept > 0 ? seconds / kept : 0;
+}
+
+/* A lookup takes one of the places `running` for NH_YOUNG seconds. After that, only the sockets of
+ * libunbound are the limit (rule 4). Half of them are for young lookups, and a quarter is for what
+ * validation asks.
+ *
+ * An eighth of the places `running` is kept. Half of these are for lookups that follow from answers.
+ * If no other context can be opened when the sockets are taken, half of the sockets are kept. With
+ * two for each query they last until the first queries that nobody answers are over. */
 void nh_resolver_set_limits(struct nh_resolver *r)
 {
-    unsigned sockets = nh_context_sockets(r->main->ub), max_pending = r->config->max_pending;
+    unsigned sockets = r->main->sockets, max_pending = r->config->max_pending;
+    unsigned running = sockets / 2 < max_pending ? sockets / 2 : max_pending, more = running / 8;
+    unsigned limit = sockets - sockets / 4, most = limit - sockets / 8;
 
-    r->max_running = sockets / 2 < max_pending ? sockets / 2 : max_pending;
-    r->max_queries = sockets - sockets / 4;
-    r->reserve = sockets / 8;
-    if (r->max_running == 0)
-        r->max_running = 1;
-    if (r->max_queries == 0)
-        r->max_queries = 1;
+    set_places(&r->running, running + more, running + more, more, 2 * NH_YOUNG);
+    set_places(&r->sockets, most, limit, nh_recheck_can_relieve(r, most) ? 0 : most / 2,
+               2 * r->timeout);
 }
 
 static struct nh_resolver *new_resolver(void)
@@ -182,17 +196,13 @@ static void forget_timer(void *arg)
  * start in its place, or it may also be asked in a fresh context. */
 static void set_tick(struct nh_resolver *r)
 {
-    const struct nh_query *q = TAILQ_FIRST(&r->young);
-    bool queued = !TAILQ_EMPTY(&r->queued) || !TAILQ_EMPTY(&r->queued_first);
+    const struct nh_query *q;
     double at, now;
 
-    if (queued && nh_query_is_full(r)) {
-        at = nh_now() + NH_YOUNG; /* another context may be opened by then */
-    } else if (queued && q) {
-        at = q->sent + NH_YOUNG;
+    if (!TAILQ_EMPTY(&r->queued) || !TAILQ_EMPTY(&r->queued_first)) {
+        at = nh_query_next_place(r);
     } else {
-        if (!TAILQ_EMPTY(&r->aged))
-            q = TAILQ_FIRST(&r->aged);
+        q = TAILQ_FIRST(TAILQ_EMPTY(&r->aged) ? &r->young : &r->aged);
         if (!q)
             return;
         at = q->sent + NH_HEDGE;
@@ -298,6 +308,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
             break;
     }
     nh_query_age(r);
+    nh_query_give_places(r);
     nh_lookup_send_queued(r);
     if (!TAILQ_EMPTY(&r->queued) && nh_query_is_full(r))
         nh_recheck_relieve(r);

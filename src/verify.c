@@ -121,15 +121,33 @@ static void set_criteria(const struct nh_verify_host *h, struct nh_criteria *c, 
     }
 }
 
+/* Writes what a server has said as one line, cut at the end of out. */
+static void one_line(const char *said, char *out, size_t size)
+{
+    size_t n = 0;
+
+    for (; *said && n + 4 < size; said++) {
+        if (*said == '\n') {
+            memcpy(out + n, " / ", 3);
+            n += 3;
+        } else {
+            out[n++] = *said;
+        }
+    }
+    out[n] = '\0';
+}
+
+/* said: the text of the server that belongs to it, or NULL. */
 static void set_message(struct nh_connection *conn, const char *what, const char *said)
 {
-    const struct nh_verify *v = conn->host->verify;
-    char ip[NH_IP_TEXT];
+    char ip[NH_IP_TEXT], line[200] = "";
 
     nh_ip_text(&conn->ip, ip);
-    snprintf(conn->message, sizeof conn->message, "%s (%s, port %u): %s%s%.*s%s",
-             conn->host->plan->name, ip, v->connect_port, what, said ? ": \"" : "",
-             said ? (int)strcspn(said, "\n") : 0, said ? said : "", said ? "\"" : "");
+    if (said)
+        one_line(said, line, sizeof line);
+    snprintf(conn->message, sizeof conn->message, "%s (%s, port %u): %s%s%s%s",
+             conn->host->plan->name, ip, conn->host->verify->connect_port, what, said ? ": \"" : "",
+             line, said ? "\"" : "");
 }
 
 static void fail_connection(struct nh_connection *conn, enum nh_result result, enum nh_stage stage,

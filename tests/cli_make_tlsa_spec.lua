@@ -24,7 +24,8 @@ for kind, title in pairs(kinds) do
       der, key_der, public_key = files.path ".der", files.path ".key", files.path ".pub"
       assert.equal("", (shell.run(([[openssl x509 -in %s -outform DER -out %s &&
         openssl pkey -in %s -outform DER -out %s &&
-        openssl pkey -in %s -pubout -out %s]]):format(leaf.file, der, leaf.key, key_der, leaf.key, public_key))))
+        openssl pkey -in %s -pubout -out %s]]):format(leaf.file, der, leaf.key, key_der, leaf.key,
+        public_key))))
     end)
 
     for selector = 0, 1 do

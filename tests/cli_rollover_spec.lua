@@ -2,7 +2,7 @@
 local ca = require "tests.support.ca"
 local cjson = require "cjson"
 local files = require "tests.support.files"
-local name_servers = require "tests.support.name_servers"
+local rollover_world = require "tests.support.rollover_world"
 local program = require "tests.support.program"
 local support = require "tests.support"
 
@@ -42,7 +42,7 @@ local function seconds(text)
 end
 
 setup(function()
-  world = name_servers.start()
+  world = rollover_world.start()
   root = ca.authority { name = "rollover-root" }
   local issuer = ca.authority { name = "rollover-issuer", issuer = root }
   old = ca.leaf { name = "rollover-old", issuer = issuer, names = { "mx.roll.up" } }

@@ -1,7 +1,7 @@
 -- The deploy hooks of examples/acme, called as certbot and acme.sh call them, with two real name servers.
 local ca = require "tests.support.ca"
 local files = require "tests.support.files"
-local name_servers = require "tests.support.name_servers"
+local rollover_world = require "tests.support.rollover_world"
 local program = require "tests.support.program"
 local shell = require "tests.support.shell"
 local support = require "tests.support"
@@ -46,7 +46,7 @@ local function live(name)
 end
 
 setup(function()
-  world = name_servers.start()
+  world = rollover_world.start()
   local root = ca.authority { name = "rollover-root" }
   local issuer = ca.authority { name = "rollover-issuer", issuer = root }
   old = ca.leaf { name = "rollover-old", issuer = issuer, names = { "mx.roll.up" } }

@@ -220,7 +220,8 @@ local function schedule(seed)
   if random_to(4) == 1 then worlds[2] = random_world(now) end
   if worlds[2] and random_to(2) == 1 then -- the first name has got its first records a while ago
     local first = worlds[1]
-    first.primary = { { at = 0, set = {} }, { at = now - random_to(3 * HOUR), set = { record(3, 1, 1, "new") } } }
+    local begun = now - random_to(3 * HOUR)
+    first.primary = { { at = 0, set = {} }, { at = begun, set = { record(3, 1, 1, "new") } } }
     first.servers = { first.primary }
     first.ttl, first.backdate, first.weekly, first.resign = 300, 5400, false, false
   end

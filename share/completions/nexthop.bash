@@ -16,10 +16,13 @@ _nexthop()
             mapfile -t COMPREPLY < <(compgen -W '0 1 2' -- "$word")
             return ;;
         --port | --connect-port)
-            mapfile -t COMPREPLY < <(compgen -W '25 465 587' -- "$word")
+            mapfile -t COMPREPLY < <(compgen -W '25 465 587 993 995' -- "$word")
             return ;;
         --resolver)
             mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 ::1' -- "$word")
+            return ;;
+        --warning | --critical)
+            mapfile -t COMPREPLY < <(compgen -W '3 7 14 30' -- "$word")
             return ;;
         --keys)
             mapfile -t COMPREPLY < <(compgen -W 'any rsa ecdsa rsa,ecdsa ed25519' -- "$word")
@@ -49,6 +52,7 @@ _nexthop()
         -*)
             mapfile -t COMPREPLY < <(compgen -W '--destinations --ips --tlsa --check --explain --verify
                 --rollover --make-tlsa --assume --since --usage --selector --match
+                --authoritative --warning --critical --quiet
                 --keys --connect-port --smtps --helo --source --step --at --ca-file --global-only --down
                 --file --jobs --retry --ordered --json --resolver --tls --recursive --stub --anchor
                 --unbound-conf --timeout --deadline --port --ipv4 --ipv6 --version --help' -- "$word") ;;

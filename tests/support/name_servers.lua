@@ -1,105 +1,103 @@
--- A small world for what asks each name server on its own: the signed zone "up", which is the trust anchor,
--- and below it "roll.up" on two NSDs, which may have different versions of it. NSD is real, on loopback.
+-- NSDs that serve versions of one zone, each on a loopback address of its own: a primary and a secondary that
+-- may lag behind.
 --
---   local world = name_servers.start()                    -- of this spec file; ends with this process
---   world:publish(1, { text = "_25._tcp.mx TLSA ...", age = 60 })
---   world:options()                                       -- for bin/nexthop
---
--- A version: text; age (seconds since it was signed, 10 days), ttl (3600), serial (1), refresh (3600),
--- minimum (60).
+--   local pair = name_servers.new("doctor.example", 41)      -- a zone that the lab has, signed with its key
+--   local first = pair:serve { serial = 2, text = "..." }    -- "127.41.0.1@PORT"
+--   pair:stop()
 local files = require "tests.support.files"
-local nsd = require "tests.lab.nsd"
+local lab = require("tests.lab.lab").shared()
 local shell = require "tests.support.shell"
-local uv = require "luv"
 
 local M = {}
+M.__index = M
 
-local World = {}
-World.__index = World
-
-local function run(command)
-  local said, status = shell.run(command)
-  if status ~= 0 then error(command .. "\n" .. said, 2) end
-  return said
+--- @param network the servers have the addresses 127.NETWORK.0.1 and so on
+function M.new(zone, network)
+  return setmetatable({ zone = zone, network = network, count = 0, running = {} }, M)
 end
 
--- Runs the loop of luv until something has called back; raises what it was called with.
-local function await(start)
-  local finished, problem
-  start(function(why) finished, problem = true, why end)
-  while not finished do uv.run "once" end
-  if problem then error(problem, 2) end
+-- Makes the zone file, and returns its path.
+local function sign(self, folder, version)
+  local path, now, day = folder .. "/zone", os.time(), 86400
+  files.write(path, ("$ORIGIN %s.\n$TTL 3600\n@ SOA ns hostmaster %d 3600 600 86400 600\n@ NS ns\n"
+    .. "ns A 127.0.0.1\n%s"):format(self.zone, version.serial or 1, version.text))
+  if version.signed == false then return path end
+  local key = files.read(("%s/%s.key"):format(lab.folder, self.zone)):match "%S+"
+  local said, status = shell.run(("cd %s && ldns-signzone %s -i %d -e %d -f %s.signed %s %s"):format(
+    shell.quote(lab.folder), version.iterations and ("-n -s ab -t %d"):format(version.iterations) or "",
+    now - 10 * day, now + (version.days or 20) * day, path, path, shell.quote(key)))
+  assert(status == 0, said)
+  return path .. ".signed"
 end
 
-local function start(self, name, zone)
-  local served = { { name = zone, file = ("%s/%s.signed"):format(self.folder, name) } }
-  await(function(done) self.servers[name]:start(served, done) end)
+local config = [[
+server:
+    ip-address: %s@%d
+    do-ip6: no
+    server-count: 1
+    username: ""
+    chroot: ""
+    database: ""
+    zonesdir: "%s"
+    pidfile: ""
+    logfile: "%s/log"
+    xfrdfile: ""
+    zonelistfile: "%s/list"
+    xfrdir: "%s"
+    rrl-ratelimit: 0
+remote-control:
+    control-enable: no
+zone:
+    name: "%s"
+    zonefile: "%s"
+]]
+
+-- The shell ends NSD when its input ends: with stop(), or with this process.
+local starter = [[
+unset LD_PRELOAD ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS
+%s -d -c %s/conf & nsd=$!
+cat >/dev/null; kill $nsd; wait $nsd
+]]
+
+local function is_ready(folder)
+  local file = io.open(folder .. "/log")
+  local text = file and file:read "*a" or ""
+  if file then file:close() end
+  assert(not text:find "error:", text)
+  return text:find "nsd started" ~= nil
 end
 
-local function stop(self, name)
-  await(function(done) self.servers[name]:stop(done) end)
-end
-
-local function sign(self, name, zone, text, age)
-  files.write(("%s/%s.zone"):format(self.folder, name), text)
-  local begun = os.time() - age
-  run(("cd %s && ldns-signzone -i %d -e %d -f %s.signed %s.zone %s"):format(self.folder, begun,
-    os.time() + 20 * 86400, name, name, self.keys[zone]))
-end
-
-local function zone_text(zone, version, more)
-  return ([[
-$ORIGIN %s.
-$TTL %d
-@ SOA ns hostmaster %d %d 600 86400 %d
-@ NS ns
-ns A 127.255.255.53
-%s
-]]):format(zone, version.ttl or 3600, version.serial or 1, version.refresh or 3600, version.minimum or 60,
-    more or "")
-end
-
---- Makes the keys, and serves the zone above.
-function M.start()
-  local self = setmetatable({ folder = files.folder(), servers = {}, ports = {}, keys = {} }, World)
-  local path = run("tests/lab/daemon-path nsd"):gsub("%s+$", "")
-  for _, zone in ipairs { "up", "roll.up" } do
-    self.keys[zone] = run(("cd %s && ldns-keygen -a ECDSAP256SHA256 -k %s"):format(self.folder, zone))
-      :gsub("%s+$", "")
+--- Starts a server.
+-- @param version { serial (1), text = records, days until its signatures end (20), iterations (of NSEC3),
+-- signed }
+-- @return its address and port
+function M:serve(version)
+  self.count = self.count + 1
+  local address, folder = ("127.%d.0.%d"):format(self.network, self.count), files.folder()
+  local path = sign(self, folder, version)
+  files.write(folder .. "/conf", config:format(address, lab.nsd_port, folder, folder, folder, folder,
+    self.zone, path))
+  local nsd = (shell.run "tests/lab/daemon-path nsd"):gsub("%s+$", "")
+  self.running[#self.running + 1] = assert(io.popen(starter:format(shell.quote(nsd), shell.quote(folder)),
+    "w"))
+  local started = os.time()
+  while not is_ready(folder) do
+    assert(os.time() - started < 20, "NSD does not start")
+    shell.run "sleep 0.02" -- NSD says in its log alone that it runs
   end
-  for _, name in ipairs { "up", "first", "second" } do
-    run("mkdir " .. shell.quote(self.folder .. "/" .. name))
-    self.servers[name] = nsd.new(path, self.folder .. "/" .. name)
-    self.ports[name] = self.servers[name].port
-  end
-  self.anchor = ("%s/%s.ds"):format(self.folder, self.keys.up)
-  local ds = files.read(("%s/%s.ds"):format(self.folder, self.keys["roll.up"]))
-  sign(self, "up", "up", zone_text("up", {}, "roll NS ns.roll\nns.roll A 127.255.255.53\n" .. ds), 864000)
-  start(self, "up", "up")
-  return self
+  return ("%s@%d"):format(address, lab.nsd_port)
 end
 
-local names = { "first", "second" }
-
---- Has a name server answer with a version of the zone; nil: it is silent.
-function World:publish(number, version)
-  local name = names[number]
-  stop(self, name)
-  if not version then return end
-  sign(self, name, "roll.up", zone_text("roll.up", version, "mx A 192.0.2.1\n" .. version.text),
-    version.age or 864000)
-  start(self, name, "roll.up")
+--- An address where nothing listens.
+function M:dead()
+  self.count = self.count + 1
+  return ("127.%d.0.%d@%d"):format(self.network, self.count, lab.nsd_port)
 end
 
---- The options of bin/nexthop that lead to it.
-function World:options()
-  return { "--anchor", self.anchor, "--stub", "up=127.0.0.1@" .. self.ports.up,
-    "--stub", "roll.up=127.0.0.1@" .. self.ports.first, "--stub", "roll.up=127.0.0.1@" .. self.ports.second }
-end
-
-function World:stop()
-  for name in pairs(self.ports) do stop(self, name) end
-  uv.run() -- what was closed ends
+--- Ends them all.
+function M:stop()
+  for _, pipe in ipairs(self.running) do pipe:close() end
+  self.running = {}
 end
 
 return M

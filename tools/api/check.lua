@@ -190,7 +190,9 @@ local function resolver(self)
 end
 
 local private_fields = { -- of resolver:_lookup
-  secure = true, iterations = true, optout = true, dname = true, chain = true,
+  secure = true, iterations = true, optout = true, dname = true, chain = true, signatures = true,
+  algorithm = true, covered = true, expiration = true, inception = true, key_tag = true,
+  original_ttl = true, owner = true, signer = true,
 }
 
 local result_classes =
@@ -199,6 +201,7 @@ local result_classes =
 
 local function results(self)
   local there, described = {}, {}
+  self.done["nexthop.AssumedRecord"] = true -- an option's value; its fields are those of a record, and a name
   for _, path in ipairs(sources "src/lua_result*.c src/lua_verify.c") do
     for line in read(path):gmatch "[^\n]+" do
       local key = line:match '%f[%w_]n?h?_?set_%w+%(L, .-"([%l][%w_]*)"' or line:match '^ *"(host)",?$'

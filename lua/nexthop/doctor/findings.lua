@@ -5,6 +5,8 @@
 -- where that is the cure. `port` is that of the TLSA records, where the finding is about them or about a
 -- connection. Severities: "error" (mail is held back, or will be soon), "warning" (it may come to that) and
 -- "hint" (it can be better). man/nexthop.1 describes each name.
+local hex = require "nexthop.hex"
+
 local M = {}
 
 local names = [[
@@ -23,6 +25,37 @@ local names = [[
 --- The names as a set.
 M.names = {}
 for name in names:gmatch "%S+" do M.names[name] = true end
+
+-- What helps against the findings that nexthop.programs.nexthop.check makes, in general.
+local cures = {
+  ["not-secure"] = "sign the zones of the domain and of the host with DNSSEC, and have their DS published",
+  ["no-tlsa"] = "publish a TLSA record such as 3 1 1 for the host, in a signed zone",
+  ["no-usable-tlsa"] = "publish a TLSA record such as 3 1 1 in the place of those that cannot be used",
+  ["no-address"] = "add A or AAAA records for the host, or take it out of the MX",
+  ["reserved-name"] = "let the MX name a host that the DNS has",
+  ["lookup-failed"] = "see that all name servers of that zone answer",
+  ["bogus-answers"] = "repair the signatures or the DS of that zone",
+  ["no-such-domain"] = "see that the domain is registered and served",
+  ["no-valid-mx"] = "let the MX records name hosts",
+  ["too-many-hosts"] = "publish fewer MX records",
+  ["mx-is-address"] = "let the MX name a host with that address",
+}
+
+--- A finding about a host that is not `dane`, or about a domain without a plan.
+function M.of_plan(name, subject, text, port)
+  return M.new(name, "error", subject, text, { cure = cures[name], port = port })
+end
+
+local nothing = {
+  [1] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+  [2] = "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce"
+    .. "47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e",
+}
+
+--- Is the data of a TLSA record the digest of no bytes?
+function M.is_digest_of_nothing(record)
+  return nothing[record.match_type] == hex.encode(record.data)
+end
 
 local ranks = { error = 1, warning = 2, hint = 3 }
 

@@ -32,10 +32,11 @@ function Judge:where(list)
   return #list == #self.alive and "" or " at " .. names_of(list)
 end
 
--- ---- servers that do not answer, or not so that it can be validated ------------------------------------------
+-- ---- servers that do not answer, or not validly --------------------------------------------------
 
 local silent = {
-  timeout = "does not answer", servfail = "refuses to answer, or fails", bogus = "has no answer that is valid",
+  timeout = "does not answer", servfail = "refuses to answer, or fails",
+  bogus = "has no answer that is valid",
 }
 
 function Judge:silence(said)
@@ -144,11 +145,12 @@ end
 function Judge:empty_names()
   for _, name in ipairs(self.parents) do
     grouped(self.alive, function(said) return said.denied[name] end, function(list)
-      self:add("tcp-nxdomain", "error", ("the name %s has a TLSA record below it, and is answered with "
-        .. "NXDOMAIN%s: resolvers that minimise names (RFC 9156) then find no TLSA record"):format(name,
-        self:where(list)),
-        { cure = ("use a name server that answers an empty name with NOERROR (RFC 8020), or give %s a record, "
-          .. "such as a TXT"):format(name) })
+      local text = ("the name %s has a TLSA record below it, and is answered with NXDOMAIN%s: resolvers that "
+        .. "minimise names (RFC 9156) then find no TLSA record"):format(name, self:where(list))
+      self:add("tcp-nxdomain", "error", text, {
+        cure = ("use a name server that answers an empty name with NOERROR (RFC 8020), or give %s a "
+          .. "record, such as a TXT"):format(name),
+      })
     end)
   end
 end
@@ -225,7 +227,7 @@ function Judge:delegation()
   end
   for _, said in ipairs(self.alive) do said.explained = true end
   self:add("ds-without-key", "error", what .. ": all of the zone fails DNSSEC validation",
-    { cure = "have the DS of a key of the zone published in the zone above, or serve that key and sign with it",
+    { cure = "have the DS of a key of the zone published in the zone above, or sign with that key",
       record = wanted_ds(zone, dnskey) })
 end
 

@@ -45,8 +45,8 @@ function M.judge(self, settings)
     local what, where = text_of(group.one), self:where(group.servers)
     if group.left < 0 then
       self:add("signature-expired", "error", ("%s ended on %s%s"):format(what, date, where),
-        { cure = "sign the zone again, and see that its signer runs; until then senders that do DANE hold mail "
-          .. "back" })
+        { cure = "sign the zone again, and see that its signer runs; until then senders that do DANE hold "
+          .. "mail back" })
     else
       self:add("signature-ending", group.left < 1 and "error" or "warning",
         ("%s ends on %s, in %.1f days%s"):format(what, date, group.left, where),

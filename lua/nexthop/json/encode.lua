@@ -16,16 +16,17 @@ M.null = setmetatable({}, { __tostring = function() return "null" end })
 local order, rank = {
   "verdict", "until", "agreed",
   "domain", "host", "input", "ip", "port", "keys", "ok", "result", "temporary", "absent",
-  "reused", "text", "check", "error", "pref", "tls", "code", "stage", "message", "advice", "permanent",
+  "reused", "text", "check", "findings", "error", "pref", "tls", "code", "stage", "message",
+  "advice", "permanent",
   "have_mx", "mx_authentic", "orig_next_hop_authentic", "expanded_next_hop_authentic",
   "expanded_next_hop", "nxdomain", "truncated",
   "ips", "authentic", "expanded_authentic", "host_authentic", "ip4_authentic", "ip6_authentic",
   "expanded_host", "dualstack", "failed", "dane_required",
   "usage", "selector", "match_type", "data", "reason",
   "records", "weaker", "unusable", "tlsa_base_domain", "names", "sni", "err",
-  "name", "type", "rcode", "security", "section",
+  "name", "severity", "type", "rcode", "security", "section",
   "dane", "matched", "record", "matches", "key", "depth", "pkix",
-  "version", "cipher", "group", "chain", "subject", "issuer", "not_before", "not_after", "bits",
+  "version", "cipher", "group", "chain", "subject", "cure", "issuer", "not_before", "not_after", "bits",
   "cert_sha256", "spki_sha256", "der", "greeting", "extensions", "reply",
   "elapsed", "connect", "ehlo", "starttls", "handshake",
   "connections", "ttl", "hosts", "trace", "plan",
@@ -35,7 +36,8 @@ for i, key in ipairs(order) do rank[key] = i end
 -- Fields that are lists, also when they are empty.
 local lists = {
   hosts = true, ips = true, records = true, weaker = true, unusable = true, names = true, trace = true,
-  check = true, connections = true, chain = true, extensions = true, reasons = true,
+  check = true, findings = true, connections = true, chain = true, extensions = true,
+  reasons = true,
 }
 
 -- Fields that hold raw bytes, in hex.

@@ -226,6 +226,7 @@ function resolver:gather_ips(host, options, callback) end
 ---@field expanded_host? string
 ---@field port? integer 25
 ---@field protocol? string "tcp"
+---@field assume? nexthop.AssumedRecord[]
 
 --- tostring(record) is "3 1 1 <hex>".
 ---@class nexthop.Record
@@ -234,6 +235,11 @@ function resolver:gather_ips(host, options, callback) end
 ---@field match_type integer 0 Full, 1 SHA2-256, 2 SHA2-512
 ---@field data string raw bytes
 ---@field reason? string why it is not usable
+
+--- A record that counts as if it were in the answer for its name. It asks what would be, before the record is
+--- published. Where the zone does not answer, or is not signed, it changes nothing.
+---@class nexthop.AssumedRecord: nexthop.Record
+---@field name string its owner, as "_25._tcp.mx.example"
 
 ---@class nexthop.Tlsa
 ---@field dane_required boolean there are TLSA records, so TLS is required even if none of them is usable
@@ -281,6 +287,7 @@ function nexthop.gather_tlsa_names(names) end
 ---@field require_dane? boolean a host without usable records is `skip`, with the error no_dane
 ---@field digests? integer[] the matching types that are accepted, the strongest first; default { 2, 1 }
 ---@field trace? boolean
+---@field assume? nexthop.AssumedRecord[]
 
 ---@class nexthop.PlanHost: nexthop.Ips
 ---@field host string

@@ -63,8 +63,8 @@ end
 
 local always = { "SOA", "DNSKEY", "NSEC3PARAM" }
 
--- What one server says: { server, answers = { [question's key] = answer }, bogus = list of keys, denied = { [name]
--- = true }, error (it does not answer at all) }.
+-- What one server says: { server, answers = { [question's key] = answer }, bogus = list of keys, failed = {
+-- [key] = code }, denied = { [name] = true }, error (it does not answer at all) }.
 local function interview(server, entry)
   local zone = entry.zone.name
   local said = { server = server, answers = {}, bogus = {}, denied = {}, failed = {} }

@@ -1,7 +1,6 @@
 --- The program nexthop(1).
-local check = require "nexthop.programs.nexthop.check"
 local core = require "nexthop.core"
-local diagnose = require "nexthop.programs.nexthop.diagnose"
+local doctor = require "nexthop.programs.nexthop.doctor"
 local explain = require "nexthop.programs.nexthop.explain"
 local json_line = require "nexthop.programs.nexthop.json"
 local nexthop = require "nexthop"
@@ -52,12 +51,13 @@ local function tlsa_lookup(resolver, name, call, port, callback)
   return proxy
 end
 
-local function lookup(args, resolver)
+-- @param wake function(): has the loop run the resolver
+local function lookup(args, resolver, wake)
   local call = options.call(args)
   if args.mode == "tlsa" then
     return function(name, callback) return tlsa_lookup(resolver, name, call, args.port, callback) end
   elseif args.mode == "check" then
-    return function(name, callback) return diagnose.plan(resolver, name, call, args.port or 25, callback) end
+    return doctor.lookup(resolver, args, wake)
   elseif args.mode == "verify" then
     return verify.lookup(resolver, call)
   end
@@ -83,33 +83,25 @@ end
 -- For gather_destinations a domain that does not exist is no error, and for the exit status it is one.
 local nxdomain = { permanent = true }
 
--- Returns function(input, result, err, facts), which gives the text and an outcome of tally.lua.
+-- Returns function(input, result, err, facts), which gives the text and an outcome of tally.lua. The facts
+-- are what --check has found.
 local function renderer(args, tree)
   local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
   local planned = counted(args) == "plan"
-  if args.mode == "verify" then
-    local render = verify.renderer(args, tree)
-    return function(input, report, err) return render({ text = input, name = canonical(input) }, report,
-      err) end
+  if args.mode == "verify" or args.mode == "check" then
+    local render = (args.mode == "check" and doctor or verify).renderer(args, tree)
+    return function(input, ...) return render({ text = input, name = canonical(input) }, ...) end
   end
-  return function(input, result, err, facts)
+  return function(input, result, err)
     local name = canonical(input)
     local outcome = planned and tally.outcome_of_plan(result, err)
       or tally.outcome_of_step(err or result.nxdomain and nxdomain or nil)
-    local lines, verdict
-    if args.mode == "check" then
-      local good, verdicts
-      lines, good, verdicts = check.lines(tree, name, result, err, args.port or 25, facts)
-      outcome.bad, verdict = not good, { ok = good, verdicts = verdicts }
-      local answer = result or err
-      answer.trace = nil -- was wanted for these lines alone
-    end
-    local printed = lines
+    local printed
     if args.json then
-      printed = json_line(key, { text = input, name = name }, result, err, verdict)
+      printed = json_line(key, { text = input, name = name }, result, err)
     elseif args.mode == "explain" then
       printed = explain.story(tree, name, result, err)
-    elseif not lines then
+    else
       printed = err and tree:error(err, name) or tree[args.mode](tree, result, name)
     end
     return printed, outcome
@@ -151,7 +143,8 @@ local function run(args, resolver)
   end
 
   local status, why = runner.run {
-    resolver = resolver, lookup = lookup(args, resolver), jobs = args.jobs or 100,
+    resolver = resolver, lookup = lookup(args, resolver, function() state.wake() end),
+    jobs = args.jobs or args.authoritative and 8 or 100,
     ordered = args.ordered or not args.file, retry = args.file and (args.retry or 1) or 0,
     output = stream.output,
     source = function(wake)
@@ -177,7 +170,7 @@ local function run(args, resolver)
   local interrupted = status and status > 128 and status ~= 141
   if args.file and status ~= 141 then summary(count, bar, interrupted) end
   if status then return status end
-  if args.mode == "check" then return state.bad and program.FAILED or program.OK end
+  if args.mode == "check" and not count.unusable then return state.bad and program.FAILED or program.OK end
   return count:status()
 end
 

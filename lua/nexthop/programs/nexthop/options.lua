@@ -1,4 +1,5 @@
 --- The command line: what it may say, and what of it goes to nexthop.new and to each call.
+local check = require "nexthop.programs.nexthop.check_options"
 local numbers = require "nexthop.programs.nexthop.numbers"
 local rollover = require "nexthop.programs.nexthop.rollover_options"
 local verify = require "nexthop.programs.nexthop.verify_options"
@@ -19,10 +20,18 @@ What to do:
   --ips                    only the addresses of hosts
   --tlsa                   only the addresses' status and the TLSA records of hosts
   --check                  is every host dane? one line a host saying what to mend; exit status 0 or 1
+                           (with --verify: connect, too)
   --explain                how the decision is made, step by step
   --verify                 connect to the hosts: does each present what it is owed? never sends mail
   --rollover FILE          may the certificate in FILE go live on these hosts now? GO, WAIT or NO
   --make-tlsa FILE         the TLSA record for the certificate or key in FILE (names: hosts, or none)
+
+With --check:
+  --authoritative          ask every name server of the zones on its own: do they agree, do signatures last?
+  --warning DAYS           warn when a certificate ends within so many days (14)
+  --critical DAYS          call it an error within so many days, and warn of signatures that end (3)
+  --quiet                  print nothing of what is right, and no hints
+                           --port may be repeated; 465, 993 and 995 have TLS from the first byte
 
 With --verify:
   --keys KINDS             key kinds to ask for, each in a connection of its own: any, rsa, ecdsa, ed25519
@@ -84,17 +93,17 @@ local conversions = {
   port = numbers.whole("--port", 1, 65535),
   timeout = numbers.seconds "--timeout", deadline = numbers.seconds "--deadline",
 }
-for _, more in ipairs { verify.conversions, rollover.conversions } do
+for _, more in ipairs { check.conversions, verify.conversions, rollover.conversions } do
   for name, convert in pairs(more) do conversions[name] = convert end
 end
 
 -- The options that say what to do; at most one of them.
 local modes = { "destinations", "ips", "tlsa", "check", "explain", "verify", "rollover", "make_tlsa" }
 
-local function settle(args)
+local function settle(args, given)
   local mode
   for _, name in ipairs(modes) do
-    if args[name] then
+    if args[name] and not (mode == "check" and name == "verify") then
       if mode then
         return nil, (("--%s and --%s do not go together"):format(mode, name):gsub("_", "-"))
       end
@@ -112,9 +121,10 @@ local function settle(args)
     return nil, "--recursive and --resolver do not go together"
   end
   if args.tls and #args.resolver == 0 then return nil, "--tls needs a --resolver (ADDR@853#name)" end
-  local settled, wrong = rollover.settle(args)
-  if not settled then return nil, wrong end
-  return verify.settle(args)
+  local ok, reason = rollover.settle(args)
+  if ok then ok, reason = verify.settle(args) end
+  if not ok then return nil, reason end
+  return check.settle(args, given.port)
 end
 
 --- Makes arguments of what the parser has read.
@@ -137,7 +147,7 @@ function M.arguments(given, names)
     if not pair then return nil, reason end
     args.stub[i] = pair
   end
-  return settle(args)
+  return settle(args, given)
 end
 
 --- The options of nexthop.new.
@@ -183,11 +193,18 @@ function M.complaint(message)
   return message
 end
 
+--- The options of resolver:verify.
+function M.verify_call(args)
+  local call = verify.call(args, args.ipv4 and "ip4" or args.ipv6 and "ip6" or nil)
+  call.assume = args.assume
+  return call
+end
+
 --- The options of each call.
 function M.call(args)
   local network = args.ipv4 and "ip4" or args.ipv6 and "ip6" or nil
   if args.mode == "destinations" then return { deadline = args.deadline } end
-  if args.mode == "verify" then return verify.call(args, network) end
+  if args.mode == "verify" then return M.verify_call(args) end
   if args.mode == "ips" or args.mode == "tlsa" then
     return { deadline = args.deadline, network = network }
   end

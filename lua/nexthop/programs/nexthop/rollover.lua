@@ -198,7 +198,8 @@ local function as_json(worst, hosts)
     list[i] = { host = one.host, port = one.port, verdict = one.verdict, ["until"] = one.at,
       reasons = one.reasons, publish = one.publish }
   end
-  return json.line({ verdict = worst.verdict, ["until"] = worst.at, agreed = worst.agreed, hosts = list }, true)
+  local result = { verdict = worst.verdict, ["until"] = worst.at, agreed = worst.agreed, hosts = list }
+  return json.line(result, true)
 end
 
 -- ---- all of it ------------------------------------------------------------

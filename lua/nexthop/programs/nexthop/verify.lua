@@ -11,14 +11,19 @@ local M = {}
 local FIRST = 86400 -- seconds: a list that comes through a pipe may come for days
 local LOOKUPS = 6 -- seconds; less than passes between a failure and the next try (run.lua)
 
---- Returns function(name, callback, age) that verifies a domain. A contact is made once in a pass over the
+--- Seconds for which what a contact has shown is taken again. A contact is made once in a pass over the
 -- names. What was seen in the first pass is taken again for a day. In a later one, which began `age` seconds
 -- ago, what was seen since then is; the time that the lookups before the contact take is added, because the
 -- core compares when they are done.
+function M.reuse(age)
+  return age and age + LOOKUPS or FIRST
+end
+
+--- Returns function(name, callback, age) that verifies a domain.
 -- @param call options of resolver:verify
 function M.lookup(resolver, call)
   return function(name, callback, age)
-    call.reuse = age and age + LOOKUPS or FIRST
+    call.reuse = M.reuse(age)
     return resolver:verify(name, call, callback)
   end
 end

@@ -102,14 +102,15 @@ local own = { "keys", "connect_port", "smtps", "helo", "source", "step", "at", "
 -- @return the arguments; or nil and what is wrong
 function M.settle(args)
   for _, name in ipairs(own) do
-    if args[name] ~= nil and args.mode ~= "verify" then
+    if args[name] ~= nil and not args.verify then
       return nil, ("--%s needs --verify"):format((name:gsub("_", "-")))
     end
   end
-  if args.mode ~= "verify" then return args end
+  if not args.verify then return args end
   if args.down and args.json then return nil, "--down and --json do not go together" end
   args.port = args.port or args.smtps and 465 or nil
-  args.keys = args.keys or (args.file or #args.names > 1) and { "any" } or { "rsa", "ecdsa" }
+  args.keys = args.keys or args.mode == "verify" and (args.file or #args.names > 1)
+    and { "any" } or { "rsa", "ecdsa" }
   return args
 end
 
