@@ -250,6 +250,7 @@ function M.run(program, args, options)
       failure = run.driver
       return
     end
+    for _, warning in ipairs(require("nexthop").warnings(run.resolver)) do program:complain(warning) end
     run.ask = servers.asker(task, run.resolver, run.driver, run.left)
     run.zones = require("nexthop.doctor.zones").new(run.ask, function() end,
       function(list) task:all(list) end, { stub = options.stub, network = run.network })
