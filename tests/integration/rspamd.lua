@@ -377,8 +377,8 @@ function Server:request(request)
   return text
 end
 
---- Scans one message: { from, rcpt = list, ip, user, mime_from, headers = more of the message's, each with its
--- CRLF }.
+--- Scans one message: { from, rcpt = list, ip, user, mime_from, headers = more of the message's, each with
+-- its CRLF }.
 -- The answer, decoded.
 function Server:scan(envelope)
   return cjson.decode(self:request(envelope))
