@@ -51,6 +51,7 @@ program  0755  $BUILD/bin/nexthop                 $PREFIX/bin/
 program  0755  $BUILD/bin/nexthop-server          $PREFIX/sbin/
 program  0755  $BUILD/bin/filter-nexthop          $FILTERDIR/
 common   0644  share/systemd/*.service            $PREFIX/lib/systemd/system/
+common   0644  share/systemd/*.socket             $PREFIX/lib/systemd/system/
 common   0644  share/sysusers.d/*.conf            $PREFIX/lib/sysusers.d/
 common   0644  share/completions/nexthop.bash     $PREFIX/share/bash-completion/completions/nexthop
 common   0644  share/completions/_nexthop         $ZSHDIR/

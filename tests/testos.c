@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,6 +93,19 @@ static int os_descriptors(lua_State *L)
     return 1;
 }
 
+/* listen(path): the descriptor of a Unix socket that listens there and takes no connection. */
+static int os_listen(lua_State *L)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    strncpy(address.sun_path, luaL_checkstring(L, 1), sizeof address.sun_path - 1);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 4096) < 0)
+        return luaL_error(L, "cannot listen");
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
 __attribute__((visibility("default"))) int luaopen_testos(lua_State *L);
 
 int luaopen_testos(lua_State *L)
@@ -101,6 +116,7 @@ int luaopen_testos(lua_State *L)
     } functions[] = {
         {"fork", os_fork},       {"wait", os_wait},     {"exit", os_exit},
         {"sigpipe", os_sigpipe}, {"nofile", os_nofile}, {"descriptors", os_descriptors},
+        {"listen", os_listen},
     };
     size_t k;
 
