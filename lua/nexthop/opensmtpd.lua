@@ -17,16 +17,13 @@
 -- filter exits or says something wrong: so every answer is checked and given exactly once, a handler
 -- that raises is logged and its request proceeds, and so does one without an answer at its deadline.
 -- os.exit raises in a handler. The protocol is spoken on descriptors that no child process inherits.
-local core = require "nexthop.core"
 local descriptors = require "nexthop.luv.descriptors"
 local logging = require "nexthop.opensmtpd.log"
-local new_reader = require "nexthop.luv.reader"
-local new_writer = require "nexthop.luv.writer"
+local new_connection = require "nexthop.opensmtpd.connection"
+local new_deadlines = require "nexthop.opensmtpd.deadlines"
 local protect = require "nexthop.protect"
 local protocol = require "nexthop.opensmtpd.protocol"
 local request = require "nexthop.opensmtpd.request"
-local signals = require "nexthop.luv.signals"
-local uv = require "luv"
 
 local M = { log = logging }
 
@@ -35,8 +32,6 @@ M.reserve = descriptors.reserve
 
 local filter = {}
 filter.__index = filter
-
-local high_water = 1048576 -- bytes of answers that smtpd has not read, before we read no more
 
 -- ---- what comes in --------------------------------------------------------------
 
@@ -102,7 +97,7 @@ local function on_request(self, event, overlong)
   local former = waiting[event.phase]
   if former then
     former.answered, self.open = "forgotten", self.open - 1
-    self:unwatch(former)
+    self.deadlines:unwatch(former)
     if former.on_gone then guarded(self, former.phase, session, former.on_gone, former) end
   end
   self.waiting[event.id], waiting[event.phase] = waiting, event
@@ -113,42 +108,9 @@ local function on_request(self, event, overlong)
   elseif not handler then
     event:proceed()
   else
-    if self.deadline then self:watch(event) end
+    if self.deadline then self.deadlines:watch(event) end
     if not guarded(self, event.phase, session, handler, event) then event:proceed() end
   end
-end
-
--- Deadlines are all equally long: the oldest request is first in the queue. One timer.
-function filter:watch(event)
-  local queue = self.queue
-  event.due = uv.now() + math.ceil(self.deadline * 1000)
-  queue.last = queue.last + 1
-  queue[queue.last], event.place = event, queue.last
-  if not self.timer:is_active() then self:arm() end
-end
-
--- Takes a request out of the queue: what refers to it, a whole plan, must not stay until its deadline.
-function filter:unwatch(event)
-  local queue = self.queue
-  if event.place then queue[event.place] = false end
-  while queue[queue.first] == false do
-    queue[queue.first] = nil
-    queue.first = queue.first + 1
-  end
-end
-
-function filter:arm()
-  local queue = self.queue -- its first has no answer yet
-  if queue.first > queue.last then return end
-  local wait = math.max(0, queue[queue.first].due - uv.now())
-  self.timer:start(wait, 0, function()
-    local first = queue[queue.first]
-    if first and first.due <= uv.now() then
-      guarded(self, "deadline", first.session, self.on_deadline or expire, self, first)
-      first:proceed()
-    end
-    self:arm()
-  end)
 end
 
 local function register(self)
@@ -193,9 +155,9 @@ function M.new(options)
   options = options or {}
   return setmetatable({
     deadline = options.deadline, on_deadline = options.on_deadline,
-    log = options.log or logging.new(2), input = options.input or 0, output = options.output or 1,
+    log = options.log or logging.new(2), input = options.input, output = options.output,
     max_line = options.max_line or 131072, -- smtpd passes lines of a message of up to 65535 bytes on
-    handlers = {}, sessions = {}, config = {}, queue = { first = 1, last = 0 },
+    handlers = {}, sessions = {}, config = {},
     open = 0, waiting = {}, -- how many requests, and by session and phase
   }, filter)
 end
@@ -209,69 +171,25 @@ function filter:on(name, handler)
   return self
 end
 
-function filter:send(text)
-  self.writer:write(text)
-  if self.writer:queued() > high_water then self.reader:pause() end
-end
+-- Sends lines as they are, whole ones.
+function filter:send(text) self.connection:send(text) end
 
--- At the end of input, once all that was open has its answer and smtpd has it: leave. Where a
--- signal said that smtpd is being ended, or smtpd has gone, nobody waits for answers any more.
-function filter:settle()
-  if not self.ended or self.left or self.open > 0 and not self.terminated then return end
-  self.left = true
-  self.timer:stop()
-  self.reader:close()
-  self.writer:close(function()
-    self.log:close(function()
-      self.finished = true
-      uv.stop()
-    end)
-  end)
-end
+-- Leaves, if the input has ended and nothing is open.
+function filter:settle() self.connection:settle() end
 
 --- Serves until the end of input. Returns true, or nil and why input or output failed.
 function filter:run()
-  local failure
-  if self.input == 0 then self.input = descriptors.reserve() end
-  if self.output == 1 then self.output = select(2, descriptors.reserve()) end
-  self.timer = uv.new_timer()
-  -- a smtpd that reads no more is an error of writing, not our end; nor are the signals that tell
-  -- smtpd's processes to end: it would take ours for a failure
-  local watch = signals.watch(uv, { sigpipe = false, sighup = false, sigterm = function()
-    self.terminated = true
-    self:settle()
-  end })
-  self.writer = new_writer(self.output, {
-    on_drain = function() self.reader:resume() end,
-    on_broken = function(reason, code)
-      self.log:line { error = "output", message = reason }
-      if code ~= "EPIPE" then failure = "output: " .. reason end
-      self.ended, self.terminated = true, true
-      self:settle()
-    end,
-  })
-  self.reader = new_reader(self.input, {
-    max = self.max_line,
+  self.deadlines = new_deadlines(self.deadline, function(open)
+    guarded(self, "deadline", open.session, self.on_deadline or expire, self, open)
+    open:proceed()
+  end)
+  self.connection = new_connection {
+    log = self.log, input = self.input, output = self.output, max_line = self.max_line,
     on_line = function(line, overlong) guarded(self, "line", nil, on_line, self, line, overlong) end,
-    on_end = function(reason, rest)
-      if reason then
-        self.log:line { error = "input", message = reason }
-        if not reason:find "^ECONNRESET" then failure = "input: " .. reason end
-      end
-      if rest ~= "" then
-        self.log:line { event = "ignored", reason = "unfinished", line = rest:sub(1, 200) }
-      end
-      self.ended = true
-      if core.is_broken(self.output) then self.terminated = true end
-      self:settle()
-    end,
-  })
-  protect.keep_running(function() return self.finished end)
-  self.timer:close()
-  watch:close()
-  uv.run("nowait") -- what was closed is gone before Lua is
-  if failure then return nil, failure end
-  return true
+    is_busy = function() return self.open > 0 end,
+    on_leave = function() self.deadlines:close() end,
+  }
+  return self.connection:run()
 end
 
 return M
