@@ -162,6 +162,9 @@ function M.new(options)
   }, filter)
 end
 
+--- Makes a table, for smtpd-tables(7). nexthop.meta.opensmtpd describes it.
+M.new_table = require "nexthop.opensmtpd.tables"
+
 --- Sets the handler of a phase, which is called with a request, or of a report, called with an event.
 function filter:on(name, handler)
   if not protocol.phases[name] and not protocol.reports[name] then

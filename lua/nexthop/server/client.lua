@@ -11,6 +11,8 @@ local signals = require "nexthop.luv.signals"
 
 local M = {}
 
+local longest_line = 16777216 -- bytes of an answer; a plan with 1,000 hosts has about one million
+
 local Client = {}
 Client.__index = Client
 
@@ -57,6 +59,7 @@ local function feed(self, pipe, chunk)
     if not line then break end
     take(self, line)
   end
+  if self.pipe == pipe and self.lines:length() > longest_line then lose(self, "an answer without an end") end
 end
 
 local function connect(self)
