@@ -2,6 +2,7 @@
 -- however often it is asked for it meanwhile, and goes on when the table has given up waiting: the answer is then in the
 -- cache when smtpd's client comes again.
 local errors = require "nexthop.errors"
+local protect = require "nexthop.protect"
 local supervisor = require "nexthop.luv.supervisor"
 
 local M = {}
@@ -70,19 +71,29 @@ end
 local Remote = setmetatable({}, Source)
 Remote.__index = Remote
 
-local function ask_server(self, domain, is_again)
+local ask_server
+
+-- Takes an answer of the server, whatever it is.
+local function take(self, domain, is_again, answer, err)
+  -- the server was started anew since the last question: its new socket is not asked yet
+  if err and err.code == "closed" and not is_again and not self.is_closing then
+    return ask_server(self, domain, true)
+  end
+  if err then
+    err = errors.new("servfail", "%s: nexthop-server: %s", domain, protect.text(err.message))
+  elseif not answer.plan and not answer.error and not answer.skipped then
+    err = errors.new("servfail", "%s: nexthop-server gave no result", domain)
+  end
+  if err then return deliver(self, domain, nil, err) end
+  deliver(self, domain, answer.plan, answer.error, answer.skipped ~= nil)
+end
+
+function ask_server(self, domain, is_again)
   local function done(answer, err)
-    -- the server was started anew since the last question: its new socket is not asked yet
-    if err and err.code == "closed" and not is_again and not self.is_closing then
-      return ask_server(self, domain, true)
+    local ok, failure = protect.call(take, protect.text, self, domain, is_again, answer, err)
+    if not ok then
+      deliver(self, domain, nil, errors.new("servfail", "%s: nexthop-server: %s", domain, failure))
     end
-    if err then
-      return deliver(self, domain, nil, errors.new(err.code, "%s: nexthop-server: %s", domain, err.message))
-    end
-    if not answer.plan and not answer.error and not answer.skipped then
-      return deliver(self, domain, nil, errors.new("servfail", "%s: nexthop-server gave no result", domain))
-    end
-    deliver(self, domain, answer.plan, answer.error, answer.skipped ~= nil)
   end
   local ok, err = self.client:recipient(domain, self.options, done)
   if not ok then done(nil, err) end
