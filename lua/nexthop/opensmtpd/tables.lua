@@ -29,11 +29,12 @@ local function answer(self, word, text)
   return true
 end
 
---- The key is in the table. value: what it stands for (default: the key itself). Raises on a value that smtpd does not
--- take.
+--- The key is in the table. value: what it stands for (default: the key itself; `fetch` has none). Raises on a value
+-- that smtpd does not take.
 function Request:found(value)
   if self.operation == "check" then return answer(self, "found") end
-  local checked, reason = protocol.value(value == nil and self.query or value)
+  if value == nil and self.operation == "lookup" then value = self.query end
+  local checked, reason = protocol.value(value)
   if not checked then error(reason, 2) end
   return answer(self, "found", checked)
 end

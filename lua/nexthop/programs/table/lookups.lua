@@ -41,6 +41,7 @@ local function decide(self, request, domain, plan, err)
 end
 
 local function on_domain(self, request)
+  if request.operation == "fetch" then return request:not_found() end -- there is no list of all domains
   -- policy.domain() takes addresses apart. Its rules for address literals and the rest hold here, too.
   local domain = not request.query:find("@", 1, true) and policy.domain("@" .. request.query)
   if not domain or self.settings.exclude(domain) then return request:not_found() end

@@ -4,6 +4,7 @@
 local errors = require "nexthop.errors"
 local protect = require "nexthop.protect"
 local supervisor = require "nexthop.luv.supervisor"
+local uv = require "luv"
 
 local M = {}
 
@@ -20,12 +21,21 @@ local function deliver(self, domain, ...)
   for _, callback in ipairs(callbacks) do callback(...) end
 end
 
+-- A lookup that fails to start has failed.
+local function start(self, domain, callbacks)
+  callbacks.due = uv.now() + (longest + 5) * 1000
+  local ok, failure = protect.call(self.start, protect.text, self, domain)
+  if not ok then deliver(self, domain, nil, errors.new("servfail", "%s: %s", domain, failure)) end
+end
+
 --- Asks for a domain.
 -- @param callback function(plan, err, is_skipped), called once, perhaps before this returns
 function Source:ask(domain, callback)
   local callbacks = self.waiting[domain]
   if callbacks then
     callbacks[#callbacks + 1] = callback
+    -- no answer can come any more, the server has lost the question
+    if uv.now() > callbacks.due then start(self, domain, callbacks) end
     return
   end
   if self.count >= most then
@@ -34,8 +44,9 @@ function Source:ask(domain, callback)
       return callback(nil, errors.new("servfail", "%s: too many lookups are under way", domain))
     end
   end
-  self.waiting[domain], self.count = { callback }, self.count + 1
-  self:start(domain)
+  callbacks = { callback }
+  self.waiting[domain], self.count = callbacks, self.count + 1
+  start(self, domain, callbacks)
 end
 
 --- Ends the source. Whoever waits gets an error.
