@@ -55,7 +55,30 @@ function filter:session(id, keep)
   return session
 end
 
+-- A session in which smtpd is the client. It connects again in the same session, without TLS, when TLS has failed.
+local function outgoing_session(self, event)
+  local former = self.outgoing[event.id]
+  if former and event.name ~= "link-connect" then return former end
+  local session = { id = event.id, attempts = former and former.attempts + 1 or 1 }
+  self.outgoing[event.id] = session
+  return session
+end
+
+local function on_outgoing_report(self, event)
+  local session = outgoing_session(self, event)
+  event.session = session
+  if event.name == "link-connect" then
+    session.rdns, session.source, session.destination = event.rdns, event.source, event.destination
+  elseif event.name == "link-tls" then
+    session.tls = event.tls
+  end
+  local handler = self.outgoing_handlers[event.name]
+  if handler then guarded(self, event.name, session, handler, event) end
+  if event.name == "link-disconnect" then self.outgoing[event.id] = nil end
+end
+
 local function on_report(self, event)
+  if event.subsystem == "smtp-out" then return on_outgoing_report(self, event) end
   -- what was known of an earlier session with that identifier, its authentication above all, ends here
   if event.name == "link-connect" then self.sessions[event.id] = nil end
   local session = self:session(event.id, protocol.begins[event.name])
@@ -115,13 +138,21 @@ end
 
 local function register(self)
   local lines = {}
-  local function add(kind, name)
-    lines[#lines + 1] = ("register|%s|smtp-in|%s\n"):format(kind, name)
+  local function add(kind, subsystem, name)
+    lines[#lines + 1] = ("register|%s|%s|%s\n"):format(kind, subsystem, name)
+  end
+  local wants_outgoing = next(self.outgoing_handlers) ~= nil
+  if wants_outgoing and not self.subsystems["smtp-out"] then
+    self.log:line { event = "warning", message = "no relay action of smtpd.conf has this filter: outgoing mail is not seen" }
+    wants_outgoing = false
   end
   for _, name in ipairs(protocol.order) do
-    local wanted = protocol.needed[name] or self.handlers[name]
-    if wanted and protocol.is_known(name, self.config["smtpd-version"]) then
-      add(protocol.phases[name] and "filter" or "report", name)
+    local is_known = protocol.is_known(name, self.config["smtpd-version"])
+    if is_known and (protocol.needed[name] or self.handlers[name]) then
+      add(protocol.phases[name] and "filter" or "report", "smtp-in", name)
+    end
+    if is_known and wants_outgoing and (protocol.needed_outgoing[name] or self.outgoing_handlers[name]) then
+      add("report", "smtp-out", name)
     end
   end
   lines[#lines + 1] = "register|ready\n"
@@ -138,6 +169,7 @@ local function on_line(self, line, overlong)
       register(self)
     elseif event.key ~= "ready" then
       self.config[event.key] = event.value
+      if event.key == "subsystem" then self.subsystems[event.value] = true end
     end
   elseif event.kind == "filter" then
     on_request(self, event, overlong)
@@ -157,7 +189,8 @@ function M.new(options)
     deadline = options.deadline, on_deadline = options.on_deadline,
     log = options.log or logging.new(2), input = options.input, output = options.output,
     max_line = options.max_line or 131072, -- smtpd passes lines of a message of up to 65535 bytes on
-    handlers = {}, sessions = {}, config = {},
+    handlers = {}, sessions = {}, config = {}, subsystems = {}, outgoing_handlers = {}, outgoing = {},
+    on_leave = options.on_leave,
     open = 0, waiting = {}, -- how many requests, and by session and phase
   }, filter)
 end
@@ -171,6 +204,15 @@ function filter:on(name, handler)
     error(("'%s' is no phase and no event of smtpd"):format(tostring(name)), 2)
   end
   self.handlers[name] = handler
+  return self
+end
+
+--- Sets the handler of a report of outgoing mail, called with an event. Nothing can be answered: it is an audit.
+function filter:on_outgoing(name, handler)
+  if not protocol.reports[name] then
+    error(("'%s' is no event of smtpd"):format(tostring(name)), 2)
+  end
+  self.outgoing_handlers[name] = handler
   return self
 end
 
@@ -190,7 +232,10 @@ function filter:run()
     log = self.log, input = self.input, output = self.output, max_line = self.max_line,
     on_line = function(line, overlong) guarded(self, "line", nil, on_line, self, line, overlong) end,
     is_busy = function() return self.open > 0 end,
-    on_leave = function() self.deadlines:close() end,
+    on_leave = function()
+      self.deadlines:close()
+      if self.on_leave then guarded(self, "leave", nil, self.on_leave, self) end
+    end,
   }
   return self.connection:run()
 end
