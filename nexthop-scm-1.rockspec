@@ -92,6 +92,7 @@ build = {
             ["nexthop.opensmtpd.table_protocol"] = "lua/nexthop/opensmtpd/table_protocol.lua",
             ["nexthop.opensmtpd.tables"] = "lua/nexthop/opensmtpd/tables.lua",
             ["nexthop.policy"] = "lua/nexthop/policy.lua",
+            ["nexthop.programs.filter.audit"] = "lua/nexthop/programs/filter/audit.lua",
             ["nexthop.programs.filter.lookups"] = "lua/nexthop/programs/filter/lookups.lua",
             ["nexthop.programs.filter.main"] = "lua/nexthop/programs/filter/main.lua",
             ["nexthop.programs.filter.settings"] = "lua/nexthop/programs/filter/settings.lua",

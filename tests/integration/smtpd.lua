@@ -19,7 +19,7 @@ smtpd.__index = smtpd
 local here = debug.getinfo(1, "S").source:match("^@(.*)/tests/[^/]*/[^/]*$") or "."
 
 -- One list for all, so that there is one root per release.
-local packages = { "opensmtpd", "lua5.4", "luajit", "lua-luv", "liblua5.4-dev", "libluajit-5.1-dev",
+local packages = { "opensmtpd", "lua5.4", "luajit", "lua-luv", "lua-cjson", "liblua5.4-dev", "libluajit-5.1-dev",
   "gcc", "libc6-dev", "make", "pkgconf", "libunbound-dev", "libuv1-dev", "libidn2-dev",
   "libssl-dev", "openssl" }
 
@@ -157,13 +157,14 @@ function smtpd.start(options)
   write(settings .. "/creds", "user@test " ..
     assert(run("chroot " .. root .. " openssl passwd -6 secret")) .. "\n")
   self.port, self.proxy_port, self.tls_port = free_port(), free_port(), free_port()
+  -- smtpd wants to see a bundle of CAs for TLS, and for a relay action
+  assert(run(("mkdir -p %s/etc/ssl/certs"):format(root)))
+  write(root .. "/etc/ssl/certs/ca-certificates.crt", read(lab.certificate_file))
   local pki, listener = "", ""
   if options.tls then
     write(settings .. "/mx.crt", read(lab.certificate_file))
     write(settings .. "/mx.key", read(lab.key_file))
-    -- smtpd wants to see a bundle of CAs, too
-    assert(run(("cd %s/etc && chmod 600 nexthop-test/mx.key && mkdir -p ssl/certs && "
-      .. "cp nexthop-test/mx.crt ssl/certs/ca-certificates.crt"):format(root)))
+    assert(run(("chmod 600 %s/mx.key"):format(settings)))
     pki = 'pki "mx.test" cert "/etc/nexthop-test/mx.crt"\npki "mx.test" key "/etc/nexthop-test/mx.key"'
     listener = tls_configuration:format(self.tls_port)
   end

@@ -45,8 +45,9 @@ for suite in (os.getenv "NEXTHOP_SMTPD" or "trixie"):gmatch "%w+" do
     end)
 
     local function start(rules, configuration)
+      -- what the filter does before is no part of these tests
       server = smtpd.start { root = root, rules = rules, table = configuration, resolv_conf = relaying.resolv_conf,
-        config = "return { resolver = resolver, recipient = { dane = 'proceed', unroutable = 'proceed' } }" }
+        config = "return { resolver = resolver, exclude = { '*.relay.example' } }" }
     end
 
     local function deliver(domain)
@@ -98,7 +99,7 @@ for suite in (os.getenv "NEXTHOP_SMTPD" or "trixie"):gmatch "%w+" do
       plain:wait("message", 1, 30)
       assert.same({ "tls" }, good:texts "message")
       assert.same({ "clear" }, plain:texts "message")
-      assert.matches("result=\"Ok\"", server.log)
+      server:wait(function() return select(2, server.log:gsub('result="Ok"', "")) == 2 end)
     end)
 
     it("refuses for now when the TLSA lookup fails", function()

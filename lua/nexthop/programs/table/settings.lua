@@ -66,9 +66,14 @@ function M.check(given)
   for key, value in pairs(M.defaults) do complete[key] = value end
   for key, value in pairs(given) do complete[key] = value end
   if complete.sts and given.verdicts == nil then complete.verdicts = owed.verdicts end
-  if complete.socket == nil and complete.resolver == nil then complete.resolver = {} end
   local settings, reason = policy.check(complete, spec)
   if not settings then return nil, reason end
+  if not settings.socket and not settings.resolver then -- last: it goes on with what the machine has
+    local found
+    found, reason = policy.check({ resolver = {} }, spec)
+    if not found then return nil, reason end
+    settings.resolver = found.resolver
+  end
   if settings.socket and settings.resolver then
     return nil, "socket: the server there has a resolver of its own, and 'resolver' would be ignored"
   end
