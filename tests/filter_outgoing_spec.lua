@@ -9,8 +9,8 @@ local function start(options)
   options = options or {}
   local f = filter.start { config = options.config or { outgoing = "log", deadline = 5 }, handshake = false,
     version = options.version, verbose = options.verbose }
-  f:send("config|smtpd-version|7.6.0", "config|subsystem|smtp-in", options.subsystem or "config|subsystem|smtp-out",
-    "config|ready")
+  f:send("config|smtpd-version|7.6.0", "config|subsystem|smtp-in",
+    options.subsystem or "config|subsystem|smtp-out", "config|ready")
   f:wait(function() return f.other[#f.other] == "register|ready" end)
   function f:out(event, session, ...)
     self:send(("report|%s|1576146008.006099|smtp-out|%s|%s"):format(self.version, event,
@@ -23,7 +23,8 @@ local function start(options)
       self:out("tx-rcpt", session, "0a0b0c0d", result or "ok", address)
     end
   end
-  -- A delivery: { to = address or list, at = "192.0.2.1:25", tls = text or nil, retried = after TLS has failed }
+  -- A delivery: { to = address or list, at = "192.0.2.1:25", tls = text or nil, retried = after TLS has
+  -- failed }
   function f:deliver(delivery)
     self.out_sessions = (self.out_sessions or 0) + 1
     local session = ("%016x"):format(0xf00 + self.out_sessions)
@@ -70,7 +71,8 @@ describe("the audit of outgoing mail", function()
       local name = line:match "^register|report|smtp%-out|(.*)$"
       if name then registered[#registered + 1] = name end
     end
-    assert.same({ "link-connect", "link-disconnect", "link-tls", "tx-begin", "tx-rcpt", "tx-commit" }, registered)
+    assert.same({ "link-connect", "link-disconnect", "link-tls", "tx-begin", "tx-rcpt", "tx-commit" },
+      registered)
     assert.equal(0, f:finish())
   end)
 
@@ -85,12 +87,13 @@ describe("the audit of outgoing mail", function()
     it("reports a delivery in clear to a DANE host: protocol " .. version, function()
       local f = start { version = version }
       local session = f:deliver { to = "you@dane.example", at = "192.0.2.1:25" }
-      f:logged(("session=%s event=outgoing domain=dane.example [^\n]*destination=192.0.2.1:25 [^\n]*"):format(session)
+      f:logged(("session=%s event=outgoing domain=dane.example "):format(session)
+        .. "[^\n]*destination=192.0.2.1:25 "
         .. "host=mx1.dane.example mail=0a0b0c0d owed=dane result=starttls%-not%-supported tls=none")
       assert.equal(0, f:finish())
       assert.equal(1, f:told())
-      assert.matches("event=outgoing%-summary deliveries=1 less_tls_than_owed=1 not_known=0 nothing_owed=0 with_tls=0",
-        f.log)
+      assert.matches("event=outgoing%-summary deliveries=1 less_tls_than_owed=1 not_known=0 nothing_owed=0 "
+        .. "with_tls=0", f.log)
     end)
   end
 
@@ -169,7 +172,8 @@ describe("the audit of outgoing mail", function()
     f:deliver { to = "you@mxeverywhere.example", at = "192.31.196.99:25" }
     f:wait(function() return f:told() == 3 end)
     f:deliver { to = "you@filter.example", at = "192.31.196.99:25" } -- every host of it has DANE
-    f:logged "event=outgoing domain=filter.example reason=\"every host of the domain is owed TLS[^\n]*result=starttls%-not%-supported"
+    f:logged("event=outgoing domain=filter.example reason=\"every host of the domain is owed TLS"
+      .. "[^\n]*result=starttls%-not%-supported")
     assert.equal(0, f:finish())
     assert.matches("deliveries=4 less_tls_than_owed=1 not_known=3 nothing_owed=0 with_tls=0", f.log)
   end)

@@ -61,7 +61,9 @@ describe("a table with a server behind it", function()
     server = servers.start {}
     local t = tables.start { config = ([[
       return { socket = %q, deadline = 5, exclude = { "filter.example" }, rule = function(event)
-        if event.domain == "nodane.filter.example" then return event.finding == "no_dane" and #event.result.hosts == 1 end
+        if event.domain == "nodane.filter.example" then
+          return event.finding == "no_dane" and #event.result.hosts == 1
+        end
       end }
     ]]):format(server.path) }
     assert.equal("found", t:check "dane.example")

@@ -9,7 +9,8 @@ after_each(tables.reset)
 describe("the handshake of a table", function()
   it("registers the service domain alone, at config|ready", function()
     local t = tables.start { handshake = false }
-    t:send("config|smtpd-version|7.6.0", "config|protocol|0.9", "config|news|a|b", "nonsense", "", "config|ready")
+    t:send("config|smtpd-version|7.6.0", "config|protocol|0.9", "config|news|a|b", "nonsense", "",
+      "config|ready")
     t:wait(function() return t.other[2] end)
     assert.same({ "register|domain", "register|ready" }, t.other)
     assert.equal(0, t:finish())
@@ -114,7 +115,9 @@ describe("requests", function()
     local ids = {}
     for i = 1, 200 do
       ids[i] = t:ask("check", "domain", i % 2 == 0 and "dane.example" or "nodane.example")
-      if i % 10 == 0 then t:send("", "table", "table|", "table|0.1|1|owes-tls|check|domain|", "\0\255", "config|ready") end
+      if i % 10 == 0 then
+        t:send("", "table", "table|", "table|0.1|1|owes-tls|check|domain|", "\0\255", "config|ready")
+      end
     end
     for i, id in ipairs(ids) do
       assert.equal(i % 2 == 0 and "found" or "not-found", t:answer(id, "check"))
@@ -269,7 +272,7 @@ describe("the configuration of a table", function()
   end)
 
   for _, case in ipairs {
-    { "return { nonsense = 1 }", "nonsense: no such key; there are: deadline, exclude, resolver, rule, socket" },
+    { "return { nonsense = 1 }", "nonsense: no such key; there are: deadline, exclude, resolver, rule" },
     { "return { deadline = 0 }", "deadline: seconds expected" },
     { "return { verdicts = {} }", "verdicts: a list of verdicts expected: dane, encrypt, sts" },
     { "return { verdicts = { 'skip' } }", "verdicts: no such verdict: skip" },

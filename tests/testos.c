@@ -141,8 +141,12 @@ int luaopen_testos(lua_State *L)
         const char *name;
         lua_CFunction f;
     } functions[] = {
-        {"fork", os_fork},       {"wait", os_wait},     {"exit", os_exit},
-        {"sigpipe", os_sigpipe}, {"nofile", os_nofile}, {"descriptors", os_descriptors},
+        {"fork", os_fork},
+        {"wait", os_wait},
+        {"exit", os_exit},
+        {"sigpipe", os_sigpipe},
+        {"nofile", os_nofile},
+        {"descriptors", os_descriptors},
         {"own_network", os_own_network},
     };
     size_t k;

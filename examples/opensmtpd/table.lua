@@ -1,5 +1,5 @@
--- /etc/nexthop/table.lua: the configuration of table-nexthop(8). All values here are the defaults, except those in
--- comments. Check the file with
+-- /etc/nexthop/table.lua: the configuration of table-nexthop(8). All values here are the defaults, except
+-- those in comments. Check the file with
 --   /usr/libexec/opensmtpd/table-nexthop -n /etc/nexthop/table.lua
 return {
   -- The options of nexthop.new. With a validating resolver on this machine lookups are fast:

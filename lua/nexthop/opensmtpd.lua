@@ -55,7 +55,8 @@ function filter:session(id, keep)
   return session
 end
 
--- A session in which smtpd is the client. It connects again in the same session, without TLS, when TLS has failed.
+-- A session in which smtpd is the client. It connects again in the same session, without TLS, when TLS has
+-- failed.
 local function outgoing_session(self, event)
   local former = self.outgoing[event.id]
   if former and event.name ~= "link-connect" then return former end
@@ -143,7 +144,8 @@ local function register(self)
   end
   local wants_outgoing = next(self.outgoing_handlers) ~= nil
   if wants_outgoing and not self.subsystems["smtp-out"] then
-    self.log:line { event = "warning", message = "no relay action of smtpd.conf has this filter: outgoing mail is not seen" }
+    self.log:line { event = "warning",
+      message = "no relay action of smtpd.conf has this filter: outgoing mail is not seen" }
     wants_outgoing = false
   end
   for _, name in ipairs(protocol.order) do
@@ -207,7 +209,8 @@ function filter:on(name, handler)
   return self
 end
 
---- Sets the handler of a report of outgoing mail, called with an event. Nothing can be answered: it is an audit.
+--- Sets the handler of a report of outgoing mail, called with an event. Nothing can be answered: it is an
+-- audit.
 function filter:on_outgoing(name, handler)
   if not protocol.reports[name] then
     error(("'%s' is no event of smtpd"):format(tostring(name)), 2)

@@ -2,9 +2,9 @@
 --
 --   LUA tests/bench/programs.lua filter|table|table-server|server ANCHOR-FILE ADDRESS DOMAINS COUNT ZONE...
 --
--- Prints microseconds per request: CPU of the program, then wall time. Tables are asked one question at a time, as smtpd
--- does it, and their wall time is the 99th percentile. table-server is a table with a nexthop-server behind it, whose CPU
--- does not count.
+-- Prints microseconds per request: CPU of the program, then wall time. Tables are asked one question at a
+-- time, as smtpd does it, and their wall time is the 99th percentile. table-server is a table with a
+-- nexthop-server behind it, whose CPU does not count.
 local files = require "tests.support.files"
 local uv = require "luv"
 

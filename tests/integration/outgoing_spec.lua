@@ -1,5 +1,5 @@
--- filter-nexthop's audit of outgoing mail under real mail servers, which relay: smtpd 6.8 of Debian 12 and 7.6 of Debian
--- 13, or those of the releases that NEXTHOP_SMTPD names.
+-- filter-nexthop's audit of outgoing mail under real mail servers, which relay: smtpd 6.8 of Debian 12 and
+-- 7.6 of Debian 13, or those of the releases that NEXTHOP_SMTPD names.
 local relaying = require "tests.integration.relaying"
 
 local smtpd = require "tests.integration.smtpd"
@@ -34,8 +34,8 @@ for suite in (os.getenv "NEXTHOP_SMTPD" or usual):gmatch "%w+" do
     end)
 
     local function start(options)
-      server = smtpd.start { root = root, rules = options and options.rules or rules, resolv_conf = relaying.resolv_conf,
-        config = config }
+      server = smtpd.start { root = root, rules = options and options.rules or rules, config = config,
+        resolv_conf = relaying.resolv_conf }
     end
 
     local function deliver(domain)
@@ -75,7 +75,8 @@ for suite in (os.getenv "NEXTHOP_SMTPD" or usual):gmatch "%w+" do
       deliver "good"
       good:wait("message", 1, 30)
       assert.same({ "tls" }, good:texts "message")
-      logged "event=outgoing domain=good%.relay%.example [^\n]*tls=TLSv1" -- with -v, which the filter has here
+      -- with -v, which the filter has here
+      logged "event=outgoing domain=good%.relay%.example [^\n]*tls=TLSv1"
       assert.is_nil(server.log:find "result=starttls")
       assert.is_nil(server.log:find "result=validation")
     end) end

@@ -1,5 +1,5 @@
--- What the specs of outgoing mail share: a network of this process's own, in which smtpd relays to mail servers at port 25,
--- and asks the lab at port 53.
+-- What the specs of outgoing mail share: a network of this process's own, in which smtpd relays to mail
+-- servers at port 25, and asks the lab at port 53.
 --
 --   local relaying = require "tests.integration.relaying"    -- before anything that wants the shared lab
 --   relaying.need(pending)                                   -- for before_each: may we have such a network?
@@ -20,7 +20,7 @@ local mail_server = require "tests.support.mail_server"
 local M = { lab = lab, resolv_conf = "nameserver 127.0.0.1\n" }
 
 local addresses = {
-  hides = "127.41.0.1", good = "127.41.0.2", plain = "127.41.0.3", failing = "127.41.0.4", mixed = "127.41.0.5",
+  hides = "127.41.0.1", good = "127.41.0.2", plain = "127.41.0.3", failing = "127.41.0.4",
 }
 
 M.zone = { name = "relay.example", text = [[
@@ -35,11 +35,7 @@ mx.plain        A 127.41.0.3
 failing         MX 10 mx.failing
 mx.failing      A 127.41.0.4
 _25._tcp.mx.failing TLSA 3 1 1 ${server.spki.sha256}
-mixed           MX 10 mx.mixed
-mixed           MX 20 mx.good
-mx.mixed        A 127.41.0.5
 silent          MX 10 mx.good
-silent2         MX 10 mx.good
 ]] }
 
 --- For before_each: pending() where there is no network for us.

@@ -19,8 +19,8 @@ smtpd.__index = smtpd
 local here = debug.getinfo(1, "S").source:match("^@(.*)/tests/[^/]*/[^/]*$") or "."
 
 -- One list for all, so that there is one root per release.
-local packages = { "opensmtpd", "lua5.4", "luajit", "lua-luv", "lua-cjson", "liblua5.4-dev", "libluajit-5.1-dev",
-  "gcc", "libc6-dev", "make", "pkgconf", "libunbound-dev", "libuv1-dev", "libidn2-dev",
+local packages = { "opensmtpd", "lua5.4", "luajit", "lua-luv", "lua-cjson", "liblua5.4-dev",
+  "libluajit-5.1-dev", "gcc", "libc6-dev", "make", "pkgconf", "libunbound-dev", "libuv1-dev", "libidn2-dev",
   "libssl-dev", "openssl" }
 
 local read, write = files.read, files.write
@@ -134,7 +134,8 @@ function smtpd.start(options)
   -- smtpd looks for tables in its own folder alone: `table x nexthop-luajit:...` is the one under LuaJIT
   assert(run(([[
         cd %s && mkdir -p etc/nexthop-test var/keep &&
-        ln -sf /usr/local/libexec/luajit/table-nexthop usr/libexec/opensmtpd/table-nexthop-luajit && rm -rf var/spool/smtpd/queue/* var/keep/* &&
+        ln -sf /usr/local/libexec/luajit/table-nexthop usr/libexec/opensmtpd/table-nexthop-luajit &&
+        rm -rf var/spool/smtpd/queue/* var/keep/* &&
         { grep -q '^keeper:' etc/passwd || chroot . useradd -M -s /bin/sh keeper; } &&
         : >var/keep/mail && chmod 666 var/keep/mail && rm -f var/run/smtpd.sock
     ]]):format(root)))

@@ -46,7 +46,8 @@ for suite in (os.getenv "NEXTHOP_SMTPD" or "trixie"):gmatch "%w+" do
 
     local function start(rules, configuration)
       -- what the filter does before is no part of these tests
-      server = smtpd.start { root = root, rules = rules, table = configuration, resolv_conf = relaying.resolv_conf,
+      server = smtpd.start { root = root, rules = rules, table = configuration,
+        resolv_conf = relaying.resolv_conf,
         config = "return { resolver = resolver, exclude = { '*.relay.example' } }" }
     end
 
@@ -148,7 +149,7 @@ for suite in (os.getenv "NEXTHOP_SMTPD" or "trixie"):gmatch "%w+" do
       server:smtpctl "update table owes-tls"
       server:wait(function() return server.log:find "owes%-tls update failed: .*nonsense: no such key" end)
       assert.matches("^250 ", rcpt "good.relay.example")
-      server:configure_table "return { resolver = resolver, deadline = 5, rule = function() error 'called' end }"
+      server:configure_table(wide:gsub("}", ", rule = function() error 'called' end }"))
       assert.truthy(server:smtpctl "update table owes-tls")
       assert.matches("^250 ", rcpt "good.relay.example")
       server:wait(function() return server.log:find "error=rule domain=good%.relay%.example" end)

@@ -367,7 +367,8 @@ static bool take_command(struct connection *c, struct step *step, const char *li
     if (strncasecmp(line, "STARTTLS", 8) == 0 && !c->ssl) {
         if (strcmp(mode, "plain") == 0)
             return put_text(c, "502 5.5.1 No TLS here\r\n");
-        return put_text(c, "220 2.0.0 Ready\r\n") && strcmp(mode, "broken") != 0 && step_tls(c, step);
+        return put_text(c, "220 2.0.0 Ready\r\n") && strcmp(mode, "broken") != 0 &&
+               step_tls(c, step);
     }
     if (strncasecmp(line, "DATA", 4) == 0)
         return put_text(c, "354 Go on\r\n") && read_message(c);

@@ -13,8 +13,9 @@
 --   no_starttls                  the EHLO reply has no STARTTLS
 --   handshake                    a list of steps in place of the TLS handshake
 --   implicit                     TLS from the first byte
---   takes_mail                   "tls", "plain" (no STARTTLS) or "broken" (the connection ends after STARTTLS): it takes
---                                messages, and each is an event "message" with the text "tls" or "clear"
+--   takes_mail                   it takes messages, each of which is an event "message" with the text "tls"
+--                                or "clear": "tls", "plain" (no STARTTLS), or "broken" (the connection ends
+--                                after STARTTLS)
 --   script                       the whole list of steps, in place of all that
 -- TLS, by OpenSSL:
 --   certificates                 list of leaves of tests/support/ca.lua, of different key kinds

@@ -71,7 +71,8 @@ function M.start(options)
   end)
   running[self] = true
   if options.handshake ~= false then
-    self:send("config|smtpd-version|7.6.0", "config|protocol|0.1", "config|tablename|owes-tls", "config|ready")
+    self:send("config|smtpd-version|7.6.0", "config|protocol|0.1", "config|tablename|owes-tls",
+      "config|ready")
     self:wait(function() return self.other[#self.other] == "register|ready" end)
   end
   return self
@@ -107,7 +108,9 @@ function Table:answer(id, operation)
   self:wait(function() return self.answers[id] end)
   local answers = self.answers[id]
   if #answers ~= 1 then error(("%d answers to %s"):format(#answers, id), 2) end
-  if operation and answers[1].operation ~= operation then error("an answer to " .. answers[1].operation, 2) end
+  if operation and answers[1].operation ~= operation then
+    error("an answer to " .. answers[1].operation, 2)
+  end
   return answers[1].text
 end
 

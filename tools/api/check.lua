@@ -324,7 +324,11 @@ end
 function M.differences(api)
   local self = setmetatable({ api = api, list = {}, done = {} }, Comparison)
   self.text, self.words = vocabulary()
-  for _, part in ipairs { resolver, results, policy, opensmtpd, opensmtpd_table, server, client } do part(self) end
+  for _, part in ipairs {
+    resolver, results, policy, opensmtpd, opensmtpd_table, server, client,
+  } do
+    part(self)
+  end
   for name in pairs(api.classes) do
     if not self.done[name] then self:wrong("%s: tools/api/check.lua does not look at this class", name) end
   end

@@ -1,4 +1,5 @@
---- Which TLS a whole domain is owed, for an MTA that can choose it for a domain, and not for each of its hosts.
+--- Which TLS a whole domain is owed, for an MTA that can choose it for a domain, and not for each of its
+-- hosts.
 local errors = require "nexthop.errors"
 local findings = require "nexthop.mail.findings"
 
@@ -18,8 +19,9 @@ local function first_error(plan)
   return errors.new("servfail", "%s: the lookup failed", plan.domain)
 end
 
---- Is every host that has an address owed one of these verdicts? A host whose addresses could not be looked up has none
--- here, but a host whose TLSA records could not be looked up leaves the answer open, whatever the other hosts are owed.
+--- Is every host that has an address owed one of these verdicts? A host whose addresses could not be looked
+-- up has none here, but a host whose TLSA records could not be looked up leaves the answer open, whatever the
+-- other hosts are owed.
 -- @param verdicts a table: verdicts["dane"] is true
 -- @param plan, err what resolver:plan() gave
 -- @return true or false; or nil and the error for which it cannot be said

@@ -1,5 +1,6 @@
---- The connection of a filter or a table to smtpd: lines come in, answers go out. smtpd ends, and all mail with it, when
--- the program ends before its input does. Therefore nothing but the end of input ends the connection.
+--- The connection of a filter or a table to smtpd: lines come in, answers go out. smtpd ends, and all mail
+-- with it, when the program ends before its input does. Therefore nothing but the end of input ends the
+-- connection.
 local core = require "nexthop.core"
 local descriptors = require "nexthop.luv.descriptors"
 local new_reader = require "nexthop.luv.reader"
@@ -19,8 +20,9 @@ function Connection:send(text)
   if self.writer:queued() > high_water then self.reader:pause() end
 end
 
---- At the end of input, once all that was open has its answer and smtpd has it: leave. Where a signal said that smtpd
--- is being ended, or smtpd has gone, nobody waits for answers any more. Call it when something has been answered.
+--- At the end of input, once all that was open has its answer and smtpd has it: leave. Where a signal said
+-- that smtpd is being ended, or smtpd has gone, nobody waits for answers any more. Call it when something has
+-- been answered.
 function Connection:settle()
   if not self.ended or self.left or self.is_busy() and not self.terminated then return end
   self.left = true
@@ -84,9 +86,9 @@ function Connection:run()
   return true
 end
 
---- @param options log; input, output: descriptors (0 and 1: those of nexthop.luv.descriptors); max_line: bytes;
--- on_line(line, is_cut), which must not raise; is_busy(): is something open that wants an answer? on_leave(): called
--- once, before the end
+--- @param options log; input, output: descriptors (0 and 1: those of nexthop.luv.descriptors); max_line:
+-- bytes; on_line(line, is_cut), which must not raise; is_busy(): is something open that wants an answer?
+-- on_leave(): called once, before the end
 return function(options)
   return setmetatable({
     log = options.log, input = options.input or 0, output = options.output or 1, max_line = options.max_line,

@@ -1,5 +1,5 @@
---- Deadlines of requests, all of which have the same number of seconds. The oldest request is therefore the first in
--- the queue, and one timer of luv is enough.
+--- Deadlines of requests, all of which have the same number of seconds. The oldest request is therefore the
+-- first in the queue, and one timer of luv is enough.
 local uv = require "luv"
 
 local Deadlines = {}

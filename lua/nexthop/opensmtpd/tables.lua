@@ -1,9 +1,10 @@
---- OpenSMTPD's protocol of tables, smtpd-tables(7), version 0.1 and later ones of that shape. nexthop.opensmtpd shows
--- it as new_table(). table-nexthop uses it, and other tables can.
+--- OpenSMTPD's protocol of tables, smtpd-tables(7), version 0.1 and later ones of that shape.
+-- nexthop.opensmtpd shows it as new_table(). table-nexthop uses it, and other tables can.
 --
--- smtpd asks one question at a time, and does nothing for other sessions until it has the answer. It ends when the table
--- ends, or answers with another id, an unknown word or an empty value. Therefore every answer is checked and is given
--- exactly once. A handler that raises makes the answer `error`, and so does a request without an answer at its deadline.
+-- smtpd asks one question at a time, and does nothing for other sessions until it has the answer. It ends
+-- when the table ends, or answers with another id, an unknown word or an empty value. Therefore every answer
+-- is checked and is given exactly once. A handler that raises makes the answer `error`, and so does a request
+-- without an answer at its deadline.
 local logging = require "nexthop.opensmtpd.log"
 local new_connection = require "nexthop.opensmtpd.connection"
 local new_deadlines = require "nexthop.opensmtpd.deadlines"
@@ -29,8 +30,8 @@ local function answer(self, word, text)
   return true
 end
 
---- The key is in the table. value: what it stands for (default: the key itself; `fetch` has none). Raises on a value
--- that smtpd does not take.
+--- The key is in the table. value: what it stands for (default: the key itself; `fetch` has none). Raises on
+-- a value that smtpd does not take.
 function Request:found(value)
   if self.operation == "check" then return answer(self, "found") end
   if value == nil and self.operation == "lookup" then value = self.query end

@@ -1,6 +1,6 @@
---- The audit of outgoing mail: logs each delivery that had less TLS than the host was owed. smtpd's reports come when a
--- message has been sent, so nothing is stopped here. They say whether there was TLS, but not whether the certificate was
--- verified.
+--- The audit of outgoing mail: logs each delivery that had less TLS than the host was owed. smtpd's reports
+-- come when a message has been sent, so nothing is stopped here. They say whether there was TLS, but not
+-- whether the certificate was verified.
 local core = require "nexthop.core"
 local findings = require "nexthop.mail.findings"
 local opensmtpd = require "nexthop.opensmtpd"
@@ -21,7 +21,8 @@ local function address_of(destination)
   return destination and (destination:match "^%[(.*)%]" or destination:match "^(.*):%d+$" or destination)
 end
 
--- The host of a plan that has this address. Names do not tell: smtpd reports the name that the address leads back to.
+-- The host of a plan that has this address. Names do not tell: smtpd reports the name that the address leads
+-- back to.
 local function host_at(plan, address)
   local bytes = address and core.address(address)
   for _, host in ipairs(plan.hosts) do
@@ -31,8 +32,8 @@ local function host_at(plan, address)
   end
 end
 
--- RFC 8460 4.3: the result type of a delivery in clear to a host that was owed TLS. smtpd tries again without TLS when
--- the handshake has failed.
+-- RFC 8460 4.3: the result type of a delivery in clear to a host that was owed TLS. smtpd tries again without
+-- TLS when the handshake has failed.
 local function result_of(delivery)
   return delivery.attempts > 1 and "validation-failure" or "starttls-not-supported"
 end
@@ -40,22 +41,26 @@ end
 -- What is wrong with a delivery in clear: fields for the log, or nil and what it counts as.
 local function judge(delivery, plan, err)
   if not plan then
-    if findings.without_plan(err) == "bogus" then return { result = "dnssec-invalid", message = err.message } end
+    if findings.without_plan(err) == "bogus" then
+      return { result = "dnssec-invalid", message = err.message }
+    end
     return nil, "unknown"
   end
   local host = host_at(plan, delivery.address)
   if not host then
-    -- Some hosts have another address for each who asks. Addresses that are not global are those of a relay of our own.
+    -- Some hosts have another address for each who asks. Addresses that are not global are those of a relay
+    -- of our own.
     if owed.is_owed(asks_for_tls, plan) and policy.is_global(delivery.address) then
-      return { result = result_of(delivery), reason = "every host of the domain is owed TLS, and none has this address" }
+      return { result = result_of(delivery),
+        reason = "every host of the domain is owed TLS, and none has this address" }
     end
     return nil, "unknown"
   elseif asks_for_tls[host.tls] then
     return { result = result_of(delivery), host = host.host, owed = host.tls }
   elseif host.tls == "skip" then
-    local message = host.err and host.err.message
-    local is_bogus = host.err and host.err.code == "bogus"
-    return { result = is_bogus and "dnssec-invalid" or nil, host = host.host, owed = "skip", message = message }
+    local fields = { host = host.host, owed = "skip", message = host.err and host.err.message }
+    if host.err and host.err.code == "bogus" then fields.result = "dnssec-invalid" end
+    return fields
   end
   return nil, "plain"
 end
@@ -88,7 +93,8 @@ local function finish(self, delivery, plan, err)
   if self.verbose then tell(self, delivery, { reason = kind }) end
 end
 
--- Asks for the plan of a domain when a recipient there was accepted, so that it is known when the message has been sent.
+-- Asks for the plan of a domain when a recipient there was accepted, so that it is known when the message has
+-- been sent.
 local function look_up(self, domain)
   local lookup = { waiting = {} }
   local handle = self.supervisor:plan(domain, { deadline = self.deadline }, function(plan, err)
@@ -110,8 +116,8 @@ local function on_recipient(self, event)
   lookups[domain] = lookups[domain] or event.session.tls and {} or look_up(self, domain)
 end
 
--- The message has been sent, to all recipients that were accepted. Do not forget them at `tx-rollback` and `tx-reset`:
--- both come when one of several recipients is refused, too.
+-- The message has been sent, to all recipients that were accepted. Do not forget them at `tx-rollback` and
+-- `tx-reset`: both come when one of several recipients is refused, too.
 local function on_sent(self, event)
   local session = event.session
   for domain, lookup in pairs(session.lookups or {}) do
@@ -151,8 +157,8 @@ return {
   -- @param verbose log the deliveries in which nothing was wrong, too
   new = function(filter, supervisor, settings, verbose)
     local self = setmetatable({
-      filter = filter, supervisor = supervisor, log = filter.log, verbose = verbose, excludes = settings.exclude,
-      deadline = settings.deadline, timer = uv.new_timer(), told = 0,
+      filter = filter, supervisor = supervisor, log = filter.log, verbose = verbose,
+      excludes = settings.exclude, deadline = settings.deadline, timer = uv.new_timer(), told = 0,
       counts = { deliveries = 0, tls = 0, less = 0, plain = 0, unknown = 0 },
     }, Audit)
     self.timer:start(summary_interval * 1000, summary_interval * 1000, function() summarise(self) end)

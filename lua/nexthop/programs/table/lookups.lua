@@ -9,7 +9,8 @@ local sources = require "nexthop.programs.table.sources"
 
 local M = {}
 
--- What the configuration's own rule says: true or false; nil for nothing, or for nonsense or an error, which are logged.
+-- What the configuration's own rule says: true or false; nil for nothing, or for nonsense or an error, which
+-- are logged.
 local function ask_rule(self, event)
   local ok, result = protect.call(self.settings.rule, debug.traceback, event)
   if ok and (result == nil or type(result) == "boolean") then return result end

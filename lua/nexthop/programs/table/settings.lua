@@ -99,7 +99,8 @@ end
 
 --- Reads what smtpd.conf names: a configuration file, a Lua program that returns a table, or a socket.
 -- @param path nil: the defaults
--- @param is_file is it known to be a file? Else a path where nothing is counts as a socket, unless it ends in ".lua".
+-- @param is_file is it known to be a file? Else a path where nothing is counts as a socket, unless it ends in
+-- ".lua".
 -- @return the settings, with `is_file`; or nil and a message that names the file
 function M.load(path, is_file)
   if path and not is_file and is_socket(path) then return M.check { socket = path } end

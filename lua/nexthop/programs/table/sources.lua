@@ -1,6 +1,6 @@
---- Where table-nexthop has its plans from: a resolver of its own, or a nexthop-server. A source looks a domain up once
--- however often it is asked for it meanwhile, and goes on when the table has given up waiting: the answer is then in the
--- cache when smtpd's client comes again.
+--- Where table-nexthop has its plans from: a resolver of its own, or a nexthop-server. A source looks a
+-- domain up once however often it is asked for it meanwhile, and goes on when the table has given up waiting:
+-- the answer is then in the cache when smtpd's client comes again.
 local errors = require "nexthop.errors"
 local protect = require "nexthop.protect"
 local supervisor = require "nexthop.luv.supervisor"
@@ -65,7 +65,9 @@ local Local = setmetatable({}, Source)
 Local.__index = Local
 
 function Local:start(domain)
-  local handle = self.supervisor:plan(domain, self.options, function(plan, err) deliver(self, domain, plan, err) end)
+  local handle = self.supervisor:plan(domain, self.options, function(plan, err)
+    deliver(self, domain, plan, err)
+  end)
   if not handle then
     deliver(self, domain, nil, errors.new("servfail", "%s: there is no resolver at the moment", domain))
   end
