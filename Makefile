@@ -203,7 +203,8 @@ check-install: need-build
 .PHONY: test-sid
 test-sid:
 	@NEXTHOP_SMTPD=sid NEXTHOP_RSPAMD=sid $(MAKE) --no-print-directory test \
-	 LUA=lua5.4 SPEC='tests/integration/opensmtpd_spec.lua tests/integration/rspamd_spec.lua \
+	 LUA=lua5.4 SPEC='tests/integration/opensmtpd_spec.lua tests/integration/table_spec.lua \
+	 tests/integration/outgoing_spec.lua tests/integration/rspamd_spec.lua \
 	 tests/integration/rspamd_rules_spec.lua'
 
 # Every combination of the downgrade matrix, HOSTS= of random worlds from SEED= on ("random": any), and damaged
