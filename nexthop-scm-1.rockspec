@@ -146,6 +146,7 @@ build = {
             ["nexthop.rspamd"] = "lua/nexthop/rspamd.lua",
             ["nexthop.rspamd.client"] = "lua/nexthop/rspamd/client.lua",
             ["nexthop.rspamd.domains"] = "lua/nexthop/rspamd/domains.lua",
+            ["nexthop.rspamd.hold"] = "lua/nexthop/rspamd/hold.lua",
             ["nexthop.rspamd.maps"] = "lua/nexthop/rspamd/maps.lua",
             ["nexthop.rspamd.queries"] = "lua/nexthop/rspamd/queries.lua",
             ["nexthop.rspamd.results"] = "lua/nexthop/rspamd/results.lua",

@@ -439,8 +439,7 @@ static void contact_on_event(int fd, short bits, void *arg)
 {
     struct nh_contact *c = arg;
 
-    (void)fd;
-    (void)bits;
+    (void)fd, (void)bits;
     if (!c->has_result && c->stage == NH_STAGE_CONNECT) {
         on_connected(c);
         return;
