@@ -99,7 +99,8 @@ end)
 
 describe("the lines of tables", function()
   for line, expected in pairs {
-    ["table|0.1|1.0|t|check|alias|0a|x|y"] = { operation = "check", service = "alias", id = "0a", query = "x|y" },
+    ["table|0.1|1.0|t|check|alias|0a|x|y"] =
+      { operation = "check", service = "alias", id = "0a", query = "x|y" },
     ["table|0.1|1.0|t|check|alias|0a"] = { operation = "check", service = "alias", id = "0a", query = "" },
     ["table|0.1|1.0|t|fetch|source|0a"] = { operation = "fetch", service = "source", id = "0a", query = "" },
     ["table|0.1|1.0|t|update|0a"] = { operation = "update", id = "0a", query = "" },

@@ -79,7 +79,9 @@ local function send(rules, done)
   sender:deliver("me@mx.test", "you@hides.relay.example")
   sender:wait(function() return sender.log:find(done) end)
   for line in sender.log:gmatch "[^\n]+" do
-    if line:find " mta " or line:find "event=outgoing " then say("  %s", (line:gsub("^nexthop: ", "filter: "))) end
+    if line:find " mta " or line:find "event=outgoing " then
+      say("  %s", (line:gsub("^nexthop: ", "filter: ")))
+    end
   end
   say("  The host got %d messages.", host:count "message")
   sender:stop()
@@ -87,8 +89,8 @@ end
 
 if relaying.has_network then
   relaying.start()
-  say("\n5. A user writes to a domain with DANE. Somebody on the way has removed STARTTLS. smtpd sends in clear, and\n"
-    .. 'the filter, in `relay filter nexthop` and with outgoing = "log", reports it:')
+  say("\n5. A user writes to a domain with DANE. Somebody on the way has removed STARTTLS. smtpd sends in clear,\n"
+    .. 'and the filter, in `relay filter nexthop` and with outgoing = "log", reports it:')
   send([[
 action "out" relay filter "nexthop"
 match from any for domain "mx.test" action "keep"
