@@ -89,8 +89,8 @@ end
 
 if relaying.has_network then
   relaying.start()
-  say("\n5. A user writes to a domain with DANE. Somebody on the way has removed STARTTLS. smtpd sends in clear,\n"
-    .. 'and the filter, in `relay filter nexthop` and with outgoing = "log", reports it:')
+  say("\n5. A user writes to a domain with DANE. Somebody on the way has removed STARTTLS.\n"
+    .. 'smtpd sends in clear. The filter, in `relay filter nexthop` and with outgoing = "log", tells it:')
   send([[
 action "out" relay filter "nexthop"
 match from any for domain "mx.test" action "keep"
