@@ -17,7 +17,7 @@ local ca = require "tests.support.ca"
 local filter = require "tests.support.filter"
 local mail_server = require "tests.support.mail_server"
 
-local M = { lab = lab, resolv_conf = "nameserver 127.0.0.1\n" }
+local M = { lab = lab, has_network = has_network, resolv_conf = "nameserver 127.0.0.1\n" }
 
 local addresses = {
   hides = "127.41.0.1", good = "127.41.0.2", plain = "127.41.0.3", failing = "127.41.0.4",
