@@ -9,7 +9,7 @@ it("nexthop --verify ends with 64 on wrong usage, and says what is wrong", funct
     ["--keys rsa"] = "--keys needs --verify", ["--down"] = "--down needs --verify",
     ["--global-only"] = "--global-only needs --verify",
     ["--verify --keys dsa"] = "--keys: 'dsa' is no key kind",
-    ["--verify --keys rsa,"] = "--keys: '' is no key kind", ["--verify --check"] = "--check and --verify",
+    ["--verify --keys rsa,"] = "--keys: '' is no key kind", ["--check --down"] = "--down needs --verify",
     ["--verify --down --json"] = "--down and --json",
     ["--verify --at tomorrow"] = "--at: 'tomorrow' is no time",
     ["--verify --at 2027-02-29"] = "--at: '2027-02-29'", ["--verify --step 0"] = "--step: '0'",
