@@ -52,6 +52,10 @@ LIB_CFLAGS := $(foreach l,$(LIBS),$(call pc,--cflags,$(l)))
 LIB_LIBS   := $(foreach l,$(LIBS),$(call pc,--libs,$(l),|| echo -l$(l)))
 LUA_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LUA_PC) 2>/dev/null)
 
+# MTA-STS needs the headers of libcurl. The library itself is loaded when it is used first.
+STS ?= $(if $(shell $(PKG_CONFIG) --exists libcurl 2>/dev/null && echo found),yes,no)
+STS_CFLAGS := $(if $(filter no,$(STS)),-DNH_NO_STS,$(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null))
+
 CFLAGS   ?= -O2 -g
 hardened := -fstack-protector-strong $(if $(VARIANT),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 ifeq ($(VARIANT),-asan)
@@ -60,7 +64,7 @@ endif
 warnings := -Wall -Wextra -Wshadow -Wconversion
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(warnings) $(hardened) \
-             $(LUA_CFLAGS) $(LIB_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(sanitize)
+             $(LUA_CFLAGS) $(LIB_CFLAGS) $(STS_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(sanitize)
 # nodelete: Lua unloads modules at its end, and what a forked child left behind must stay reachable.
 ALL_LDFLAGS = -shared -Wl,-z,relro,-z,now,-z,nodelete -Wl,--as-needed $(LDFLAGS) $(sanitize)
 ALL_LIBS   = $(LIB_LIBS) $(LDLIBS)

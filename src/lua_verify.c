@@ -165,9 +165,9 @@ void nh_verify_defaults(struct nh_request *request, struct nh_lua_resolver *self
 
 void nh_verify_check(lua_State *L, struct nh_request *request)
 {
-    (void)L;
     request->verify.plan.dialed = request->dialed;
     request->verify.plan.n_dialed = request->n_dialed;
+    nh_prepare_sts(&request->verify.plan, nh_check_resolver(L));
 }
 
 /* ---- certificates -------------------------------------------------------------------------- */
@@ -386,6 +386,8 @@ void nh_set_verify(lua_State *L, const struct nh_request *request)
     const struct nh_verify *v = &request->verify;
 
     nh_set_boolean(L, "ok", v->ok);
+    if (v->result != NH_RESULT_OK)
+        nh_set_string(L, "result", nh_result_names[v->result]);
     if (v->expired)
         nh_set_boolean(L, "expired", true);
     nh_push_plan(L, &v->plan);

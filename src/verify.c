@@ -50,6 +50,8 @@ static void judge_skipped(struct nh_verify_host *h)
         h->result = NH_RESULT_DNSSEC;
     else if (err->code == NH_NO_DANE)
         h->result = NH_RESULT_DANE_REQUIRED;
+    else if (err->code == NH_STS_MISMATCH)
+        h->result = NH_RESULT_VALIDATION;
 }
 
 static void judge_host(struct nh_verify_host *h)
@@ -74,6 +76,20 @@ static void judge_host(struct nh_verify_host *h)
         h->temporary = false;
 }
 
+/* The domain has a record of MTA-STS, and a sender does not get the policy. */
+static void judge_sts(struct nh_verify *v)
+{
+    static const enum nh_result results[] = {[NH_STS_OK] = NH_RESULT_OK,
+                                             [NH_STS_FETCH_ERROR] = NH_RESULT_STS_FETCH,
+                                             [NH_STS_INVALID] = NH_RESULT_STS_INVALID,
+                                             [NH_STS_WEBPKI_INVALID] = NH_RESULT_STS_WEBPKI};
+
+    if (!v->plan.sts_call)
+        return;
+    v->result = results[v->plan.sts_call->err.code];
+    v->ok = v->ok && v->result == NH_RESULT_OK;
+}
+
 static void judge_hosts(struct nh_verify *v)
 {
     v->ok = v->n_hosts > 0;
@@ -81,6 +97,7 @@ static void judge_hosts(struct nh_verify *v)
         judge_host(&v->hosts[k]);
         v->ok = v->ok && v->hosts[k].ok;
     }
+    judge_sts(v);
 }
 
 static void verify_finish(struct nh_verify *v)
@@ -96,7 +113,7 @@ static const char *sni_of(const struct nh_plan_host *p)
 {
     if (p->ips.literal)
         return "";
-    return p->tls == NH_TLS_MAY ? p->name : p->tlsa.base;
+    return p->tls == NH_TLS_MAY || p->tls == NH_TLS_STS ? p->name : p->tlsa.base;
 }
 
 static void set_criteria(const struct nh_verify_host *h, struct nh_criteria *c, const char **own)
@@ -116,6 +133,7 @@ static void set_criteria(const struct nh_verify_host *h, struct nh_criteria *c, 
         c->names = own;
         c->n_names = 1;
         c->is_address = p->ips.literal;
+        c->no_common_name = p->tls == NH_TLS_STS;
     }
 }
 
@@ -204,6 +222,21 @@ static bool judge_by_dane(struct nh_connection *conn, const struct nh_criteria *
     return ok;
 }
 
+/* MTA-STS: the certificate is verified by PKIX with the host's name (RFC 8461 4.2). */
+static void judge_by_sts(struct nh_connection *conn)
+{
+    static const enum nh_result results[] = {[NH_PKIX_WRONG_NAME] = NH_RESULT_HOST_MISMATCH,
+                                             [NH_PKIX_EXPIRED] = NH_RESULT_EXPIRED,
+                                             [NH_PKIX_UNTRUSTED] = NH_RESULT_NOT_TRUSTED};
+    char what[200];
+
+    if (conn->pkix.ok)
+        return;
+    snprintf(what, sizeof what, "its certificate cannot be verified as MTA-STS asks: %s",
+             conn->pkix.reason);
+    fail_connection(conn, results[conn->pkix.kind], NH_STAGE_HANDSHAKE, what, NULL);
+}
+
 /* The handshake has ended. */
 static void judge_connection(struct nh_connection *conn)
 {
@@ -218,6 +251,8 @@ static void judge_connection(struct nh_connection *conn)
     conn->judged = ok;
     if (ok && conn->host->plan->tls == NH_TLS_DANE)
         ok = judge_by_dane(conn, &c);
+    if (ok && conn->host->plan->tls == NH_TLS_STS)
+        judge_by_sts(conn);
     if (!ok) {
         fail_connection(conn, NH_RESULT_TLS, NH_STAGE_HANDSHAKE,
                         "its certificates could not be judged: out of memory", NULL);
@@ -383,6 +418,8 @@ static void verify_start(struct nh_op *op, struct nh_resolver *r)
     }
     if (v->connect_port == 0)
         v->connect_port = v->plan.port;
+    v->plan.ca_file = v->ca_file;
+    v->plan.ca_path = v->ca_path;
     v->plan.op.done = verify_on_plan;
     v->plan.op.arg = v;
     nh_plan_type.start(&v->plan.op, r);

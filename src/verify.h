@@ -51,8 +51,9 @@ struct nh_verify {
     struct nh_limits limits;
 
     bool ok;
-    bool expired; /* the deadline came before every connection was verified */
-    bool planned; /* the plan has ended, and hosts is set */
+    enum nh_result result; /* of the MTA-STS policy; NH_RESULT_OK: nothing is wrong with it */
+    bool expired;          /* the deadline came before every connection was verified */
+    bool planned;          /* the plan has ended, and hosts is set */
     struct nh_verify_host *hosts;
     size_t n_hosts, open; /* open: connections that have no result yet */
     /* private */
