@@ -315,7 +315,17 @@ static bool set_addresses(struct nh_fetch *f, const struct nh_ip *ips, size_t n_
            nh_libcurl.share_setopt(f->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) == CURLSHE_OK;
 }
 
-static bool set_options(struct nh_fetch *f, uint16_t port)
+/* How long libcurl waits before it also tries the other family, in milliseconds. With one family there
+ * is nothing to wait for, and libcurl shall not work on all transfers when those times are up. */
+static long family_delay(const struct nh_ip *ips, size_t n_ips)
+{
+    for (size_t k = 1; k < n_ips && k < NH_FETCH_IPS; k++)
+        if (ips[k].family != ips[0].family)
+            return 200;
+    return 3600000;
+}
+
+static bool set_options(struct nh_fetch *f, uint16_t port, long delay)
 {
     char url[NH_HOST_MAX + 64];
     CURL *easy = f->easy;
@@ -352,6 +362,7 @@ static bool set_options(struct nh_fetch *f, uint16_t port)
     SET(FORBID_REUSE, 1L);
     SET(SSL_SESSIONID_CACHE, 0L);
     SET(USERAGENT, "nexthop");
+    SET(HAPPY_EYEBALLS_TIMEOUT_MS, delay);
     SET(CONNECTTIMEOUT, 3600L); /* the caller ends it much earlier */
     SET(WRITEFUNCTION, on_body);
     SET(WRITEDATA, f);
@@ -376,7 +387,8 @@ void nh_fetch_start(struct nh_fetch *f, struct nh_fetcher *fetcher, const char *
     f->arg = arg;
     enter(fetcher);
     f->easy = nh_libcurl.easy_init();
-    ok = f->easy && set_addresses(f, ips, n_ips, port) && set_options(f, port) &&
+    ok = f->easy && set_addresses(f, ips, n_ips, port) &&
+         set_options(f, port, family_delay(ips, n_ips)) &&
          nh_libcurl.multi_add_handle(fetcher->multi, f->easy) == CURLM_OK;
     leave(fetcher);
     if (!ok) {

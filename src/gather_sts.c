@@ -227,11 +227,15 @@ static void on_report_record(void *arg, struct nh_lookup *l)
 /* ---- the call -------------------------------------------------------------------------------------- */
 
 /* A name that would be too long cannot have a record. */
-static bool make_name(char *name, size_t size, const char *prefix, const char *domain)
+static bool make_name(char *name, const char *prefix, const char *domain)
 {
-    int n = snprintf(name, size, "%s%s", prefix, domain);
+    size_t n = strlen(prefix), len = strlen(domain);
 
-    return n > 0 && n < NH_HOST_MAX;
+    if (n + len >= NH_HOST_MAX)
+        return false;
+    memcpy(name, prefix, n);
+    memcpy(name + n, domain, len + 1);
+    return true;
 }
 
 static void sts_start(struct nh_op *op, struct nh_resolver *r)
@@ -239,10 +243,8 @@ static void sts_start(struct nh_op *op, struct nh_resolver *r)
     struct nh_sts_call *c = (struct nh_sts_call *)op;
 
     op->resolver = r;
-    c->wants_policy = c->wants_policy &&
-                      make_name(c->policy_name, sizeof c->policy_name, "_mta-sts.", c->domain);
-    c->wants_report = c->wants_report &&
-                      make_name(c->report_name, sizeof c->report_name, "_smtp._tls.", c->domain);
+    c->wants_policy = c->wants_policy && make_name(c->policy_name, "_mta-sts.", c->domain);
+    c->wants_report = c->wants_report && make_name(c->report_name, "_smtp._tls.", c->domain);
     c->open = (unsigned)c->wants_policy + c->wants_report;
     if (c->wants_policy)
         nh_lookup_start(r, &c->policy_lookup, c->policy_name, NH_TYPE_TXT, 0, on_policy_record, c);

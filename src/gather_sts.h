@@ -20,7 +20,7 @@ struct nh_sts_call {
     struct nh_tlsrpt report;    /* n_rua 0: there is none */
     bool is_done;
     /* private */
-    char policy_name[NH_HOST_MAX + 16], report_name[NH_HOST_MAX + 16];
+    char policy_name[NH_HOST_MAX], report_name[NH_HOST_MAX];
     struct nh_lookup policy_lookup, report_lookup;
     struct nh_sts_wait wait;
     unsigned open; /* what is under way */

@@ -12,8 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAVE_AGAIN 0.1 /* seconds after which a file that was locked is tried again */
-#define FAIR_SECONDS 5 /* a fetch that was given up after these has failed */
+#define SAVE_AGAIN 0.1   /* seconds after which a file that was locked is tried again */
+#define ANCHORS_HOLD 1.0 /* seconds for which a look at a file of anchors is valid */
+#define FAIR_SECONDS 5   /* a fetch that was given up after these has failed */
 
 struct nh_sts_job {
     struct nh_sts *sts;
@@ -34,6 +35,11 @@ struct nh_sts {
     struct nh_sts_store *store;
     struct nh_fetcher *fetcher; /* NULL until it is needed */
     struct nh_anchors anchors;
+    struct {
+        char *file, *path;
+        X509_STORE *store; /* NULL: none */
+        double at;
+    } last; /* the anchors that were asked for last */
     TAILQ_HEAD(, nh_sts_job) jobs;
     struct nh_timer *save_timer;
     struct nh_sts *next_abandoned;
@@ -305,12 +311,48 @@ struct nh_sts_store *nh_sts_store(struct nh_sts *sts)
     return sts->store;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static void forget_last(struct nh_sts *sts)
+{
+    X509_STORE_free(sts->last.store);
+    free(sts->last.file);
+    free(sts->last.path);
+    memset(&sts->last, 0, sizeof sts->last);
+}
+
+/* Most plans fetch nothing. They need not look at the file of anchors every time. */
+static void keep_last(struct nh_sts *sts, const char *file, const char *path, X509_STORE *store)
+{
+    forget_last(sts);
+    sts->last.file = file ? strdup(file) : NULL;
+    sts->last.path = path ? strdup(path) : NULL;
+    if ((file && !sts->last.file) || (path && !sts->last.path))
+        return; /* then it is not found */
+    X509_STORE_up_ref(store);
+    sts->last.store = store;
+    sts->last.at = nh_now();
+}
+
 X509_STORE *nh_sts_ready(struct nh_sts *sts, const char *ca_file, const char *ca_path,
                          struct nh_err *err)
 {
+    X509_STORE *store = sts->last.store;
+
+    if (store && same_text(sts->last.file, ca_file) && same_text(sts->last.path, ca_path) &&
+        nh_now() - sts->last.at < ANCHORS_HOLD) {
+        X509_STORE_up_ref(store);
+        return store;
+    }
     if (!sts->fetcher)
         sts->fetcher = nh_fetcher_new(sts->resolver, err);
-    return sts->fetcher ? nh_anchors_get(&sts->anchors, ca_file, ca_path, err) : NULL;
+    store = sts->fetcher ? nh_anchors_get(&sts->anchors, ca_file, ca_path, err) : NULL;
+    if (store)
+        keep_last(sts, ca_file, ca_path, store);
+    return store;
 }
 
 /* What a forked child has left behind, so that a leak checker finds it. */
@@ -328,6 +370,7 @@ void nh_sts_free(struct nh_sts *sts)
     }
     nh_timer_stop(sts->save_timer);
     nh_fetcher_free(sts->fetcher);
+    forget_last(sts);
     nh_anchors_clear(&sts->anchors);
     nh_sts_store_free(sts->store);
     free(sts);

@@ -63,9 +63,9 @@ function World:domain(label, domain)
   self.domains[label] = domain
   self.labels[#self.labels + 1] = label
   if domain.mx == nil then domain.mx = { "mx.@" } end
-  for _, host in ipairs(domain.mx or {}) do
+  for index, host in ipairs(domain.mx or {}) do
     host = whole(self, label, host)
-    self:records(("%s MX 10 %s."):format(label, host))
+    self:records(("%s MX %d %s."):format(label, 10 * index, host))
     if domain.hosts ~= false then self:records(("%s. A %s"):format(host, domain.address or address)) end
   end
   for _, record in ipairs(domain.tlsa or {}) do
