@@ -21,6 +21,8 @@ local spec = {
   resolver = settings.options.resolver,
   exclude = settings.options.exclude,
   deadline = settings.options.deadline,
+  sts = settings.options.sts, tlsrpt = settings.options.tlsrpt,
+  sts_port = settings.options.sts_port, ca_file = settings.options.ca_file,
 }
 
 --- Checks a configuration. Returns the options, `exclude` as a function(domain); or nil and an error.
@@ -53,7 +55,7 @@ function M.new(options)
   return setmetatable({
     resolver = resolver,
     excludes = checked.exclude or function() return false end,
-    deadline = checked.deadline or 10,
+    deadline = checked.deadline or 10, settings = checked,
     limits = M.limits,
     counts = { connections = 0, open = 0, requests = 0, answered = 0, bad_requests = 0 },
   }, Server)

@@ -23,7 +23,13 @@ local function path(value)
   return nil, "an absolute path expected, got " .. shown(value)
 end
 
-local checks = { sender = boolean, recipients = boolean, policy = path }
+local checks = { sender = boolean, recipients = boolean, policy = path, sts = boolean, tlsrpt = boolean,
+  ca_file = path }
+
+function checks.sts_port(value)
+  if type(value) == "number" and value >= 1 and value <= 65535 and value == math.floor(value) then return value end
+  return nil, "a port expected, 1 to 65535, got " .. shown(value)
+end
 
 -- A longer one fits no address, and rspamd would ask the DNS for it.
 function checks.socket(value)

@@ -16,6 +16,7 @@ return {
     bogus = { "NEXTHOP_RCPT_BOGUS", 0, "DNSSEC validation of the recipient domain failed" },
     failure = { "NEXTHOP_RCPT_FAILURE", 0, "Recipient domain could not be looked up" },
     dane = { "NEXTHOP_RCPT_DANE", 0, "All mail hosts of the recipient domain have DANE" },
+    sts = { "NEXTHOP_RCPT_STS", 0, "All mail hosts of the recipient domain have DANE or MTA-STS" },
     dane_partial = { "NEXTHOP_RCPT_DANE_PARTIAL", 0, "Some mail hosts of the recipient domain have DANE" },
     dane_broken = { "NEXTHOP_RCPT_DANE_BROKEN", 0, "DANE of a mail host of the recipient domain is broken" },
     no_dane = { "NEXTHOP_RCPT_NO_DANE", 0, "No mail host of the recipient domain has DANE" },

@@ -208,6 +208,11 @@ local function judge(plan, i, port, facts)
       text = ("%s, but %s failed: %s"):format(text, family, words.message(err, host.host))
     end
     return true, text
+  elseif host.tls == "sts" then
+    return true, "sts, protected by the MTA-STS policy"
+  elseif host.tls == "skip" and host.err.code == "sts_mismatch" then
+    return false, ("the MTA-STS policy does not name it, and senders that enforce the policy hold mail back: add a "
+      .. "line `mx: %s` to the policy and change the id"):format(host.host)
   elseif host.tls == "encrypt" then
     return false, none_usable(host, here, port)
   elseif host.tls == "skip" and host.err.code == "not_found" then
@@ -242,6 +247,17 @@ function M.lines(tree, name, plan, err, port, facts)
     local ok, text = judge(plan, i, port, facts)
     add(ok, host.pref >= 0 and ("%s %d %s"):format(plan.domain, host.pref, host.host) or host.host, text,
       host.host)
+  end
+  if plan.sts_err then
+    add(false, plan.domain, ("%s (%s)"):format(words.message(plan.sts_err, plan.domain), plan.sts_err.code))
+  end
+  if plan.sts and plan.sts.mode == "testing" then
+    for _, host in ipairs(plan.hosts) do
+      if host.sts == "mismatch" then
+        add(false, plan.domain, ("the MTA-STS policy (testing) does not name %s: add a line `mx: %s`"):format(host.host,
+          host.host))
+      end
+    end
   end
   if plan.truncated then
     add(false, plan.domain, words.count(plan.truncated, "more host") .. " not looked at: too many MX records")

@@ -16,6 +16,14 @@ What to do:
   --tlsa                   only the addresses' status and the TLSA records of hosts
   --check                  is every host dane? one line a host saying what to mend; exit status 0 or 1
   --explain                how the decision is made, step by step
+  --sts-forget DOMAIN      take a domain's MTA-STS policy out of the file of --sts-cache
+
+What else a domain publishes:
+  --sts                    its MTA-STS policy, which also decides (RFC 8461)
+  --sts-cache FILE         keep policies in this file, which processes may share
+  --sts-port PORT          port of the hosts that serve policies (443)
+  --ca-file FILE           certificate authorities for these hosts, in place of the system's
+  --tlsrpt                 where it wants reports about TLS (RFC 8460)
 
 Many domains:
   -f PATH, --file PATH     read names from a file, one a line (-: standard input)
@@ -72,7 +80,7 @@ local function stub(text)
 end
 
 local conversions = {
-  jobs = whole("--jobs", 1, 10000), retry = whole("--retry", 0, 100), port = whole("--port", 1, 65535),
+  jobs = whole("--jobs", 1, 10000), sts_port = whole("--sts-port", 1, 65535), retry = whole("--retry", 0, 100), port = whole("--port", 1, 65535),
   timeout = seconds "--timeout", deadline = seconds "--deadline",
 }
 
@@ -88,6 +96,19 @@ local function settle(args)
     end
   end
   args.mode = mode or "plan"
+  if args.sts_forget then
+    if not args.sts_cache then return nil, "--sts-forget needs --sts-cache" end
+    if mode or args.file or #args.names > 0 then return nil, "--sts-forget goes with --sts-cache alone" end
+    return args
+  end
+  for _, name in ipairs { "sts", "tlsrpt" } do
+    if args[name] and (mode == "destinations" or mode == "ips" or mode == "tlsa") then
+      return nil, ("--%s and --%s do not go together"):format(name, mode)
+    end
+  end
+  if not args.sts and (args.sts_cache or args.sts_port or args.ca_file) then
+    return nil, "--sts-cache, --sts-port and --ca-file need --sts"
+  end
   if args.ipv4 and args.ipv6 then return nil, "-4 and -6 do not go together" end
   if args.file and #args.names > 0 then return nil, "either names or --file" end
   if not args.file and #args.names == 0 then return nil, "missing argument 'domain'" end
@@ -125,7 +146,7 @@ end
 function M.resolver(args)
   local options = {
     trust_anchor_file = args.anchor, unbound_conf = args.unbound_conf, timeout = args.timeout,
-    tls = args.tls,
+    tls = args.tls, sts_cache = args.sts_cache,
   }
   if #args.resolver > 0 then options.forward = args.resolver end
   if args.recursive then options.resolv_conf = false end
@@ -140,7 +161,7 @@ end
 
 local names = {
   forward = "--resolver", tls = "--tls", stub = "--stub", trust_anchor_file = "--anchor",
-  unbound_conf = "--unbound-conf",
+  unbound_conf = "--unbound-conf", sts_cache = "--sts-cache",
 }
 
 -- What such messages advise, and how that is said of the command line.
@@ -175,6 +196,7 @@ function M.call(args)
     deadline = args.deadline, network = network, port = args.port,
     trace = args.mode == "explain" or args.mode == "check" or nil,
     max_hosts = args.mode == "check" and 1000 or nil,
+    sts = args.sts, tlsrpt = args.tlsrpt, sts_port = args.sts_port, ca_file = args.ca_file,
   }
 end
 

@@ -1,7 +1,7 @@
 --- Counts what became of the domains, and tells the exit status from it.
 --
 -- A domain counts once: as the weakest TLS among the hosts that can be used (may is weaker than
--- encrypt, encrypt than dane), because mail may go to any of them; as `skip` when none can be used;
+-- encrypt, encrypt than sts, sts than dane), because mail may go to any of them; as `skip` when none can be used;
 -- as `no_mail` when it takes no mail; every other failure is an error.
 local program = require "nexthop.programs.program"
 
@@ -10,7 +10,7 @@ local M = {}
 local Tally = {}
 Tally.__index = Tally
 
-M.kinds = { "dane", "encrypt", "may", "skip", "no_mail", "errors" }
+M.kinds = { "dane", "sts", "encrypt", "may", "skip", "no_mail", "errors" }
 
 function M.new()
   local self = setmetatable({ total = 0, permanent = 0, temporary = 0 }, Tally)
@@ -18,9 +18,9 @@ function M.new()
   return self
 end
 
-local strength = { may = 1, encrypt = 2, dane = 3 }
+local strength = { may = 1, encrypt = 2, sts = 3, dane = 4 }
 
---- "dane", "encrypt", "may" or "skip": what a plan counts as.
+--- "dane", "sts", "encrypt", "may" or "skip": what a plan counts as.
 function M.kind(plan)
   local weakest
   for _, host in ipairs(plan.hosts) do
@@ -79,7 +79,9 @@ end
 --- "3 domains: 1 dane, 0 encrypt, ..."
 function Tally:summary()
   local parts = {}
-  for i, kind in ipairs(M.kinds) do parts[i] = ("%d %s"):format(self[kind], kind) end
+  for _, kind in ipairs(M.kinds) do -- `sts` is there with --sts alone
+    if kind ~= "sts" or self.sts > 0 then parts[#parts + 1] = ("%d %s"):format(self[kind], kind) end
+  end
   return ("%d domain%s: %s"):format(self.total, self.total == 1 and "" or "s", table.concat(parts, ", "))
 end
 
