@@ -11,6 +11,7 @@
 #   make docs                   the API as a page (build/docs/index.html) and as man/nexthop.3
 #   make lint asan valgrind     one of the rest (rock, bench, test-luas, test-trixie, format, clean)
 #   make fuzz soak              one minute for each fuzzer, ten of mixed load (SECONDS=)
+#   make STS=no                 without MTA-STS, for which libcurl is needed
 #   make install DESTDIR= PREFIX=/usr [LUA=]       and uninstall
 #   make help                   this
 #
@@ -54,6 +55,7 @@ LUA_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LUA_PC) 2>/dev/null)
 
 # MTA-STS needs the headers of libcurl. The library itself is loaded when it is used first.
 STS ?= $(if $(shell $(PKG_CONFIG) --exists libcurl 2>/dev/null && echo found),yes,no)
+sts_said := $(if $(filter file default,$(origin STS)),$(filter no,$(STS)))
 STS_CFLAGS := $(if $(filter no,$(STS)),-DNH_NO_STS,$(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null))
 
 CFLAGS   ?= -O2 -g
@@ -106,7 +108,8 @@ $(B)/flags: force
 force:
 
 libraries:
-	@.ci/headers $(LUA) $(CC) $(LUA_CFLAGS) $(LIB_CFLAGS) $(CPPFLAGS)
+	@$(if $(sts_said),echo "libcurl is not found (Debian: libcurl4-openssl-dev): this build has no MTA-STS" >&2;) \
+	 .ci/headers $(LUA) $(CC) $(LUA_CFLAGS) $(LIB_CFLAGS) $(CPPFLAGS)
 
 .PHONY: help
 help:

@@ -5,7 +5,7 @@ _nexthop()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
     COMPREPLY=()
     case $before in
-        -f | --file | --anchor | --unbound-conf)
+        -f | --file | --anchor | --unbound-conf | --sts-cache | --ca-file)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return ;;
@@ -21,14 +21,15 @@ _nexthop()
         --resolver)
             mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 ::1' -- "$word")
             return ;;
-        --stub | --timeout | --deadline)
+        --stub | --timeout | --deadline | --sts-port | --sts-forget)
             return ;;
     esac
     case $word in
         -*)
             mapfile -t COMPREPLY < <(compgen -W '--destinations --ips --tlsa --check --explain
                 --file --jobs --retry --ordered --json --resolver --tls --recursive --stub --anchor
-                --unbound-conf --timeout --deadline --port --ipv4 --ipv6 --version --help' -- "$word") ;;
+                --unbound-conf --timeout --deadline --sts --sts-cache --sts-port
+                --ca-file --sts-forget --tlsrpt --port --ipv4 --ipv6 --version --help' -- "$word") ;;
         *)
             mapfile -t COMPREPLY < <(compgen -A hostname -- "$word") ;;
     esac
