@@ -129,7 +129,7 @@ static void on_id(struct nh_sts_call *c, const char *id)
  * err unless there is none at all. */
 static bool find_record(struct nh_sts_call *c, const struct nh_answer *a, char id[NH_STS_ID_MAX])
 {
-    char text[TEXT_MAX], other[NH_STS_ID_MAX], reason[NH_STS_REASON];
+    char text[TEXT_MAX], other[NH_STS_ID_MAX] = "", reason[NH_STS_REASON];
     bool is_valid = false;
     unsigned n = 0;
 
@@ -233,8 +233,8 @@ static bool make_name(char *name, const char *prefix, const char *domain)
 
     if (n + len >= NH_HOST_MAX)
         return false;
-    memcpy(name, prefix, n);
-    memcpy(name + n, domain, len + 1);
+    nh_copy(name, NH_HOST_MAX, prefix);
+    nh_copy(name + n, NH_HOST_MAX - n, domain);
     return true;
 }
 

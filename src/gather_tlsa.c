@@ -291,7 +291,7 @@ bool nh_tlsa_call_drop_weaker(struct nh_tlsa_call *t, const uint8_t *digests, si
 {
     size_t best[2][2] = {{SIZE_MAX, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}}, k, n = 0, w;
 
-    if (t->n_records == 1)
+    if (t->n_records <= 1)
         return true;
     for (k = 0; k < t->n_records; k++) {
         const struct nh_tlsa *r = &t->records[k];
