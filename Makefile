@@ -131,7 +131,7 @@ lua-env:
 
 .PHONY: demo
 demo: $(if $(DOMAIN),need-demo,need-test)
-	@$(MAKE) --no-print-directory LUA=$(LUA) >/dev/null
+	@$(MAKE) --no-print-directory LUA=$(LUA) all $(if $(DOMAIN),,test-modules) >/dev/null
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec $(LUA) examples/demo.lua $(DOMAIN)
 

@@ -1,4 +1,5 @@
--- `make demo`: what nexthop finds, and why, on six domains of the signed lab that the tests use.
+-- `make demo`: what nexthop finds, and why, on six domains of the signed lab that the tests use; and what it
+-- sees when it connects to four mail servers that it starts.
 -- `make demo DOMAIN=example.org`: the same for a real domain, asked of this system's resolver.
 --
 -- Runs the program bin/nexthop, so that what it shows can be typed.
@@ -44,7 +45,7 @@ if not found then
   os.exit(1)
 end
 say("Starting the lab: a root, its children, keys and signatures made now, served on 127.0.0.1.", "")
-lab = lab.start()
+lab = lab.start():share()
 
 local introductions = {
   ["dane.example"] = "A signed domain whose hosts publish TLSA records: their keys are known beforehand.",
@@ -67,5 +68,23 @@ run("--explain dane.example", lab_options .. "--explain dane.example")
 say("And what the owner of a domain would have to mend, for monitoring (exit status 1 until it is done):", "")
 run("--check mxeverywhere.example", lab_options .. "--check mxeverywhere.example")
 
+-- ---- connecting ------------------------------------------------------------
+
+local servers = require("tests.lab.mail_demo").start(lab)
+local verify_options = ("%s--connect-port %d --verify "):format(lab_options, servers.port)
+
+say("What do the servers really present? Four mail servers run on 127.0.0.0/8 now, on a high port, and the",
+  "DNS has records for them. `nexthop --verify` connects to them. It sends no mail.", "")
+local all = {}
+for number, case in ipairs(servers.cases) do
+  say(("%d. %s"):format(number, case.introduction), "")
+  run("--verify " .. case.domain, verify_options .. case.domain)
+  all[number] = case.domain
+end
+say("For scripts: the hosts that a sender with DANE cannot reach.", "")
+local list = table.concat(all, " ")
+run("--verify --keys rsa,ecdsa --down " .. list, verify_options .. "--keys rsa,ecdsa --down " .. list)
+
+servers.stop()
 lab:stop()
 say(table.concat(next_steps, "\n"))

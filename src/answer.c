@@ -225,7 +225,6 @@ static enum nh_code build(struct nh_answer *a, const struct nh_packet *v, const 
     size_t n = qtype == NH_TYPE_CNAME ? c->n_names - 1 : c->loop ? 0 : v->n_wanted;
     size_t slots = 1;
     uint16_t *seen;
-    char *text;
 
     while (slots < 2 * n)
         slots *= 2;
@@ -239,7 +238,7 @@ static enum nh_code build(struct nh_answer *a, const struct nh_packet *v, const 
     a->records = a->memory;
     a->chain = (const char **)(a->records + n);
     seen = memset(a->chain + c->n_names, 0, slots * sizeof(*seen));
-    text = memcpy(seen + slots, c->text, c->used);
+    char *text = memcpy(seen + slots, c->text, c->used);
 
     for (size_t i = 0; i < c->n_names; i++)
         a->chain[i] = text + c->names[i];
@@ -301,11 +300,10 @@ static bool limit_denial(const struct nh_packet *v, struct nh_answer *a)
         if (rr.type == NH_TYPE_SOA && !has_soa) {
             size_t mname = nh_packet_skip_name(v, rr.data),
                    rname = mname ? nh_packet_skip_name(v, mname) : 0;
-            uint32_t last;
 
             if (rname == 0 || rname + 20 != rr.data + rr.len)
                 return false;
-            last = nh_get_ttl(v->packet + rname + 16);
+            uint32_t last = nh_get_ttl(v->packet + rname + 16);
             *ttl = last < *ttl ? last : *ttl;
             has_soa = true;
         } else if (rr.type != NH_TYPE_NSEC && rr.type != NH_TYPE_NSEC3) {
@@ -329,13 +327,12 @@ enum nh_code nh_answer_parse(struct nh_answer *a, const uint8_t *packet, size_t 
 {
     struct nh_packet v;
     struct chain c;
-    enum nh_code code;
 
     memset(a, 0, sizeof(*a));
     if (!nh_packet_open(&v, packet, len, qtype) || (v.rcode != 0 && v.rcode != 3) ||
         !start_chain(&c, qname) || (v.has_alias && !follow_chain(&v, &c, qtype)))
         return NH_SERVFAIL;
-    code = build(a, &v, &c, qtype);
+    enum nh_code code = build(a, &v, &c, qtype);
     if (code != NH_OK || a->loop)
         return code;
     if (a->n_records > 0) {

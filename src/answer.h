@@ -9,7 +9,7 @@
 const char *nh_type_name(uint16_t type);
 
 struct nh_rr {
-    const char *name;    /* MX, CNAME, DNAME: the target as text */
+    const char *name;    /* MX, NS, CNAME, DNAME: the target as text */
     const uint8_t *data; /* other types: the rdata */
     uint16_t len;
     uint16_t pref; /* MX: the preference */

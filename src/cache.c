@@ -31,8 +31,6 @@ static uint32_t hash_of(const struct nh_cache *cache, const char *name, uint16_t
     return hash;
 }
 
-/* ---- one entry --------------------------------------------------------------------- */
-
 struct nh_cache_entry *nh_cache_entry_new(const char *name, uint16_t type, bool secure)
 {
     size_t text = strlen(name) + 1;
@@ -53,8 +51,6 @@ void nh_cache_entry_drop(struct nh_cache_entry *entry)
     nh_answer_free(&entry->answer);
     free(entry);
 }
-
-/* ---- the cache ---------------------------------------------------------------------- */
 
 struct nh_cache *nh_cache_new(size_t limit, uint32_t seed)
 {
@@ -94,11 +90,9 @@ void nh_cache_free(struct nh_cache *cache)
 static struct nh_cache_entry *find(struct nh_cache *cache, uint32_t hash, const char *name,
                                    uint16_t type)
 {
-    struct nh_cache_entry *entry;
-
     if (cache->n == 0)
         return NULL;
-    entry = cache->buckets[hash & (cache->n_buckets - 1)];
+    struct nh_cache_entry *entry = cache->buckets[hash & (cache->n_buckets - 1)];
     while (entry && (entry->hash != hash || entry->type != type || strcmp(entry->name, name) != 0))
         entry = entry->next;
     return entry;
@@ -108,11 +102,10 @@ struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, u
                                      uint32_t *ttl)
 {
     struct nh_cache_entry *entry = find(cache, hash_of(cache, name, type), name, type);
-    int64_t now;
 
     if (!entry)
         return NULL;
-    now = (int64_t)time(NULL);
+    int64_t now = (int64_t)time(NULL);
     if (now < entry->since || now >= entry->until) { /* before since: the clock was set back */
         take_out(cache, entry);
         return NULL;
@@ -157,13 +150,11 @@ static bool grow(struct nh_cache *cache)
 
 void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry)
 {
-    struct nh_cache_entry *former, **bucket;
-
     entry->size += entry->answer.size;
     if (entry->answer.ttl == 0 || entry->size > cache->limit || !grow(cache))
         return;
     entry->hash = hash_of(cache, entry->name, entry->type);
-    former = find(cache, entry->hash, entry->name, entry->type);
+    struct nh_cache_entry *former = find(cache, entry->hash, entry->name, entry->type);
     if (former)
         take_out(cache, former);
     while (!TAILQ_EMPTY(&cache->entries) && cache->size + entry->size > cache->limit)
@@ -171,7 +162,7 @@ void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry)
     entry->since = (int64_t)time(NULL);
     entry->until = entry->since + entry->answer.ttl;
     entry->references++;
-    bucket = &cache->buckets[entry->hash & (cache->n_buckets - 1)];
+    struct nh_cache_entry **bucket = &cache->buckets[entry->hash & (cache->n_buckets - 1)];
     entry->next = *bucket;
     *bucket = entry;
     TAILQ_INSERT_HEAD(&cache->entries, entry, link);

@@ -69,31 +69,15 @@ static time_t seconds_of(const ASN1_TIME *when)
     return ASN1_TIME_to_tm(when, &tm) ? timegm(&tm) : 0;
 }
 
-static void read_key(struct nh_certificate *out, X509 *cert)
+const char *nh_certificate_key_name(const EVP_PKEY *key)
 {
-    EVP_PKEY *key = X509_get0_pubkey(cert);
+    int kind = EVP_PKEY_base_id(key);
 
-    if (!key)
-        return;
-    out->bits = EVP_PKEY_bits(key);
-    switch (EVP_PKEY_base_id(key)) {
-    case EVP_PKEY_RSA:
-    case EVP_PKEY_RSA_PSS:
-        out->key = "rsa";
-        break;
-    case EVP_PKEY_EC:
-        out->key = "ec";
-        break;
-    case EVP_PKEY_ED25519:
-        out->key = "ed25519";
-        break;
-    case EVP_PKEY_ED448:
-        out->key = "ed448";
-        break;
-    default:
-        out->key = OBJ_nid2sn(EVP_PKEY_base_id(key));
-        break;
-    }
+    return kind == EVP_PKEY_RSA || kind == EVP_PKEY_RSA_PSS ? "rsa"
+           : kind == EVP_PKEY_EC                            ? "ec"
+           : kind == EVP_PKEY_ED25519                       ? "ed25519"
+           : kind == EVP_PKEY_ED448                         ? "ed448"
+                                                            : OBJ_nid2sn(kind);
 }
 
 static bool read_digests(struct nh_certificate *out, X509 *cert)
@@ -120,7 +104,10 @@ bool nh_certificate_read(struct nh_certificate *out, X509 *cert)
     out->names = dns_names(cert);
     out->not_before = seconds_of(X509_get0_notBefore(cert));
     out->not_after = seconds_of(X509_get0_notAfter(cert));
-    read_key(out, cert);
+    if (X509_get0_pubkey(cert)) {
+        out->key = nh_certificate_key_name(X509_get0_pubkey(cert));
+        out->bits = EVP_PKEY_bits(X509_get0_pubkey(cert));
+    }
     ok = out->subject && out->issuer && out->names && read_digests(out, cert);
     ERR_pop_to_mark();
     return ok;

@@ -21,4 +21,7 @@ struct nh_certificate {
 
 /* Returns false when memory runs out. Free *out in both cases. */
 bool nh_certificate_read(struct nh_certificate *out, X509 *cert);
+
+/* "rsa", "ec", "ed25519", "ed448", or OpenSSL's name. */
+const char *nh_certificate_key_name(const EVP_PKEY *key);
 void nh_certificate_free(struct nh_certificate *c);

@@ -16,18 +16,15 @@
 #else
 #define nh_setuservalue lua_setfenv
 #define nh_getuservalue lua_getfenv
-#define lua_rawlen lua_objlen
 #endif
 
+#if LUA_VERSION_NUM >= 502
+#define nh_setfuncs(L, functions) luaL_setfuncs(L, functions, 0)
 #define nh_rawlen(L, index) ((size_t)lua_rawlen(L, index))
-
-static inline void nh_setfuncs(lua_State *L, const luaL_Reg *l)
-{
-    for (; l->name; l++) {
-        lua_pushcfunction(L, l->func);
-        lua_setfield(L, -2, l->name);
-    }
-}
+#else
+#define nh_setfuncs(L, functions) luaL_register(L, NULL, functions)
+#define nh_rawlen lua_objlen
+#endif
 
 /* Pushes message, followed by a traceback of L. */
 static inline void nh_traceback(lua_State *L, const char *message)

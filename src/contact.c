@@ -12,6 +12,7 @@
 
 #include "dial.h"
 #include "loop.h"
+#include "timer.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -21,9 +22,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LEAVE_SECONDS 1.0 /* how long we wait for the server to close */
-#define LATE_GREETING_SECONDS                                                                      \
-    3.0 /* for a greeting behind the handshake; not all servers send one */
+#define LEAVE_SECONDS 1.0         /* how long we wait for the server to close */
+#define LATE_GREETING_SECONDS 3.0 /* behind the handshake; not all servers send one */
 
 const char *const nh_stage_names[NH_STAGES] = {"connect", "greeting", "ehlo", "starttls",
                                                "handshake"};

@@ -122,11 +122,11 @@ static unsigned open_descriptors(void)
  * the server, and in the end it takes good servers for dead ones. The sockets and the TCP
  * connections together use at most three quarters of the descriptors that are left under the
  * limit, because EMFILE causes an immediate SERVFAIL (rule 4). */
-static unsigned outgoing_range(unsigned max_pending)
+unsigned nh_context_range(unsigned max_pending, unsigned more)
 {
     struct rlimit limit;
     unsigned want = max_pending < 256 ? 1024 : 4 * max_pending;
-    rlim_t used = open_descriptors(), room;
+    rlim_t used = open_descriptors() + more, room;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return want;
@@ -156,14 +156,12 @@ static int read_nothing(struct ub_ctx *ctx)
 
     if (pipe(fds) != 0)
         return rc;
-    if (write(fds[1], text, sizeof text - 1) == (ssize_t)sizeof text - 1) {
-        close(fds[1]);
-        fds[1] = -1;
+    ssize_t written = write(fds[1], text, sizeof text - 1);
+    close(fds[1]);
+    if (written == (ssize_t)sizeof text - 1) {
         snprintf(path, sizeof path, "/dev/fd/%d", fds[0]);
         rc = ub_ctx_config(ctx, path);
     }
-    if (fds[1] >= 0)
-        close(fds[1]);
     close(fds[0]);
     return rc;
 }
@@ -175,13 +173,12 @@ static int parse(struct ub_ctx *ctx, const char *path, const char **broken)
 {
     static bool stuck;
     struct ub_ctx *other;
-    int rc;
 
     if (stuck) {
         *broken = "libunbound reads no unbound.conf after a syntax error in another: start anew";
         return UB_SYNTAX;
     }
-    rc = ub_ctx_config(ctx, path);
+    int rc = ub_ctx_config(ctx, path);
     if (rc == UB_SYNTAX) {
         other = ub_ctx_create();
         stuck = !other || read_nothing(other) != 0;
@@ -200,12 +197,11 @@ static int read_config(struct ub_ctx *ctx, const char *path, char **why)
 #ifdef __GLIBC__
     FILE *old = stderr, *caught;
     size_t size = 0;
-    int rc;
 
     caught = open_memstream(why, &size);
     if (caught)
         stderr = caught;
-    rc = parse(ctx, path, &broken);
+    int rc = parse(ctx, path, &broken);
     stderr = old;
     if (caught)
         fclose(caught);
@@ -253,7 +249,7 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
 static bool configure(struct ub_ctx *ctx, const struct nh_config *config, uint32_t without,
                       struct nh_err *err)
 {
-    unsigned range = outgoing_range(config->max_pending);
+    unsigned range = nh_context_range(config->max_pending, 0);
     char number[16], *why = NULL;
     int rc;
 
@@ -322,7 +318,6 @@ static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struc
     char *log = NULL, what[64];
     size_t size = 0;
     FILE *stream = open_memstream(&log, &size);
-    bool ok;
     int rc, id = 0;
 
     if (stream)
@@ -333,7 +328,7 @@ static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struc
     ub_ctx_debugout(ctx, NULL);
     if (stream)
         fclose(stream);
-    ok = rc == 0;
+    bool ok = rc == 0;
     if (!ok) {
         snprintf(what, sizeof what, "libunbound does not start (%s)", ub_strerror(rc));
         nh_fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, "%s: %s", what,
@@ -359,10 +354,8 @@ static bool files_are_the_same(const struct nh_config *config, struct nh_err *er
 struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
                                uint32_t without, struct nh_err *err)
 {
-    struct ub_ctx *ctx;
-
     pthread_mutex_lock(&context_mutex);
-    ctx = ub_ctx_create_ub_event(base);
+    struct ub_ctx *ctx = ub_ctx_create_ub_event(base);
     if (!ctx) {
         nh_fail(err, NH_NO_MEMORY, "libunbound: no context could be created");
     } else {

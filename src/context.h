@@ -55,6 +55,9 @@ void nh_context_close(struct ub_ctx *ctx);
 /* Returns freed memory of the process to the system, if the C library is glibc. */
 void nh_context_return_memory(void);
 
+/* The number of sockets of a context that is opened when so many descriptors more are in use. */
+unsigned nh_context_range(unsigned max_pending, unsigned more);
+
 /* The number of sockets that the context may have open at once. */
 unsigned nh_context_sockets(struct ub_ctx *ctx);
 

@@ -34,11 +34,10 @@ static int core_versions(lua_State *L)
 static int core_name(lua_State *L)
 {
     char out[NH_HOST_MAX];
-    const char *reason, *s;
     size_t len;
 
-    s = luaL_checklstring(L, 1, &len);
-    reason = nh_name_parse(s, len, out);
+    const char *s = luaL_checklstring(L, 1, &len);
+    const char *reason = nh_name_parse(s, len, out);
     if (!reason) {
         lua_pushstring(L, out);
         return 1;
@@ -188,6 +187,9 @@ int luaopen_nexthop_core(lua_State *L)
         {"take_descriptor", core_take_descriptor},
         {"is_broken", core_is_broken},
         {"bind", core_bind},
+        {"certificates", nh_lua_certificates},
+        {"digest", nh_lua_digest},
+        {"judge", nh_lua_judge},
         {"sts", core_sts},
         {NULL, NULL},
     };

@@ -4,14 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Makes s one line: text from outside may hold control characters. */
-static void clean(char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = ' ';
-}
-
 static void set_error(struct nh_err *err, enum nh_code code, const char *format, va_list args)
 {
     err->code = code;
@@ -19,7 +11,9 @@ static void set_error(struct nh_err *err, enum nh_code code, const char *format,
                      code == NH_INVALID_MX;
     err->expired = false;
     vsnprintf(err->message, sizeof err->message, format, args);
-    clean(err->message);
+    for (char *s = err->message; *s; s++) /* text from outside may hold control characters */
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = ' ';
 }
 
 void nh_fail(struct nh_err *err, enum nh_code code, const char *format, ...)

@@ -41,6 +41,7 @@ void nh_fetch_stop(struct nh_fetch *f)
 #include "libcurl.h"
 #include "loop.h"
 #include "sigpipe.h"
+#include "timer.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>

@@ -12,7 +12,6 @@
  *   conclude     the addresses in the order of mox, or the error */
 #include "gather_ips.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,13 +137,12 @@ static unsigned rank(const struct nh_ip *ip, const struct nh_ip *last, bool pref
 
 static bool order(struct nh_ips_call *i)
 {
-    const struct nh_ip *last;
     struct nh_ip *sorted;
     size_t k, n = 0, tried = 0;
 
     if (i->n_dialed == 0)
         return true;
-    last = &i->dialed[i->n_dialed - 1];
+    const struct nh_ip *last = &i->dialed[i->n_dialed - 1];
     for (k = 0; k < i->n_dialed; k++)
         tried += i->dialed[k].family == last->family;
     sorted = malloc(i->n_ips * sizeof *sorted);
@@ -290,32 +288,27 @@ static void ips_walk(struct nh_ips_call *i)
 static void ips_on_cname(void *arg, struct nh_lookup *l)
 {
     struct nh_ips_call *i = arg;
-    bool again4, again6;
+    bool again4 = counts(i, &i->v4) && !i->v4.chain_secure;
+    bool again6 = counts(i, &i->v6) && !i->v6.chain_secure;
 
     nh_op_record(&i->op, l, SECTION);
     i->host_authentic = nh_alias_is_there(l) && l->secure;
     if (l->code != NH_OK) {
         nh_lookup_error(&i->op.err, i->host, l);
         ips_finish(i);
-        return;
-    }
-    if (!nh_alias_is_there(l)) {
+    } else if (!nh_alias_is_there(l)) {
         /* A denial is not the status of an alias. The host must not lose DANE because of it. */
         nh_fail(&i->op.err, NH_SERVFAIL, "%s: its alias changed while it was followed", i->host);
         ips_finish(i);
-        return;
-    }
-    if (!i->host_authentic || i->n_links < 2) {
+    } else if (!i->host_authentic || i->n_links < 2) {
         conclude(i); /* with one alias, the addresses are what is insecure */
-        return;
+    } else {
+        i->next = on_own;
+        if (again4)
+            ips_ask(i, &i->v4, end_name(i), 0);
+        if (again6)
+            ips_ask(i, &i->v6, end_name(i), 0);
     }
-    i->next = on_own;
-    again4 = counts(i, &i->v4) && !i->v4.chain_secure;
-    again6 = counts(i, &i->v6) && !i->v6.chain_secure;
-    if (again4)
-        ips_ask(i, &i->v4, end_name(i), 0);
-    if (again6)
-        ips_ask(i, &i->v6, end_name(i), 0);
 }
 
 static void judge(struct nh_ips_call *i)

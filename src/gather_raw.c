@@ -2,8 +2,6 @@
  * find out why an answer is not secure. Nothing is decided here. */
 #include "gather_raw.h"
 
-#include <stdlib.h>
-
 static void on_answered(void *arg, struct nh_lookup *l)
 {
     struct nh_raw *raw = arg;
@@ -19,7 +17,7 @@ static void raw_start(struct nh_op *op, struct nh_resolver *r)
     struct nh_raw *raw = (struct nh_raw *)op;
 
     op->resolver = r;
-    nh_lookup_start(r, &raw->lookup, raw->name, raw->type, 0, on_answered, raw);
+    nh_lookup_start_whole(r, &raw->lookup, raw->name, raw->type, on_answered, raw);
 }
 
 static void raw_stop(struct nh_op *op)

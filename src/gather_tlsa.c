@@ -25,36 +25,64 @@ static void fail(struct nh_tlsa_call *t)
     tlsa_finish(t);
 }
 
-static void tlsa_take_records(struct nh_tlsa_call *t, const struct nh_answer *a)
+/* Adds a record to the result. */
+static void add_record(struct nh_tlsa_call *t, const uint8_t *rdata, size_t len)
 {
     struct nh_tlsa tlsa;
 
-    t->records = calloc(a->n_records, 2 * sizeof *t->records);
-    if (!t->records) {
-        nh_fail(&t->op.err, NH_NO_MEMORY, "%s: out of memory", t->host);
-        fail(t);
-        return;
-    }
-    t->unusable = t->records + a->n_records;
-    t->dane_required = true;
-    for (size_t k = 0; k < a->n_records; k++) {
-        nh_tlsa_judge(&tlsa, a->records[k].data, a->records[k].len);
-        if (tlsa.reason[0])
-            t->unusable[t->n_unusable++] = tlsa;
-        else
-            t->records[t->n_records++] = tlsa;
-    }
-    tlsa_finish(t);
+    nh_tlsa_judge(&tlsa, rdata, len);
+    if (tlsa.reason[0])
+        t->unusable[t->n_unusable++] = tlsa;
+    else
+        t->records[t->n_records++] = tlsa;
+}
+
+/* Does the record count for this answer, and is it not in it? */
+static bool is_assumed(const struct nh_tlsa_call *t, const struct nh_assumed *r,
+                       const struct nh_answer *a)
+{
+    if (strcmp(r->name, t->name) != 0 && strcmp(r->name, a->chain[a->n_links]) != 0)
+        return false;
+    for (size_t k = 0; k < a->n_records; k++)
+        if (a->records[k].len == r->len && memcmp(a->records[k].data, r->rdata, r->len) == 0)
+            return false;
+    return true;
+}
+
+static size_t count_assumed(const struct nh_tlsa_call *t, const struct nh_answer *a)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k < t->n_assumed; k++)
+        n += is_assumed(t, &t->assumed[k], a);
+    return n;
 }
 
 /* Takes an answer at the end of the chain that was followed. An insecure answer counts as no
  * record. */
 static void tlsa_take(struct nh_tlsa_call *t, const struct nh_lookup *l)
 {
-    if (l->secure && l->answer.n_records)
-        tlsa_take_records(t, &l->answer);
-    else
+    const struct nh_answer *a = &l->answer;
+    size_t n = l->secure ? a->n_records + count_assumed(t, a) : 0;
+
+    if (n == 0) {
         next_base(t);
+        return;
+    }
+    t->records = calloc(n, 2 * sizeof *t->records);
+    if (!t->records) {
+        nh_fail(&t->op.err, NH_NO_MEMORY, "%s: out of memory", t->host);
+        fail(t);
+        return;
+    }
+    t->unusable = t->records + n;
+    t->dane_required = true;
+    for (size_t k = 0; k < a->n_records; k++)
+        add_record(t, a->records[k].data, a->records[k].len);
+    for (size_t k = 0; k < t->n_assumed; k++)
+        if (is_assumed(t, &t->assumed[k], a))
+            add_record(t, t->assumed[k].rdata, t->assumed[k].len);
+    tlsa_finish(t);
 }
 
 /* ---- a chain that has failed or is long: one alias at a time ----------------------- */
@@ -213,13 +241,12 @@ static void expired(void *arg)
 void nh_tlsa_call_expire(struct nh_tlsa_call *t, struct nh_resolver *r)
 {
     const struct nh_lookup *l = &t->early;
-    bool known;
 
     t->op.resolver = r;
     t->op.done = expired;
     set_base(t);
-    known = set_name(t, t->name, t->base) && asked_early(t) && l->state == NH_DONE &&
-            l->code == NH_OK && !tlsa_odd(&l->answer);
+    bool known = set_name(t, t->name, t->base) && asked_early(t) && l->state == NH_DONE &&
+                 l->code == NH_OK && !tlsa_odd(&l->answer);
     /* If there are no records, another base domain may have to be asked. */
     if (known && (t->last || (l->secure && l->answer.n_records))) {
         t->asked = &t->early;

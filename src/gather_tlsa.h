@@ -11,6 +11,10 @@ struct nh_tlsa_call {
     bool literal, expanded_authentic;
     uint16_t port;
     char protocol[16];
+    /* records that count beside those of the answers; the caller owns them until the call is
+     * stopped */
+    const struct nh_assumed *assumed;
+    size_t n_assumed;
     bool dane_required;
     char base[NH_HOST_MAX];             /* the TLSA base domain */
     struct nh_tlsa *records, *unusable; /* one block; each has room for all records */

@@ -9,6 +9,7 @@
 #include "resolver_private.h"
 
 #include "loop.h"
+#include "timer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,8 @@ static bool from_cache(struct nh_lookup *l)
 {
     uint32_t ttl = 0;
 
+    if (l->whole)
+        return false;
     l->entry = nh_cache_find(l->resolver->cache, l->name, l->type, &ttl);
     if (!l->entry)
         return false;
@@ -124,10 +127,7 @@ static void lookup_begin(struct nh_resolver *r, struct nh_lookup *l, const char 
                          uint16_t type)
 {
     nh_lookup_stop(l);
-    memset(l, 0, sizeof *l);
-    l->resolver = r;
-    l->name = name;
-    l->type = type;
+    *l = (struct nh_lookup){.resolver = r, .name = name, .type = type};
 }
 
 static void lookup_start(struct nh_lookup *l, double seconds)
@@ -159,6 +159,16 @@ void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *nam
     l->done = done;
     l->arg = arg;
     lookup_start(l, seconds);
+}
+
+void nh_lookup_start_whole(struct nh_resolver *r, struct nh_lookup *l, const char *name,
+                           uint16_t type, void (*done)(void *arg, struct nh_lookup *), void *arg)
+{
+    lookup_begin(r, l, name, type);
+    l->whole = true;
+    l->done = done;
+    l->arg = arg;
+    lookup_start(l, 0);
 }
 
 void nh_lookup_ask_early(struct nh_resolver *r, struct nh_lookup *l, const char *name,
@@ -199,6 +209,8 @@ void nh_lookup_forget(struct nh_lookup *l)
 {
     nh_cache_entry_drop(l->entry);
     l->entry = NULL;
+    free(l->packet);
+    l->packet = NULL;
     memset(&l->answer, 0, sizeof l->answer);
 }
 
@@ -255,20 +267,14 @@ static void lookup_count(struct nh_lookup *l)
 {
     struct nh_stats *s = &l->resolver->stats;
 
-    switch (l->code) {
-    case NH_OK:
+    if (l->code == NH_OK)
         l->secure ? s->secure++ : s->insecure++;
-        break;
-    case NH_BOGUS:
+    else if (l->code == NH_BOGUS)
         s->bogus++;
-        break;
-    case NH_TIMEOUT:
+    else if (l->code == NH_TIMEOUT)
         s->timeouts++;
-        break;
-    default:
+    else
         s->servfail++;
-        break;
-    }
 }
 
 void nh_lookup_finish(struct nh_lookup *l)
@@ -308,7 +314,7 @@ static struct nh_lookup *next_queued(struct nh_resolver *r)
     if (l)
         return l;
     l = TAILQ_FIRST(&r->queued);
-    if (l && nh_now() - l->queued_at >= NH_YOUNG / 2) {
+    if (l && nh_now() - l->queued_at >= NH_YOUNG / 5) {
         r->newest_first = !r->newest_first;
         if (r->newest_first)
             return TAILQ_LAST(&r->queued, nh_lookups);

@@ -42,6 +42,7 @@ struct nh_lookup {
     bool follows;     /* it follows from an answer, so it is queued before others */
     bool overdue;     /* its time is up */
     bool extended;    /* its time was made longer, because the host program was late */
+    bool whole;       /* the packet is kept, so our cache is not used */
     bool has_dnssec;  /* for internal lookups: DNSKEY and RRSIG were in the answer */
     double queued_at; /* seconds */
     double waited;    /* seconds that libunbound took for the last result */
@@ -54,7 +55,9 @@ struct nh_lookup {
     bool secure;
     uint8_t rcode;           /* of a failure, for the trace */
     struct nh_answer answer; /* only with NH_OK */
-    char *why;               /* the reason from the validator, for example; may be NULL */
+    uint8_t *packet;         /* only with NH_OK, of nh_lookup_start_whole() */
+    size_t packet_len;
+    char *why; /* the reason from the validator, for example; may be NULL */
 };
 
 /* Starts to look up name (as text; it must outlive the lookup) and type. done(arg, lookup) is
@@ -63,6 +66,10 @@ struct nh_lookup {
  * before is stopped first. */
 void nh_lookup_start(struct nh_resolver *r, struct nh_lookup *l, const char *name, uint16_t type,
                      double seconds, void (*done)(void *arg, struct nh_lookup *), void *arg);
+
+/* The same without our cache. The packet of the answer stays in l->packet. */
+void nh_lookup_start_whole(struct nh_resolver *r, struct nh_lookup *l, const char *name,
+                           uint16_t type, void (*done)(void *arg, struct nh_lookup *), void *arg);
 
 /* Starts an early lookup: its answer may turn out not to be needed. It is not counted, done() is
  * not called, and a failure is not examined, until nh_lookup_adopt() is called. */

@@ -5,51 +5,30 @@
  * events (its `budget`), and libunbound never runs inside uv_run(). */
 #include "loop.h"
 
+#include "loop_private.h"
+
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 #include <sys/time.h>
-#include <unbound-event.h>
-#include <uv.h>
 
 #define LOOK_HOLDS 10000000u /* nanoseconds for which a look at the sockets is valid */
 
 /* One libunbound event: a descriptor, a timeout, or both. */
 struct event {
     struct ub_event ub; /* first member: libunbound sees only this */
-    struct nh_loop *loop;
+    struct nh_base *base;
+    struct nh_loop *loop; /* of the base */
     void (*cb)(int, short, void *);
     void *arg;
     int fd;
-    short bits;           /* what libunbound asked for: UB_EV_READ, UB_EV_WRITE, UB_EV_PERSIST */
+    short bits; /* what libunbound asked for: UB_EV_READ, UB_EV_WRITE, UB_EV_PERSIST */
+    bool is_udp;
     short ready;          /* what has happened since the last dispatch */
     struct events *queue; /* the queue of the loop that it waits in; NULL: none */
     uint64_t timeout;     /* milliseconds; 0: no timeout */
     uv_poll_t *poll;      /* a block of its own: it lives until libuv has closed it */
     uv_timer_t *timer;    /* the same */
     TAILQ_ENTRY(event) link;
-};
-
-TAILQ_HEAD(events, event);
-
-struct nh_timer {
-    uv_timer_t uv;
-    struct nh_loop *loop;
-    void (*fn)(void *);
-    void *arg;
-    SLIST_ENTRY(nh_timer) link; /* in free_list of the loop */
-};
-
-struct nh_loop {
-    struct ub_event_base base; /* first member: libunbound sees only this */
-    uv_loop_t uv;
-    bool stale;
-    uint64_t collected;       /* nanoseconds: when the sockets were last looked at */
-    struct events io_ready;   /* a descriptor is ready */
-    struct events timed_out;  /* the time is up; last, because the answer may be in io_ready */
-    struct events zero_delay; /* timeouts of 0: libunbound begins each query to a server with one */
-    SLIST_HEAD(, nh_timer) free_list;
 };
 
 double nh_now(void)
@@ -133,6 +112,7 @@ static int event_del(struct ub_event *ub)
 
     event_unmark(ev);
     if (ev->poll) {
+        ev->base->sockets -= ev->is_udp;
         ev->poll->data = NULL;
         uv_close((uv_handle_t *)ev->poll, free_handle);
         ev->poll = NULL;
@@ -173,6 +153,7 @@ static int event_add(struct ub_event *ub, struct timeval *tv)
             return -1;
         }
         ev->poll->data = ev;
+        ev->base->sockets += ev->is_udp;
         /* libunbound opens its sockets without this flag, and a child of the host program must
          * not have them. */
         (void)fcntl(ev->fd, F_SETFD, FD_CLOEXEC);
@@ -264,7 +245,11 @@ static struct ub_event *event_new(struct ub_event_base *base, int fd, short bits
         return NULL;
     ev->ub.magic = UB_EVENT_MAGIC;
     ev->ub.vmt = &event_vmt;
-    ev->loop = (struct nh_loop *)base;
+    ev->base = (struct nh_base *)base;
+    ev->loop = ev->base->loop;
+    /* libunbound only reads from the event of a UDP socket, and first writes to that of a TCP
+     * socket. */
+    ev->is_udp = bits == (UB_EV_READ | UB_EV_PERSIST);
     ev->fd = fd;
     ev->bits = bits;
     ev->cb = cb;
@@ -279,7 +264,7 @@ static int base_exit(struct ub_event_base *base, struct timeval *tv)
     return 0;
 }
 
-/* We free the loop ourselves. libunbound calls this function all the same when it fails to
+/* We free the base ourselves. libunbound calls this function all the same when it fails to
  * start. */
 static void base_free(struct ub_event_base *base)
 {
@@ -287,6 +272,33 @@ static void base_free(struct ub_event_base *base)
 }
 
 static struct ub_event_base_vmt base_vmt = {base_free, NULL, base_exit, event_new, NULL, NULL};
+
+struct nh_base *nh_base_new(struct nh_loop *loop)
+{
+    struct nh_base *base = calloc(1, sizeof *base);
+
+    if (!base)
+        return NULL;
+    base->ub.magic = UB_EVENT_MAGIC;
+    base->ub.vmt = &base_vmt;
+    base->loop = loop;
+    return base;
+}
+
+struct ub_event_base *nh_base_events(struct nh_base *base)
+{
+    return &base->ub;
+}
+
+void nh_base_free(struct nh_base *base)
+{
+    free(base);
+}
+
+unsigned nh_base_sockets(const struct nh_base *base)
+{
+    return base->sockets;
+}
 
 bool nh_loop_ready(const struct nh_loop *loop)
 {
@@ -297,11 +309,10 @@ bool nh_loop_ready(const struct nh_loop *loop)
 static bool dispatch_first(struct events *queue)
 {
     struct event *ev = TAILQ_FIRST(queue);
-    short bits;
 
     if (!ev)
         return false;
-    bits = ev->ready;
+    short bits = ev->ready;
     event_unmark(ev);
     /* Do all our work before the callback, because the callback may free the event. */
     if (!(ev->bits & UB_EV_PERSIST))
@@ -345,7 +356,7 @@ bool nh_loop_dispatch_zero_delay(struct nh_loop *loop)
 struct nh_watch *nh_watch_new(struct nh_loop *loop, int fd, void (*fn)(int, short, void *),
                               void *arg)
 {
-    return (struct nh_watch *)event_new(&loop->base, fd, UB_EV_PERSIST, fn, arg);
+    return (struct nh_watch *)event_new(&loop->own.ub, fd, UB_EV_PERSIST, fn, arg);
 }
 
 bool nh_watch_set(struct nh_watch *watch, bool read, bool write)
@@ -364,55 +375,6 @@ void nh_watch_free(struct nh_watch *watch)
     event_free((struct ub_event *)watch);
 }
 
-/* ---- timers of ours --------------------------------------------------------- */
-
-static void timer_retire(struct nh_timer *timer)
-{
-    timer->fn = NULL;
-    SLIST_INSERT_HEAD(&timer->loop->free_list, timer, link);
-}
-
-static void on_nh_timer(uv_timer_t *uv)
-{
-    struct nh_timer *timer = uv->data;
-    void (*fn)(void *) = timer->fn;
-    void *arg = timer->arg;
-
-    timer_retire(timer);
-    fn(arg);
-}
-
-struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *), void *arg)
-{
-    struct nh_timer *timer = SLIST_FIRST(&loop->free_list);
-
-    if (timer) {
-        SLIST_REMOVE_HEAD(&loop->free_list, link);
-    } else {
-        timer = calloc(1, sizeof *timer);
-        if (!timer)
-            return NULL;
-        uv_timer_init(&loop->uv, &timer->uv);
-        timer->uv.data = timer;
-        timer->loop = loop;
-    }
-    timer->fn = fn;
-    timer->arg = arg;
-    if (seconds < 0)
-        seconds = 0;
-    uv_update_time(&loop->uv);
-    uv_timer_start(&timer->uv, on_nh_timer, (uint64_t)(seconds * 1000 + 0.999), 0);
-    return timer;
-}
-
-void nh_timer_stop(struct nh_timer *timer)
-{
-    if (timer && timer->fn) {
-        uv_timer_stop(&timer->uv);
-        timer_retire(timer);
-    }
-}
-
 /* ---- the loop --------------------------------------------------------------- */
 
 struct nh_loop *nh_loop_new(void)
@@ -425,8 +387,7 @@ struct nh_loop *nh_loop_new(void)
         free(loop);
         return NULL;
     }
-    loop->base.magic = UB_EVENT_MAGIC;
-    loop->base.vmt = &base_vmt;
+    loop->own.loop = loop;
     TAILQ_INIT(&loop->io_ready);
     TAILQ_INIT(&loop->timed_out);
     TAILQ_INIT(&loop->zero_delay);
@@ -452,11 +413,6 @@ void nh_loop_free(struct nh_loop *loop)
     free(loop);
 }
 
-struct ub_event_base *nh_loop_base(struct nh_loop *loop)
-{
-    return &loop->base;
-}
-
 int nh_loop_fd(const struct nh_loop *loop)
 {
     return uv_backend_fd(&loop->uv);
@@ -464,12 +420,10 @@ int nh_loop_fd(const struct nh_loop *loop)
 
 double nh_loop_timeout(struct nh_loop *loop)
 {
-    int ms;
-
     if (nh_loop_ready(loop))
         return 0;
     uv_update_time(&loop->uv);
-    ms = uv_backend_timeout(&loop->uv);
+    int ms = uv_backend_timeout(&loop->uv);
     return ms < 0 ? -1 : ms / 1000.0;
 }
 

@@ -5,7 +5,7 @@
 
 struct ub_event_base;
 struct nh_loop;
-struct nh_timer;
+struct nh_base;
 struct nh_watch;
 
 /* Returns NULL when there is no memory or no descriptor left. */
@@ -14,8 +14,15 @@ struct nh_loop *nh_loop_new(void);
 /* Closes the handles that are left and frees the loop. Call it after ub_ctx_delete(). */
 void nh_loop_free(struct nh_loop *loop);
 
-/* The event base for ub_ctx_create_ub_event(). It lives as long as the loop. */
-struct ub_event_base *nh_loop_base(struct nh_loop *loop);
+/* The base of one libunbound context on the loop. nh_base_events() is for
+ * ub_ctx_create_ub_event(). Free the base after ub_ctx_delete(). nh_base_new() returns NULL when
+ * memory runs out. */
+struct nh_base *nh_base_new(struct nh_loop *loop);
+struct ub_event_base *nh_base_events(struct nh_base *base);
+void nh_base_free(struct nh_base *base);
+
+/* The number of UDP sockets that the context has open. */
+unsigned nh_base_sockets(const struct nh_base *base);
 
 /* The descriptor that is readable when the loop has work to do. */
 int nh_loop_fd(const struct nh_loop *loop);
@@ -47,13 +54,6 @@ bool nh_loop_ready(const struct nh_loop *loop);
 /* Is there no answer that waits, neither collected nor in a socket? Looks at the sockets if the
  * last look was some time ago. */
 bool nh_loop_settled(struct nh_loop *loop);
-
-/* Starts a one-shot timer of ours. fn(arg) is called from inside nh_loop_collect() and must not
- * call libunbound. Returns NULL when memory runs out. The loop owns the timer until
- * nh_timer_stop() is called or until the timer has fired. */
-struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *),
-                                void *arg);
-void nh_timer_stop(struct nh_timer *timer);
 
 /* Watches a descriptor of ours. When it is ready, fn(fd, bits, arg) is called from
  * nh_loop_dispatch(); bits are UB_EV_READ and UB_EV_WRITE. Nothing is watched until

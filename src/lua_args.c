@@ -76,8 +76,6 @@ static enum nh_network opt_network(lua_State *L)
     return NH_IP6;
 }
 
-/* Writes the canonical text of a host or an address, which is its name in results. Returns false
- * when s is neither. */
 bool nh_canonical(const char *s, size_t len, char out[NH_HOST_MAX])
 {
     struct nh_ip ip;
@@ -116,7 +114,6 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
         luaL_error(L, "out of memory");
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         struct nh_dialed *d = &request->dialed[request->n_dialed];
-        const char *host;
 
         if (lua_type(L, -2) != LUA_TSTRING || !lua_istable(L, -1))
             luaL_error(L, "bad option 'dialed_ips' (a host name to a list of addresses expected)");
@@ -125,7 +122,7 @@ static void opt_dialed(lua_State *L, struct nh_request *request)
             len++;
         if (len != nh_rawlen(L, -1))
             luaL_error(L, "bad option 'dialed_ips' (a host name to a list of addresses expected)");
-        host = lua_tolstring(L, -2, &len);
+        const char *host = lua_tolstring(L, -2, &len);
         if (!nh_canonical(host, len, d->host))
             luaL_error(L, "bad option 'dialed_ips' ('%s' is no host name)", host);
         d->ips = calloc(nh_rawlen(L, -1) + 1, sizeof *d->ips);
@@ -187,6 +184,8 @@ bool nh_tlsa_option(lua_State *L, struct nh_request *request, const char *key)
             strspn(protocol, "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
             nh_wrong_option(L, key, "a lower-case protocol name such as 'tcp'");
         memcpy(t->protocol, protocol, len + 1);
+    } else if (strcmp(key, "assume") == 0) {
+        nh_opt_assume(L, request);
     } else {
         for (k = 0; k < sizeof ignored / sizeof ignored[0]; k++)
             if (strcmp(key, ignored[k]) == 0)
@@ -244,6 +243,8 @@ bool nh_set_plan_option(lua_State *L, struct nh_request *request, struct nh_plan
         p->ca_file = nh_opt_string(L, key);
     } else if (strcmp(key, "trace") == 0) {
         p->op.trace = nh_opt_boolean(L, key) ? &request->trace : NULL;
+    } else if (strcmp(key, "assume") == 0) {
+        nh_opt_assume(L, request);
     } else {
         return false;
     }
@@ -268,12 +269,10 @@ static void read_options(lua_State *L, struct nh_request *request, int index)
     const struct nh_call *call = request->call;
 
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        const char *key;
-
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "bad option to '%s' (a %s is no option's name)", call->name,
                        luaL_typename(L, -2));
-        key = lua_tostring(L, -2);
+        const char *key = lua_tostring(L, -2);
         if (strcmp(key, "deadline") == 0)
             request->deadline = nh_opt_seconds(L, key);
         else if (!call->set_option || !call->set_option(L, request, key))
@@ -321,10 +320,9 @@ static void read_name(struct nh_request *request, const char *s, size_t len)
     const struct nh_call *call = request->call;
     char *out = (char *)request + call->subject, quoted[256];
     const char *reason = NULL;
-    enum nh_literal kind;
     struct nh_ip ip;
 
-    kind = nh_literal_parse(s, len, &ip);
+    enum nh_literal kind = nh_literal_parse(s, len, &ip);
     if (kind == NH_LITERAL && call->literal) {
         *flag(request, call->literal) = true;
         nh_ip_text(&ip, out);
@@ -358,10 +356,8 @@ void nh_ips_defaults(struct nh_request *request, struct nh_lua_resolver *self)
 
 void nh_ips_check(lua_State *L, struct nh_request *request)
 {
-    size_t k;
-
     (void)L;
-    for (k = 0; k < request->n_dialed; k++) {
+    for (size_t k = 0; k < request->n_dialed; k++) {
         if (strcmp(request->dialed[k].host, request->ips.host) == 0) {
             request->ips.dialed = request->dialed[k].ips;
             request->ips.n_dialed = request->dialed[k].n;
@@ -400,10 +396,24 @@ void nh_plan_defaults(struct nh_request *request, struct nh_lua_resolver *self)
     nh_set_plan_defaults(&request->plan, self);
 }
 
+void nh_set_plan_lists(const struct nh_request *request, struct nh_plan *p)
+{
+    p->dialed = request->dialed;
+    p->n_dialed = request->n_dialed;
+    p->assumed = request->assumed;
+    p->n_assumed = request->n_assumed;
+}
+
+void nh_tlsa_check(lua_State *L, struct nh_request *request)
+{
+    (void)L;
+    request->tlsas.assumed = request->assumed;
+    request->tlsas.n_assumed = request->n_assumed;
+}
+
 void nh_plan_check(lua_State *L, struct nh_request *request)
 {
-    request->plan.dialed = request->dialed;
-    request->plan.n_dialed = request->n_dialed;
+    nh_set_plan_lists(request, &request->plan);
     nh_prepare_sts(&request->plan, nh_check_resolver(L));
 }
 
@@ -419,15 +429,13 @@ struct nh_handle *nh_check_request(lua_State *L, const struct nh_call *call, int
 {
     struct nh_lua_resolver *self = lua_touserdata(L, 1);
     struct nh_handle *handle;
-    struct nh_request *request;
-    const char *s;
     size_t len;
     int options = 0;
 
     if (lua_type(L, 2) != LUA_TSTRING)
         luaL_argerror(
             L, 2, lua_pushfstring(L, "%s name expected, got %s", call->input, luaL_typename(L, 2)));
-    s = lua_tolstring(L, 2, &len);
+    const char *s = lua_tolstring(L, 2, &len);
     *callback = 0;
     if (lua_istable(L, 3))
         options = 3;
@@ -444,7 +452,7 @@ struct nh_handle *nh_check_request(lua_State *L, const struct nh_call *call, int
     *handle = (struct nh_handle){.call = call};
     luaL_getmetatable(L, NH_REQUEST);
     lua_setmetatable(L, -2);
-    request = handle->request = nh_pool_take(&self->requests);
+    struct nh_request *request = handle->request = nh_pool_take(&self->requests);
     if (!request)
         luaL_error(L, "out of memory");
     request->handle = handle;

@@ -7,6 +7,7 @@
 #include "lua_core.h"
 
 #include "loop.h"
+#include "timer.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -23,7 +24,6 @@ bool nh_forked(const struct nh_lua_resolver *self)
     return self->resolver && !nh_resolver_mine(self->resolver);
 }
 
-/* Returns NH_OK, or why the resolver cannot be used. */
 enum nh_code nh_usable(const struct nh_lua_resolver *self)
 {
     if (!self->resolver || self->closing)
@@ -55,11 +55,9 @@ void nh_fail_op(struct nh_request *request)
     (type->fail ? type->fail : type->stop)(&request->op);
 }
 
-/* Removes the request from its resolver and frees it. The handle remains. */
 void nh_stop_request(struct nh_request *request)
 {
     struct nh_lua_resolver *self = request->owner;
-    size_t k;
 
     request->handle->request = NULL;
     if (self) {
@@ -80,17 +78,16 @@ void nh_stop_request(struct nh_request *request)
             request->call->type->stop(&request->op);
         }
     }
-    for (k = 0; k < request->n_dialed; k++)
+    for (size_t k = 0; k < request->n_dialed; k++)
         free(request->dialed[k].ips);
     free(request->dialed);
+    nh_free_assumed(request);
     if (self && self->resolver)
         nh_pool_give(&self->requests, request);
     else
         free(request);
 }
 
-/* Handles the end of a call: puts it into the queue for delivery, or lets the blocking call see
- * it. */
 void nh_request_finished(void *arg)
 {
     struct nh_request *request = arg;
@@ -228,8 +225,8 @@ static void drop_anchor(lua_State *L, int list, const struct nh_request *request
     luaL_unref(L, list, request->callback_ref);
 }
 
-/* Runs the first callback that is due. Stores its error, if there is one, in the field "error"
- * of the resolver's table, unless that field is set already. */
+/* Stores the error of the callback, if there is one, in the field "error" of the resolver's
+ * table, unless that field is set already. */
 void nh_deliver_one(lua_State *L, int self_index)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, self_index);
@@ -279,7 +276,6 @@ int nh_deliver(lua_State *L, int self_index, double until)
     return n;
 }
 
-/* Raises the error that a callback has raised. It is called at the end of a batch. */
 void nh_raise_error(lua_State *L, int self_index)
 {
     nh_getuservalue(L, self_index);
@@ -295,8 +291,6 @@ void nh_raise_error(lua_State *L, int self_index)
 
 /* ---- calls --------------------------------------------------------------------------------- */
 
-/* Lets a debug hook run. In this way the Lua program turns Ctrl-C into an error. Returns true,
- * with the error on the stack, when the hook raised one. */
 bool nh_interrupted(lua_State *L, int self_index)
 {
     if (!lua_gethook(L))
@@ -312,7 +306,6 @@ bool nh_interrupted(lua_State *L, int self_index)
 static int call_block(lua_State *L, struct nh_handle *handle)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, 1);
-    int n;
 
     /* A callback or a hook may close the resolver, which ends the call, or it may fork. */
     while (handle->request && handle->request->state != NH_REQUEST_FINISHED) {
@@ -333,7 +326,7 @@ static int call_block(lua_State *L, struct nh_handle *handle)
     }
     if (!handle->request)
         return nh_push_unusable(L, nh_usable(self));
-    n = nh_push_result(L, handle->request);
+    int n = nh_push_result(L, handle->request);
     nh_stop_request(handle->request);
     return n;
 }
@@ -342,13 +335,11 @@ static int call_call(lua_State *L)
 {
     const struct nh_call *row = lua_touserdata(L, lua_upvalueindex(1));
     struct nh_lua_resolver *self = nh_check_resolver(L);
-    struct nh_handle *handle;
-    enum nh_code code;
     int callback;
 
     lua_settop(L, 4);
-    handle = nh_check_request(L, row, &callback);
-    code = nh_usable(self);
+    struct nh_handle *handle = nh_check_request(L, row, &callback);
+    enum nh_code code = nh_usable(self);
     if (code != NH_OK)
         return nh_push_unusable(L, code);
     handle->request->blocking = callback == 0;
@@ -400,7 +391,7 @@ static const struct nh_call calls[] = {
     {"gather_ips", "host", &nh_ips_type, AT(ips.host), AT(ips.literal), 0, nh_ips_defaults,
      nh_ips_option, nh_ips_check, nh_set_ips, NULL, "nexthop.ips"},
     {"gather_tlsa", "host", &nh_tlsa_type, AT(tlsas.host), AT(tlsas.literal), 0, nh_tlsa_defaults,
-     nh_tlsa_option, NULL, nh_set_tlsa, NULL, "nexthop.tlsa"},
+     nh_tlsa_option, nh_tlsa_check, nh_set_tlsa, NULL, "nexthop.tlsa"},
     {"plan", "domain", &nh_plan_type, AT(plan.domain), AT(plan.literal), AT(plan.bracketed),
      nh_plan_defaults, nh_plan_option, nh_plan_check, nh_set_plan, nh_set_plan_hosts,
      "nexthop.plan"},

@@ -9,6 +9,7 @@
 #define NH_RESOLVER "nexthop resolver"
 #define NH_REQUEST "nexthop request"
 
+struct nh_certificate;
 struct nh_request;
 struct nh_lua_resolver;
 
@@ -56,6 +57,8 @@ struct nh_request {
     TAILQ_ENTRY(nh_request) link;
     struct nh_dialed *dialed;
     size_t n_dialed;
+    struct nh_assumed *assumed;
+    size_t n_assumed;
     struct nh_trace trace; /* only says that a trace is wanted */
     union {
         struct nh_op op; /* first member of each; with op.err the call has no result */
@@ -79,6 +82,7 @@ void nh_ips_defaults(struct nh_request *request, struct nh_lua_resolver *self);
 void nh_ips_check(lua_State *L, struct nh_request *request);
 bool nh_tlsa_option(lua_State *L, struct nh_request *request, const char *key);
 void nh_tlsa_defaults(struct nh_request *request, struct nh_lua_resolver *self);
+void nh_tlsa_check(lua_State *L, struct nh_request *request);
 bool nh_plan_option(lua_State *L, struct nh_request *request, const char *key);
 void nh_plan_defaults(struct nh_request *request, struct nh_lua_resolver *self);
 void nh_plan_check(lua_State *L, struct nh_request *request);
@@ -99,8 +103,19 @@ bool nh_set_plan_option(lua_State *L, struct nh_request *request, struct nh_plan
                         const char *key);
 void nh_set_plan_defaults(struct nh_plan *p, struct nh_lua_resolver *self);
 void nh_prepare_sts(struct nh_plan *p, struct nh_lua_resolver *self);
+void nh_set_plan_lists(const struct nh_request *request, struct nh_plan *p);
 /* The text of a host or address as results have it. False: it is neither. */
 bool nh_canonical(const char *s, size_t len, char out[NH_HOST_MAX]);
+
+/* lua_record.c: the option `assume`, whose value is at the top of the stack. */
+void nh_opt_assume(lua_State *L, struct nh_request *request);
+void nh_free_assumed(struct nh_request *request);
+
+/* lua_certificate.c: functions of the module for the program: certificates(text),
+ * digest(bytes, match_type), judge{...}. */
+int nh_lua_certificates(lua_State *L);
+int nh_lua_digest(lua_State *L);
+int nh_lua_judge(lua_State *L);
 
 /* lua_names.c: gather_tlsa_names{...} */
 int nh_lua_tlsa_names(lua_State *L);
@@ -131,6 +146,8 @@ void nh_set_metatable(lua_State *L, const char *name);
 void nh_push_error_table(lua_State *L, const struct nh_err *err);
 void nh_push_record(lua_State *L, const struct nh_tlsa *r);
 void nh_push_plan(lua_State *L, const struct nh_plan *p);
+void nh_push_certificate(lua_State *L, const struct nh_certificate *c); /* lua_verify.c */
+void nh_set_hex(lua_State *L, const char *key, const uint8_t digest[32]);
 extern const char *const nh_tls_names[];
 
 TAILQ_HEAD(requests, nh_request);

@@ -5,12 +5,10 @@
 
 static bool names_boolean(lua_State *L, const char *key)
 {
-    bool value;
-
     lua_getfield(L, 1, key);
     if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
         nh_wrong_option(L, key, "boolean");
-    value = lua_toboolean(L, -1);
+    bool value = lua_toboolean(L, -1);
     lua_pop(L, 1);
     return value;
 }

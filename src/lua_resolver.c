@@ -4,7 +4,6 @@
 #include "loop.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- driving ------------------------------------------------------------------------------- */
@@ -13,19 +12,17 @@ static int m_process(lua_State *L)
 {
     struct nh_lua_resolver *self = nh_check_resolver(L);
     enum nh_code code = nh_usable(self);
-    double start_time, until, took;
-    int n;
 
     if (code != NH_OK)
         return nh_push_unusable(L, code);
-    start_time = nh_now();
-    until = start_time + self->budget;
-    n = nh_deliver(L, 1, until);
+    double start_time = nh_now();
+    double until = start_time + self->budget;
+    int n = nh_deliver(L, 1, until);
     if (nh_usable(self) == NH_OK && (n == 0 || nh_now() < until)) {
         nh_run(self, until, 0);
         n += nh_deliver(L, 1, until);
     }
-    took = nh_now() - start_time;
+    double took = nh_now() - start_time;
     if (took > self->longest_process)
         self->longest_process = took;
     nh_raise_error(L, 1);
@@ -69,7 +66,6 @@ static int m_timeout(lua_State *L)
 {
     struct nh_lua_resolver *self = nh_check_resolver(L);
     enum nh_code code = nh_usable(self);
-    double seconds;
 
     if (code != NH_OK)
         return nh_push_unusable(L, code);
@@ -78,7 +74,7 @@ static int m_timeout(lua_State *L)
         return 1;
     }
     /* A deadline may have come while another call was started. Then its timer is gone. */
-    seconds = self->expired ? 0 : nh_resolver_timeout(self->resolver);
+    double seconds = self->expired ? 0 : nh_resolver_timeout(self->resolver);
     if (self->pending == 0 || seconds < 0)
         lua_pushnil(L);
     else
@@ -129,11 +125,10 @@ static int m_stats(lua_State *L)
 {
     struct nh_lua_resolver *self = nh_check_resolver(L);
     enum nh_code code = nh_usable(self);
-    const struct nh_stats *s;
 
     if (code != NH_OK)
         return nh_push_unusable(L, code);
-    s = nh_resolver_stats(self->resolver);
+    const struct nh_stats *s = nh_resolver_stats(self->resolver);
     lua_createtable(L, 0, 14);
     set_count(L, "calls", self->calls);
     set_count(L, "delivered", self->delivered);
@@ -281,18 +276,13 @@ static int resolver_gc(lua_State *L)
 static int resolver_tostring(lua_State *L)
 {
     struct nh_lua_resolver *self = nh_check_resolver(L);
+    enum nh_code code = nh_usable(self);
 
-    switch (nh_usable(self)) {
-    case NH_OK:
+    if (code == NH_OK)
         lua_pushfstring(L, NH_RESOLVER " (%d pending)", (int)self->pending);
-        break;
-    case NH_FORKED:
-        lua_pushliteral(L, NH_RESOLVER " (of another process)");
-        break;
-    default:
-        lua_pushliteral(L, NH_RESOLVER " (closed)");
-        break;
-    }
+    else
+        lua_pushfstring(L, NH_RESOLVER " (%s)",
+                        code == NH_FORKED ? "of another process" : "closed");
     return 1;
 }
 
@@ -300,20 +290,16 @@ static int resolver_tostring(lua_State *L)
 
 static const char *field_string(lua_State *L, int table, const char *key)
 {
-    const char *s;
-
     lua_getfield(L, table, key);
-    s = lua_tostring(L, -1); /* stays anchored in the table */
+    const char *s = lua_tostring(L, -1); /* stays anchored in the table */
     lua_pop(L, 1);
     return s;
 }
 
 static double field_number(lua_State *L, int table, const char *key)
 {
-    double n;
-
     lua_getfield(L, table, key);
-    n = luaL_checknumber(L, -1);
+    double n = luaL_checknumber(L, -1);
     lua_pop(L, 1);
     return n;
 }

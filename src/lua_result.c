@@ -2,6 +2,8 @@
  * lua/nexthop/result_text.lua sets on the metatables how they print. */
 #include "lua_core.h"
 
+#include "signatures.h"
+
 #include <string.h>
 
 static const char *const metatables[] = {"error",  "destinations", "ips",       "tlsa",
@@ -12,10 +14,8 @@ static const char *const metatables[] = {"error",  "destinations", "ips",       
 
 void nh_open_results(lua_State *L)
 {
-    size_t k;
-
     lua_createtable(L, 0, sizeof metatables / sizeof metatables[0]);
-    for (k = 0; k < sizeof metatables / sizeof metatables[0]; k++) {
+    for (size_t k = 0; k < sizeof metatables / sizeof metatables[0]; k++) {
         luaL_newmetatable(L, lua_pushfstring(L, PREFIX "%s", metatables[k]));
         lua_remove(L, -2);
         lua_setfield(L, -2, metatables[k]);
@@ -120,10 +120,9 @@ static void set_dest(lua_State *L, const struct nh_dest_call *d)
 void nh_set_dest_hosts(lua_State *L, const struct nh_request *request)
 {
     const struct nh_dest_call *d = &request->dest;
-    size_t k;
 
     lua_createtable(L, (int)d->n_hosts, 0);
-    for (k = 0; k < d->n_hosts; k++) {
+    for (size_t k = 0; k < d->n_hosts; k++) {
         lua_createtable(L, 0, 2);
         nh_set_string(L, "host", d->hosts[k].name);
         nh_set_integer(L, "pref", d->hosts[k].pref);
@@ -164,7 +163,6 @@ static void set_failed(lua_State *L, const struct nh_ips_call *i, const struct n
 static void set_ips(lua_State *L, const struct nh_ips_call *i)
 {
     char text[NH_IP_TEXT];
-    size_t k;
 
     nh_set_boolean(L, "authentic", i->authentic);
     nh_set_boolean(L, "expanded_authentic", i->expanded_authentic);
@@ -175,7 +173,7 @@ static void set_ips(lua_State *L, const struct nh_ips_call *i)
     set_family(L, &i->v4, "ip4_authentic");
     set_family(L, &i->v6, "ip6_authentic");
     lua_createtable(L, (int)i->n_ips, 0);
-    for (k = 0; k < i->n_ips; k++) {
+    for (size_t k = 0; k < i->n_ips; k++) {
         nh_ip_text(&i->ips[k], text);
         lua_pushstring(L, text);
         lua_rawseti(L, -2, (int)k + 1);
@@ -285,7 +283,6 @@ static void set_sts(lua_State *L, const struct nh_sts_call *c)
 static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
 {
     const struct nh_ips_call *i = &h->ips;
-    size_t k;
 
     lua_createtable(L, 0, 20);
     nh_set_string(L, "host", h->name);
@@ -302,7 +299,7 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
     nh_set_string(L, "tls", nh_tls_names[h->tls]);
     if (h->tls == NH_TLS_DANE) {
         lua_createtable(L, (int)h->n_names, 0);
-        for (k = 0; k < h->n_names; k++) {
+        for (size_t k = 0; k < h->n_names; k++) {
             lua_pushstring(L, h->names[k]);
             lua_rawseti(L, -2, (int)k + 1);
         }
@@ -330,9 +327,8 @@ static int append_trace(lua_State *L, int n, const struct nh_trace *trace, size_
 {
     static const char *const rcodes[] = {"NOERROR",  "FORMERR", "SERVFAIL",
                                          "NXDOMAIN", "NOTIMP",  "REFUSED"};
-    size_t k;
 
-    for (k = 0; k < trace->n; k++) {
+    for (size_t k = 0; k < trace->n; k++) {
         const struct nh_trace_entry *e = &trace->entries[k];
 
         lua_createtable(L, 0, 6);
@@ -357,7 +353,6 @@ static int append_trace(lua_State *L, int n, const struct nh_trace *trace, size_
 
 static void set_plan(lua_State *L, const struct nh_plan *p)
 {
-    size_t k;
     int n;
 
     nh_set_string(L, "domain", p->domain);
@@ -380,7 +375,7 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
         lua_newtable(L);
         n = append_trace(L, 0, &p->trace, 0);
         n = append_trace(L, n, &p->sts_trace, 0);
-        for (k = 0; k < p->n_hosts; k++)
+        for (size_t k = 0; k < p->n_hosts; k++)
             n = append_trace(L, n, &p->hosts[k]->trace, k + 1);
         lua_setfield(L, -2, "trace");
     }
@@ -388,10 +383,9 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
 
 static void set_plan_hosts(lua_State *L, const struct nh_plan *p)
 {
-    size_t k;
 
     lua_createtable(L, (int)p->n_hosts, 0);
-    for (k = 0; k < p->n_hosts; k++) {
+    for (size_t k = 0; k < p->n_hosts; k++) {
         push_plan_host(L, p->hosts[k]);
         lua_rawseti(L, -2, (int)k + 1);
     }
@@ -418,29 +412,49 @@ void nh_push_plan(lua_State *L, const struct nh_plan *p)
 
 /* ---- one lookup ---------------------------------------------------------------------------- */
 
-/* Sets { rcode, secure, chain, dname, records, iterations, optout }. chain holds the names from
- * the one that was asked for to the one that the aliases lead to. dname is the owner of the
- * DNAME that makes the first name an alias. records holds the rdata, or for MX the hosts. */
+static void push_signature(void *arg, const struct nh_signature *s)
+{
+    lua_State *L = arg;
+
+    lua_createtable(L, 0, 8);
+    nh_set_string(L, "owner", s->owner);
+    nh_set_string(L, "signer", s->signer);
+    nh_set_integer(L, "covered", s->covered);
+    nh_set_integer(L, "algorithm", s->algorithm);
+    nh_set_integer(L, "key_tag", s->key_tag);
+    nh_set_integer(L, "original_ttl", (lua_Integer)s->original_ttl);
+    nh_set_integer(L, "inception", (lua_Integer)s->inception);
+    nh_set_integer(L, "expiration", (lua_Integer)s->expiration);
+    lua_rawseti(L, -2, (int)nh_rawlen(L, -2) + 1);
+}
+
+/* Sets { rcode, secure, chain, dname, records, iterations, optout, ttl, signatures }. chain holds
+ * the names from the one that was asked for to the one that the aliases lead to. dname is the
+ * owner of the DNAME that makes the first name an alias. records holds the rdata, or for MX and NS
+ * the hosts. */
 void nh_set_raw(lua_State *L, const struct nh_request *request)
 {
     const struct nh_raw *raw = &request->raw;
     const struct nh_answer *a = &raw->lookup.answer;
-    size_t k;
 
     nh_set_string(L, "rcode", a->rcode == 3 ? "NXDOMAIN" : "NOERROR");
     nh_set_boolean(L, "secure", raw->lookup.secure);
     nh_set_integer(L, "iterations", a->iterations);
     nh_set_boolean(L, "optout", a->optout);
+    nh_set_integer(L, "ttl", (lua_Integer)a->ttl);
+    lua_newtable(L);
+    nh_signatures_read(raw->lookup.packet, raw->lookup.packet_len, raw->type, push_signature, L);
+    lua_setfield(L, -2, "signatures");
     if (a->dname)
         nh_set_string(L, "dname", a->dname);
     lua_createtable(L, a->n_links + 1, 0);
-    for (k = 0; k <= a->n_links; k++) {
+    for (size_t k = 0; k <= a->n_links; k++) {
         lua_pushstring(L, a->chain[k]);
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, "chain");
     lua_createtable(L, a->n_records, 0);
-    for (k = 0; k < a->n_records; k++) {
+    for (size_t k = 0; k < a->n_records; k++) {
         const struct nh_rr *r = &a->records[k];
 
         if (r->name)

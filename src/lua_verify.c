@@ -131,10 +131,8 @@ bool nh_verify_option(lua_State *L, struct nh_request *request, const char *key)
         v->limits.step = opt_step(L);
     else if (strcmp(key, "at") == 0)
         opt_at(L, v);
-    else if (strcmp(key, "ca_file") == 0)
-        v->ca_file = nh_opt_string(L, key);
     else if (strcmp(key, "ca_path") == 0)
-        v->ca_path = nh_opt_string(L, key);
+        v->plan.ca_path = nh_opt_string(L, key);
     else if (strcmp(key, "source") == 0)
         opt_source(L, v);
     else if (strcmp(key, "global_only") == 0)
@@ -165,8 +163,7 @@ void nh_verify_defaults(struct nh_request *request, struct nh_lua_resolver *self
 
 void nh_verify_check(lua_State *L, struct nh_request *request)
 {
-    request->verify.plan.dialed = request->dialed;
-    request->verify.plan.n_dialed = request->n_dialed;
+    nh_set_plan_lists(request, &request->verify.plan);
     nh_prepare_sts(&request->verify.plan, nh_check_resolver(L));
 }
 
@@ -194,7 +191,7 @@ static void set_lines(lua_State *L, const char *key, const char *text)
     lua_setfield(L, -2, key);
 }
 
-static void set_hex(lua_State *L, const char *key, const uint8_t digest[32])
+void nh_set_hex(lua_State *L, const char *key, const uint8_t digest[32])
 {
     static const char digits[] = "0123456789abcdef";
     char text[64];
@@ -207,7 +204,7 @@ static void set_hex(lua_State *L, const char *key, const uint8_t digest[32])
     lua_setfield(L, -2, key);
 }
 
-static void push_certificate(lua_State *L, const struct nh_certificate *c)
+void nh_push_certificate(lua_State *L, const struct nh_certificate *c)
 {
     lua_createtable(L, 0, 10);
     nh_set_string(L, "subject", c->subject);
@@ -219,8 +216,8 @@ static void push_certificate(lua_State *L, const struct nh_certificate *c)
         nh_set_string(L, "key", c->key);
         nh_set_integer(L, "bits", c->bits);
     }
-    set_hex(L, "cert_sha256", c->cert_sha256);
-    set_hex(L, "spki_sha256", c->spki_sha256);
+    nh_set_hex(L, "cert_sha256", c->cert_sha256);
+    nh_set_hex(L, "spki_sha256", c->spki_sha256);
     lua_pushlstring(L, (const char *)c->der, c->der_len);
     lua_setfield(L, -2, "der");
 }
@@ -244,7 +241,7 @@ static void set_session(lua_State *L, const struct nh_contact *c)
 
         shown += certificate.der_len;
         if (ok && shown <= CHAIN_SHOWN) {
-            push_certificate(L, &certificate);
+            nh_push_certificate(L, &certificate);
             lua_rawseti(L, -2, k + 1);
         }
         nh_certificate_free(&certificate);

@@ -19,7 +19,6 @@
 
 #include <arpa/inet.h>
 #include <idn2.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -39,37 +38,33 @@ static const char idna_underscore[] = "an underscore in an internationalised nam
 /* What libidn2's result means, in words that do not depend on the locale. */
 static const char *idn_reason(int rc)
 {
-    switch (rc) {
-    case IDN2_MALLOC:
-        return "out of memory";
-    case IDN2_ENCODING_ERROR:
-    case IDN2_ICONV_FAIL:
-        return "bytes that are not UTF-8";
-    case IDN2_TOO_BIG_DOMAIN:
-        return too_long;
-    case IDN2_TOO_BIG_LABEL:
-    case IDN2_PUNYCODE_BIG_OUTPUT:
-    case IDN2_PUNYCODE_OVERFLOW:
-        return label_too_long;
-    case IDN2_PUNYCODE_BAD_INPUT:
-    case IDN2_INVALID_ALABEL:
-        return "an invalid A-label (xn--)";
-    case IDN2_2HYPHEN:
-        return "a label with \"--\" at its third and fourth place";
-    case IDN2_HYPHEN_STARTEND:
-        return edge_hyphen;
-    case IDN2_LEADING_COMBINING:
-        return "a label that begins with a combining character";
-    case IDN2_CONTEXTJ:
-    case IDN2_CONTEXTJ_NO_RULE:
-        return "a joiner where IDNA2008 does not allow one";
-    case IDN2_BIDI:
-        return "a label that mixes right-to-left and left-to-right writing (RFC 5893)";
-    case IDN2_UNASSIGNED:
-        return "an unassigned Unicode character";
-    default:
-        return "a character that IDNA2008 does not allow";
+    static const struct {
+        int rc;
+        const char *reason;
+    } known[] = {
+        {IDN2_MALLOC, "out of memory"},
+        {IDN2_ENCODING_ERROR, "bytes that are not UTF-8"},
+        {IDN2_ICONV_FAIL, "bytes that are not UTF-8"},
+        {IDN2_TOO_BIG_DOMAIN, too_long},
+        {IDN2_TOO_BIG_LABEL, label_too_long},
+        {IDN2_PUNYCODE_BIG_OUTPUT, label_too_long},
+        {IDN2_PUNYCODE_OVERFLOW, label_too_long},
+        {IDN2_PUNYCODE_BAD_INPUT, "an invalid A-label (xn--)"},
+        {IDN2_INVALID_ALABEL, "an invalid A-label (xn--)"},
+        {IDN2_2HYPHEN, "a label with \"--\" at its third and fourth place"},
+        {IDN2_HYPHEN_STARTEND, edge_hyphen},
+        {IDN2_LEADING_COMBINING, "a label that begins with a combining character"},
+        {IDN2_CONTEXTJ, "a joiner where IDNA2008 does not allow one"},
+        {IDN2_CONTEXTJ_NO_RULE, "a joiner where IDNA2008 does not allow one"},
+        {IDN2_BIDI, "a label that mixes right-to-left and left-to-right writing (RFC 5893)"},
+        {IDN2_UNASSIGNED, "an unassigned Unicode character"},
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (known[i].rc == rc)
+            return known[i].reason;
     }
+    return "a character that IDNA2008 does not allow";
 }
 
 /* The rules for one label of a name: RFC 1123 2.1, but for underscores. */
@@ -129,12 +124,10 @@ static const char *parse_ascii(const char *text, size_t len, char out[NH_HOST_MA
     else if (text[len - 1] == '.' && --len == 0)
         reason = "the root, which is no host name";
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
+        uint8_t c = nh_lower((uint8_t)text[i]);
 
-        if (c >= 'A' && c <= 'Z')
-            c = (unsigned char)(c + ('a' - 'A'));
-        else if (!in_label(c) && c != '.')
-            reason = reason ? reason : byte_reason(c);
+        if (!reason && !in_label(c) && c != '.')
+            reason = byte_reason(c);
         if (i < NAME_MAX_TEXT)
             out[i] = (char)c;
     }
@@ -180,7 +173,6 @@ static const char *add_ulabel(struct joined *name, const char *label, size_t len
     uint8_t copy[INPUT_MAX + 1];
     uint8_t *ascii = NULL;
     const char *reason;
-    int rc;
 
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)label[i];
@@ -192,7 +184,7 @@ static const char *add_ulabel(struct joined *name, const char *label, size_t len
     }
     memcpy(copy, label, len);
     copy[len] = '\0';
-    rc = idn2_lookup_u8(copy, &ascii, idn_flags);
+    int rc = idn2_lookup_u8(copy, &ascii, idn_flags);
     if (rc != IDN2_OK)
         reason = idn_reason(rc);
     else if (strchr((char *)ascii, '_'))
@@ -266,7 +258,7 @@ static bool parse_family(int family, const char *text, size_t len, struct nh_ip 
 /* See name.h. ip is written for NH_LITERAL only. */
 enum nh_literal nh_literal_parse(const char *text, size_t len, struct nh_ip *ip)
 {
-    static const char tag[] = "ipv6:";
+    static const uint8_t tag[] = "ipv6:";
     bool tagged = true;
 
     if (len == 0)
@@ -285,11 +277,8 @@ enum nh_literal nh_literal_parse(const char *text, size_t len, struct nh_ip *ip)
             return NH_LITERAL;
         return is_numeric(text, len) ? NH_BAD_LITERAL : NH_NOT_LITERAL;
     }
-    for (size_t i = 0; tagged && i < sizeof(tag) - 1; i++) {
-        char c = i < len ? text[i] : '\0';
-
-        tagged = c == tag[i] || (c >= 'A' && c <= 'Z' && c + ('a' - 'A') == tag[i]);
-    }
+    for (size_t i = 0; i < sizeof(tag) - 1; i++)
+        tagged = tagged && i < len && nh_lower((uint8_t)text[i]) == tag[i];
     if (tagged) {
         text += sizeof(tag) - 1;
         len -= sizeof(tag) - 1;

@@ -22,6 +22,11 @@ static inline void nh_copy(char *out, size_t size, const char *text)
     out[len] = '\0';
 }
 
+static inline uint8_t nh_lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
 struct nh_ip {
     uint8_t family; /* 4 or 6 */
     uint8_t addr[16];

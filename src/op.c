@@ -19,23 +19,16 @@ void nh_lookup_error(struct nh_err *err, const char *subject, const struct nh_lo
 {
     const char *type = nh_type_name(l->type);
 
-    switch (l->code) {
-    case NH_BOGUS:
+    if (l->code == NH_BOGUS)
         nh_fail(err, NH_BOGUS, "%s: %s of %s failed DNSSEC validation: %s", subject, type, l->name,
                 l->why ? l->why : "no reason given");
-        break;
-    case NH_TIMEOUT:
+    else if (l->code == NH_TIMEOUT)
         nh_fail(err, NH_TIMEOUT, "%s: %s of %s: no answer in time", subject, type, l->name);
-        break;
-    case NH_NO_MEMORY:
+    else if (l->code == NH_NO_MEMORY)
         nh_fail(err, NH_NO_MEMORY, "%s: %s of %s: out of memory", subject, type, l->name);
-        break;
-    default:
-        /* libunbound reports this whether servers answer SERVFAIL, refuse, or do not exist. */
+    else /* libunbound reports this whether servers answer SERVFAIL, refuse, or do not exist */
         nh_fail(err, NH_SERVFAIL, "%s: %s of %s: the lookup failed (%s)", subject, type, l->name,
                 l->why && *l->why ? l->why : "SERVFAIL, or no server answers");
-        break;
-    }
 }
 
 /* ---- trace and TTL ----------------------------------------------------------------- */

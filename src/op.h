@@ -8,8 +8,7 @@
 #include "lookup.h"
 #include "resolver.h"
 
-/* ---- trace: what was asked, and what came back ---- */
-
+/* One question of a trace, and what came back. */
 struct nh_trace_entry {
     char *name;
     const char *section; /* the section of the RFC that requires the question */

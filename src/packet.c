@@ -18,9 +18,14 @@ uint16_t nh_get16(const uint8_t *p)
     return (uint16_t)(p[0] << 8 | p[1]);
 }
 
+uint32_t nh_get32(const uint8_t *p)
+{
+    return (uint32_t)nh_get16(p) << 16 | nh_get16(p + 2);
+}
+
 uint32_t nh_get_ttl(const uint8_t *p)
 {
-    uint32_t ttl = (uint32_t)nh_get16(p) << 16 | nh_get16(p + 2);
+    uint32_t ttl = nh_get32(p);
 
     return ttl > INT32_MAX ? 0 : ttl;
 }
@@ -126,7 +131,7 @@ bool nh_packet_target(const struct nh_packet *v, const struct nh_packet_rr *rr, 
 
 bool nh_has_target(uint16_t qtype)
 {
-    return qtype == NH_TYPE_MX || qtype == NH_TYPE_DNAME;
+    return qtype == NH_TYPE_MX || qtype == NH_TYPE_DNAME || qtype == NH_TYPE_NS;
 }
 
 size_t nh_target_at(uint16_t qtype)

@@ -39,12 +39,8 @@ struct nh_packet_rr {
     uint32_t ttl;
 };
 
-static inline uint8_t nh_lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
 uint16_t nh_get16(const uint8_t *p);
+uint32_t nh_get32(const uint8_t *p);
 
 /* Reads a TTL. A TTL with its top bit set counts as zero (RFC 2181 8). */
 uint32_t nh_get_ttl(const uint8_t *p);

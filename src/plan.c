@@ -37,12 +37,10 @@ static bool is_to_be_kept(const struct nh_plan_host *h)
  * failed temporarily. */
 static void plan_set_ttl(struct nh_plan *p)
 {
-    size_t k;
-
     keep_ttl(&p->op.has_ttl, &p->op.ttl, &p->dest.op);
     if (p->sts_call)
         keep_ttl(&p->op.has_ttl, &p->op.ttl, &p->sts_call->op);
-    for (k = 0; k < p->n_hosts; k++) {
+    for (size_t k = 0; k < p->n_hosts; k++) {
         const struct nh_plan_host *h = p->hosts[k];
 
         if (h->has_ttl && (!p->op.has_ttl || h->ttl < p->op.ttl)) {
@@ -50,7 +48,7 @@ static void plan_set_ttl(struct nh_plan *p)
             p->op.ttl = h->ttl;
         }
     }
-    for (k = 0; k < p->n_hosts; k++) {
+    for (size_t k = 0; k < p->n_hosts; k++) {
         if (!is_to_be_kept(p->hosts[k])) {
             p->op.has_ttl = true;
             p->op.ttl = 0;
@@ -188,9 +186,7 @@ static void without_dane(struct nh_plan_host *h, enum nh_tls tls)
 
 static void add_name(struct nh_plan_host *h, const char *name)
 {
-    size_t k;
-
-    for (k = 0; k < h->n_names; k++)
+    for (size_t k = 0; k < h->n_names; k++)
         if (strcmp(h->names[k], name) == 0)
             return;
     h->names[h->n_names++] = name;
@@ -300,9 +296,7 @@ static void on_ips(void *arg)
 
 static void set_dialed(const struct nh_plan *p, struct nh_ips_call *i, const char *name)
 {
-    size_t k;
-
-    for (k = 0; k < p->n_dialed; k++) {
+    for (size_t k = 0; k < p->n_dialed; k++) {
         if (strcmp(p->dialed[k].host, name) == 0 || strcmp(p->dialed[k].host, i->host) == 0) {
             i->dialed = p->dialed[k].ips;
             i->n_dialed = p->dialed[k].n;
@@ -329,6 +323,8 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
         h->ips.op.trace = &h->trace;
     set_dialed(p, &h->ips, name);
     h->tlsa.port = p->port;
+    h->tlsa.assumed = p->assumed;
+    h->tlsa.n_assumed = p->n_assumed;
     nh_copy(h->tlsa.protocol, sizeof h->tlsa.protocol, "tcp");
     if (may_have_dane(p))
         h->ips.on_secure = on_secure;
@@ -431,7 +427,6 @@ static void expire_host(struct nh_plan_host *h)
 static void plan_expire(struct nh_op *op)
 {
     struct nh_plan *p = (struct nh_plan *)op;
-    size_t k;
 
     p->expired = true;
     if (!p->hosts) {
@@ -440,7 +435,7 @@ static void plan_expire(struct nh_op *op)
                         p->domain);
         return;
     }
-    for (k = 0; k < p->n_hosts; k++)
+    for (size_t k = 0; k < p->n_hosts; k++)
         if (!p->hosts[k]->done)
             expire_host(p->hosts[k]);
     if (p->sts_call) {
@@ -453,7 +448,6 @@ static void plan_expire(struct nh_op *op)
 static void plan_stop(struct nh_op *op)
 {
     struct nh_plan *p = (struct nh_plan *)op;
-    size_t k;
 
     nh_op_stop(op);
     nh_dest_type.stop(&p->dest.op);
@@ -462,7 +456,7 @@ static void plan_stop(struct nh_op *op)
     free(p->sts_call);
     p->sts_call = NULL;
     nh_trace_free(&p->sts_trace);
-    for (k = 0; k < p->n_hosts; k++) {
+    for (size_t k = 0; k < p->n_hosts; k++) {
         nh_ips_type.stop(&p->hosts[k]->ips.op);
         nh_tlsa_type.stop(&p->hosts[k]->tlsa.op);
         nh_trace_free(&p->hosts[k]->trace);

@@ -45,10 +45,12 @@ struct nh_plan {
     /* for each host: earlier attempts; the caller owns them until done() */
     const struct nh_dialed *dialed;
     size_t n_dialed;
+    const struct nh_assumed *assumed; /* for gather_tlsa.h; the same owner */
+    size_t n_assumed;
     struct nh_sts *sts; /* the caller owns it, and it outlives the plan */
     bool wants_sts, wants_tlsrpt;
     uint16_t sts_port;             /* of the policy host */
-    const char *ca_file, *ca_path; /* for the policy host; valid until the call has started */
+    const char *ca_file, *ca_path; /* NULL: those of the system; valid until the call has started */
     struct nh_pool *pool; /* of struct nh_plan_host; the caller owns it, and it outlives the plan */
 
     struct nh_dest_call dest;

@@ -23,19 +23,24 @@ struct nh_context *nh_context_new(struct nh_resolver *r, uint32_t without, struc
 {
     struct nh_context *c = calloc(1, sizeof *c);
 
-    if (!c) {
+    if (c)
+        c->base = nh_base_new(r->loop);
+    if (!c || !c->base) {
+        free(c);
         nh_fail(err, NH_NO_MEMORY, "libunbound: no memory for a context");
         return NULL;
     }
     nh_sigpipe_enter(&r->sigpipe);
     nh_sigpipe_hold(&r->sigpipe);
-    c->ub = nh_context_open(nh_loop_base(r->loop), r->config, without, err);
+    c->ub = nh_context_open(nh_base_events(c->base), r->config, without, err);
     nh_sigpipe_leave(&r->sigpipe);
     if (!c->ub) {
+        nh_base_free(c->base);
         free(c);
         return NULL;
     }
     c->since = nh_now();
+    c->sockets = nh_context_sockets(c->ub);
     return c;
 }
 
@@ -57,6 +62,7 @@ void nh_context_free(struct nh_resolver *r, struct nh_context *c)
         if (q->context == c)
             end_query(q);
     }
+    nh_base_free(c->base);
     free(c);
 }
 
@@ -220,16 +226,93 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *c)
     }
 }
 
+/* ---- places ------------------------------------------------------------------------- */
+
+/* The sockets of the main context that are taken. Each query needs one soon. It has none when
+ * another query asks a server the same; it counts all the same, so that the number of queries has
+ * a limit, too. */
+static unsigned sockets_taken(const struct nh_resolver *r)
+{
+    unsigned open = nh_base_sockets(r->main->base);
+
+    return open > r->main->n_queries ? open : r->main->n_queries;
+}
+
+/* The same with what the queries may still need. If the servers of a query are silent, it takes two
+ * sockets, because libunbound also asks for the AAAA record of the name server. Therefore, if there
+ * are queries that nobody has answered for NH_YOUNG seconds, as many young ones count as two. Where
+ * places are kept, all queries do, unless a forwarder is asked: a query that is sent anew has no
+ * socket for a moment, and nothing must take its place then. */
+static unsigned sockets_needed(const struct nh_resolver *r)
+{
+    unsigned taken = sockets_taken(r), needed = r->main->n_queries;
+    unsigned silent = needed > r->n_young ? needed - r->n_young : 0;
+
+    if (r->sockets.burst == r->sockets.most)
+        needed += silent < r->n_young ? silent : r->n_young;
+    else if (!r->config->forwarders)
+        needed += needed;
+    return taken > needed ? taken : needed;
+}
+
+static bool has_place(const struct nh_places *p, unsigned taken, bool following)
+{
+    return taken < (following ? p->limit : p->given);
+}
+
 bool nh_query_has_place(const struct nh_resolver *r, bool following)
 {
-    return r->n_young < r->max_running &&
-           r->main->n_queries < r->max_queries - (following ? 0 : r->reserve);
+    return has_place(&r->running, r->n_young, following) &&
+           has_place(&r->sockets, sockets_needed(r), following);
 }
 
 bool nh_query_is_full(const struct nh_resolver *r)
 {
-    return r->n_young < r->max_running && !nh_query_has_place(r, false);
+    return r->n_young < r->running.burst && sockets_taken(r) >= r->sockets.most;
 }
+
+/* Gives no place only because one has become free: a query that is sent anew closes its socket
+ * for a moment. */
+static void give_place(struct nh_places *p, unsigned taken, double now)
+{
+    p->given = p->burst;
+    if (taken >= p->burst && taken < p->most && now >= p->next) {
+        p->given = taken + 1;
+        p->next = now + p->interval;
+    }
+}
+
+void nh_query_give_places(struct nh_resolver *r)
+{
+    double now;
+
+    if (TAILQ_EMPTY(&r->queued))
+        return;
+    now = nh_now();
+    give_place(&r->running, r->n_young, now);
+    give_place(&r->sockets, sockets_needed(r), now);
+}
+
+/* Returns when one more place is given, at the latest at the time `end`. */
+static double next_place(const struct nh_places *p, unsigned taken, double end)
+{
+    if (taken < p->given)
+        return 0;
+    return taken < p->most && p->next < end ? p->next : end;
+}
+
+double nh_query_next_place(const struct nh_resolver *r)
+{
+    const struct nh_query *oldest = TAILQ_FIRST(&r->young);
+    /* By then the oldest one is no longer young. If none is young, another context may be opened. */
+    double end = (oldest ? oldest->sent : nh_now()) + NH_YOUNG;
+    double running = next_place(&r->running, r->n_young, end);
+    double socket = next_place(&r->sockets, sockets_needed(r), end);
+
+    return running > socket ? running : socket;
+}
+
+/* ---- ages --------------------------------------------------------------------------- */
 
 void nh_query_age(struct nh_resolver *r)
 {
@@ -249,6 +332,17 @@ void nh_query_age(struct nh_resolver *r)
 
 /* ---- answers ------------------------------------------------------------------------ */
 
+static bool keep_packet(struct nh_lookup *l, const uint8_t *packet, size_t len)
+{
+    free(l->packet);
+    l->packet = malloc(len);
+    if (!l->packet)
+        return false;
+    memcpy(l->packet, packet, len);
+    l->packet_len = len;
+    return true;
+}
+
 /* Reads a packet into an answer that all lookups of this question share. */
 static enum nh_code read_answer(struct nh_lookup *l, const uint8_t *packet, size_t len, bool secure)
 {
@@ -258,6 +352,8 @@ static enum nh_code read_answer(struct nh_lookup *l, const uint8_t *packet, size
     if (!l->entry)
         return NH_NO_MEMORY;
     code = nh_answer_parse(&l->entry->answer, packet, len, l->name, l->type);
+    if (code == NH_OK && l->whole && !keep_packet(l, packet, len))
+        code = NH_NO_MEMORY;
     if (code == NH_OK) {
         nh_cache_put(l->resolver->cache, l->entry);
         l->answer = l->entry->answer;

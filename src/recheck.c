@@ -35,7 +35,8 @@
 #define CONFIRM_BOGUS 60.0   /* seconds; as long as libunbound remembers it */
 #define CONFIRM_SERVFAIL 5.0 /* seconds; as long as libunbound remembers it */
 #define MAX_FORWARDERS 32
-#define FEW_SOCKETS 64 /* a context with fewer sockets does not help */
+#define FEW_SOCKETS 64   /* a context with fewer sockets does not relieve the main one */
+#define MANY_SOCKETS 256 /* with so many sockets it does so for long enough */
 
 enum tries { FIRST, AGAIN, IN_FRESH, KEYS_CHECKED, FORWARDERS_PROBED, LAST };
 
@@ -97,15 +98,15 @@ static uint32_t forwarders_to_leave(const struct nh_resolver *r)
     return r->stripping;
 }
 
-/* Returns the fresh context. Opens one when there is none. Returns NULL when none can be opened
- * now. */
-static struct nh_context *fresh_context(struct nh_resolver *r)
+/* Returns the fresh context. Opens one when there is none with so many sockets. Returns NULL when
+ * there is none at all and none can be opened now. */
+static struct nh_context *fresh_context(struct nh_resolver *r, unsigned sockets)
 {
     struct nh_context *c = r->fresh, *opened;
     double now = nh_now();
     struct nh_err err;
 
-    if (c && !c->has_failed && now - c->since < FRESH_FOR)
+    if (c && !c->has_failed && now - c->since < FRESH_FOR && c->sockets >= sockets)
         return c;
     if (r->tokens_at <= 0)
         r->tokens = BURST;
@@ -137,12 +138,21 @@ void nh_recheck_adopt(struct nh_resolver *r, struct nh_context *c)
 
 void nh_recheck_relieve(struct nh_resolver *r)
 {
-    struct nh_context *c = fresh_context(r);
+    struct nh_context *c;
 
-    if (!c || c->has_failed || nh_context_sockets(c->ub) < FEW_SOCKETS)
+    if (nh_context_range(r->config->max_pending, 0) < FEW_SOCKETS)
+        return;
+    c = fresh_context(r, FEW_SOCKETS);
+    if (!c || c->has_failed || c->sockets < FEW_SOCKETS)
         return;
     nh_recheck_adopt(r, c);
     nh_lookup_send_queued(r);
+}
+
+bool nh_recheck_can_relieve(const struct nh_resolver *r, unsigned sockets)
+{
+    return (r->tokens_at <= 0 || r->tokens >= 1) &&
+           nh_context_range(r->config->max_pending, sockets) >= MANY_SOCKETS;
 }
 
 void nh_recheck_tidy(struct nh_resolver *r)
@@ -157,7 +167,8 @@ void nh_recheck_tidy(struct nh_resolver *r)
         if (c->n_lookups == 0) {
             TAILQ_REMOVE(&r->draining, c, link);
             nh_context_free(r, c);
-            break; /* close one at a time: it takes some milliseconds */
+            nh_resolver_set_limits(r); /* its descriptors are free */
+            break;                     /* close one at a time: it takes some milliseconds */
         }
     }
 }
@@ -185,7 +196,7 @@ static void ask_again(struct nh_lookup *l, struct nh_context *c, enum tries trie
 
 static bool ask_fresh(struct nh_lookup *l)
 {
-    struct nh_context *c = is_confirmed(l) ? NULL : fresh_context(l->resolver);
+    struct nh_context *c = is_confirmed(l) ? NULL : fresh_context(l->resolver, 0);
 
     if (c)
         ask_again(l, c, IN_FRESH);
@@ -199,8 +210,8 @@ void nh_recheck_silent(struct nh_lookup *l)
 
     if (l->internal || l->second || l->tries != FIRST || r->last_success >= l->query->sent)
         return;
-    c = fresh_context(r);
-    if (c)
+    c = fresh_context(r, 0);
+    if (c && c->n_queries < c->sockets / 4)
         nh_query_send(l, c);
 }
 
@@ -422,7 +433,7 @@ static void explain(struct nh_lookup *l)
 static bool forwarders_are_known(struct nh_lookup *l)
 {
     struct nh_resolver *r = l->resolver;
-    struct nh_context *c = forwarders_to_leave(r) ? fresh_context(r) : NULL;
+    struct nh_context *c = forwarders_to_leave(r) ? fresh_context(r, 0) : NULL;
 
     if (c) {
         ask_again(l, c, LAST);

@@ -3,37 +3,42 @@
 
 #include "context.h"
 #include "loop.h"
+#include "timer.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #define BATCH 16 /* events; they take about 2 ms, by which a query may be late */
 #define LATE 1.0 /* seconds; when the host program is later than that, it is late */
 
-static bool seed(struct nh_resolver *r)
+/* kept: of the places up to `most`, those that are given one after the other in `seconds`. */
+static void set_places(struct nh_places *p, unsigned most, unsigned limit, unsigned kept,
+                       double seconds)
 {
-    if (getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
-        return false;
-    r->random |= 1;
-    return true;
+    p->limit = limit > 0 ? limit : 1;
+    p->most = most > 0 ? most : 1;
+    p->burst = p->most - kept;
+    p->given = p->burst;
+    p->interval = kept > 0 ? seconds / kept : 0;
 }
 
-/* A lookup counts against max_running for NH_YOUNG seconds. After that, only the sockets of
- * libunbound are the limit. Half of them are for young lookups, and a quarter is for what
- * validation asks (rule 4). */
+/* A lookup takes one of the places `running` for NH_YOUNG seconds. After that, only the sockets of
+ * libunbound are the limit (rule 4). Half of them are for young lookups, and a quarter is for what
+ * validation asks.
+ *
+ * An eighth of the places `running` is kept. Half of these are for lookups that follow from answers.
+ * If no other context can be opened when the sockets are taken, half of the sockets are kept. With
+ * two for each query they last until the first queries that nobody answers are over. */
 void nh_resolver_set_limits(struct nh_resolver *r)
 {
-    unsigned sockets = nh_context_sockets(r->main->ub), max_pending = r->config->max_pending;
+    unsigned sockets = r->main->sockets, max_pending = r->config->max_pending;
+    unsigned running = sockets / 2 < max_pending ? sockets / 2 : max_pending, more = running / 8;
+    unsigned limit = sockets - sockets / 4, most = limit - sockets / 8;
 
-    r->max_running = sockets / 2 < max_pending ? sockets / 2 : max_pending;
-    r->max_queries = sockets - sockets / 4;
-    r->reserve = sockets / 8;
-    if (r->max_running == 0)
-        r->max_running = 1;
-    if (r->max_queries == 0)
-        r->max_queries = 1;
+    set_places(&r->running, running + more, running + more, more, 2 * NH_YOUNG);
+    set_places(&r->sockets, most, limit, nh_recheck_can_relieve(r, most) ? 0 : most / 2,
+               2 * r->timeout);
 }
 
 static struct nh_resolver *new_resolver(void)
@@ -65,8 +70,10 @@ static bool fill(struct nh_resolver *r, const struct nh_config *config, struct n
     r->timeout = config->timeout;
     r->config = nh_config_copy(config);
     r->loop = nh_loop_new();
-    if (!r->loop || !seed(r) || !r->config)
+    if (!r->loop || !r->config ||
+        getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
         return false;
+    r->random |= 1;
     r->main = nh_context_new(r, 0, err);
     if (!r->main)
         return false;
@@ -154,14 +161,10 @@ static bool resolver_dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop
     return true;
 }
 
-/* ---- tasks ------------------------------------------------------------------------ */
-
 void nh_resolver_later(struct nh_resolver *r, struct nh_task *task, void (*run)(void *arg),
                        void *arg)
 {
-    task->run = run;
-    task->arg = arg;
-    task->is_queued = true;
+    *task = (struct nh_task){.run = run, .arg = arg, .is_queued = true};
     TAILQ_INSERT_TAIL(&r->tasks, task, link);
 }
 
@@ -183,26 +186,23 @@ static void do_task(struct nh_resolver *r)
 
 /* ---- the time ---------------------------------------------------------------------- */
 
-static void on_tick(void *arg)
+/* A timer has fired: arg is the pointer to it. */
+static void forget_timer(void *arg)
 {
-    ((struct nh_resolver *)arg)->tick = NULL;
+    *(struct nh_timer **)arg = NULL;
 }
 
 /* Sets a timer that wakes the host program when a query is old enough: then a queued lookup may
  * start in its place, or it may also be asked in a fresh context. */
 static void set_tick(struct nh_resolver *r)
 {
-    const struct nh_query *q = TAILQ_FIRST(&r->young);
-    bool queued = !TAILQ_EMPTY(&r->queued) || !TAILQ_EMPTY(&r->queued_first);
+    const struct nh_query *q;
     double at, now;
 
-    if (queued && nh_query_is_full(r)) {
-        at = nh_now() + NH_YOUNG; /* another context may be opened by then */
-    } else if (queued && q) {
-        at = q->sent + NH_YOUNG;
+    if (!TAILQ_EMPTY(&r->queued) || !TAILQ_EMPTY(&r->queued_first)) {
+        at = nh_query_next_place(r);
     } else {
-        if (!TAILQ_EMPTY(&r->aged))
-            q = TAILQ_FIRST(&r->aged);
+        q = TAILQ_FIRST(TAILQ_EMPTY(&r->aged) ? &r->young : &r->aged);
         if (!q)
             return;
         at = q->sent + NH_HEDGE;
@@ -212,18 +212,16 @@ static void set_tick(struct nh_resolver *r)
     nh_timer_stop(r->tick);
     now = nh_now();
     r->tick_at = at;
-    r->tick = nh_timer_start(r->loop, at > now ? at - now : 0, on_tick, r);
+    r->tick = nh_timer_start(r->loop, at > now ? at - now : 0, forget_timer, &r->tick);
 }
 
 /* Records that the host program was late. libunbound then believes that servers were slow, and
  * may take them for dead. */
 static void notice_lateness(struct nh_resolver *r)
 {
-    double now;
-
     if (r->due <= 0)
         return;
-    now = nh_now();
+    double now = nh_now();
     if (now - r->due > LATE) {
         r->lateness += now - r->due;
         r->trouble = now + 75;
@@ -233,11 +231,9 @@ static void notice_lateness(struct nh_resolver *r)
 
 static void set_due(struct nh_resolver *r)
 {
-    double seconds;
-
     if (r->stats.running == 0)
         return;
-    seconds = nh_resolver_timeout(r);
+    double seconds = nh_resolver_timeout(r);
     if (seconds >= 0)
         r->due = nh_now() + seconds;
 }
@@ -265,15 +261,10 @@ void nh_resolver_drain(struct nh_resolver *r)
     nh_sigpipe_leave(&r->sigpipe);
 }
 
-static void on_alarm(void *arg)
-{
-    *(struct nh_timer **)arg = NULL;
-}
-
 /* Waits until something happens, for at most `seconds`. */
 static void wait(struct nh_resolver *r, double seconds)
 {
-    struct nh_timer *alarm = nh_timer_start(r->loop, seconds, on_alarm, &alarm);
+    struct nh_timer *alarm = nh_timer_start(r->loop, seconds, forget_timer, &alarm);
 
     nh_loop_collect(r->loop, alarm != NULL);
     nh_timer_stop(alarm);
@@ -317,6 +308,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
             break;
     }
     nh_query_age(r);
+    nh_query_give_places(r);
     nh_lookup_send_queued(r);
     if (!TAILQ_EMPTY(&r->queued) && nh_query_is_full(r))
         nh_recheck_relieve(r);

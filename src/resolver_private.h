@@ -16,7 +16,9 @@
  * (see recheck.c). */
 struct nh_context {
     struct ub_ctx *ub;
+    struct nh_base *base;
     double since;       /* when it was opened */
+    unsigned sockets;   /* that it may have open at once */
     unsigned n_queries; /* each of them may need a socket */
     unsigned n_lookups; /* lookups that wait for one of its queries */
     bool has_failed;    /* a lookup has failed in it, and it may remember the cause */
@@ -40,6 +42,17 @@ struct nh_query {
     TAILQ_ENTRY(nh_query) link;
 };
 
+/* Places that lookups take. The first `burst` places are taken at once. Of those from `burst` to
+ * `most` one is given every `interval` seconds. So a lookup that starts later finds a place, although
+ * lookups that nobody answers have taken all places before it. The places from `most` to `limit` are
+ * for lookups that follow from answers. */
+struct nh_places {
+    unsigned burst, most, limit;
+    unsigned given; /* lookups that follow from no answer may take these places now */
+    double interval;
+    double next; /* when one more is given */
+};
+
 #define NH_CONFIRMED 64 /* confirmed failures that are remembered */
 
 struct nh_resolver {
@@ -50,9 +63,8 @@ struct nh_resolver {
     struct nh_cache *cache;
     pid_t pid;
     double timeout;
-    unsigned max_running;                   /* lookups sent in the last NH_YOUNG seconds */
-    unsigned max_queries;                   /* for the main context */
-    unsigned reserve;                       /* of these, for lookups that follow from answers */
+    struct nh_places running;               /* for lookups sent in the last NH_YOUNG seconds */
+    struct nh_places sockets;               /* of the main context */
     struct nh_lookups queued, queued_first; /* they wait for a place; the second is served first */
     struct nh_lookups ready;                /* they have an outcome, but not yet done() */
     struct nh_lookups overdue;              /* the time of these lookups is up */
@@ -101,6 +113,12 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *context);
 
 /* Releases the queries of the lookup, which no longer waits for them. */
 void nh_query_release(struct nh_lookup *l);
+
+/* Gives places to queued lookups, if it is time. */
+void nh_query_give_places(struct nh_resolver *r);
+
+/* When a queued lookup may find a place. A time of nh_now(). */
+double nh_query_next_place(const struct nh_resolver *r);
 
 /* May one more lookup be sent? following: the lookup follows from an answer. */
 bool nh_query_has_place(const struct nh_resolver *r, bool following);
@@ -160,6 +178,9 @@ void nh_recheck_adopt(struct nh_resolver *r, struct nh_context *c);
 /* Makes a fresh context, which has its own sockets, the main one. This is for lookups that wait
  * because queries that nobody answers hold the sockets. */
 void nh_recheck_relieve(struct nh_resolver *r);
+
+/* Could nh_recheck_relieve() help when so many sockets more are open? */
+bool nh_recheck_can_relieve(const struct nh_resolver *r, unsigned sockets);
 
 /* Frees what recheck.c has under way for the lookup. */
 void nh_recheck_stop(struct nh_lookup *l);

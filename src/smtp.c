@@ -91,16 +91,17 @@ static void broken(struct nh_smtp *s, const char *wrong)
 static bool has_extension(const struct nh_smtp *s, const char *name)
 {
     const char *line = s->extensions;
-    size_t len = strlen(name);
 
-    for (;;) {
-        if (strncasecmp(line, name, len) == 0 && (line[len] == '\0' || strchr(" \n", line[len])))
+    while (line) {
+        size_t len = strcspn(line, " \n");
+
+        if (len == strlen(name) && strncasecmp(line, name, len) == 0)
             return true;
         line = strchr(line, '\n');
-        if (!line)
-            return false;
-        line++;
+        if (line)
+            line++;
     }
+    return false;
 }
 
 /* Handles a complete reply whose code is in s->code. */

@@ -7,6 +7,7 @@
 #include "sts.h"
 
 #include "loop.h"
+#include "timer.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -58,11 +58,10 @@ static void judge_full(struct nh_tlsa *t)
     const char *what = t->selector == 0 ? "certificate" : "public key";
     const char *field = t->selector == 0 ? "Cert(0)" : "SPKI(1)";
     bool key = true;
-    size_t used;
 
     ERR_set_mark();
-    used = t->selector == 0 ? read_certificate(t->data, t->len, &key)
-                            : read_public_key(t->data, t->len);
+    size_t used = t->selector == 0 ? read_certificate(t->data, t->len, &key)
+                                   : read_public_key(t->data, t->len);
     ERR_pop_to_mark();
     if (used == 0)
         unusable(t, "%s Full(0): %u bytes that are no %s in DER", field, t->len, what);

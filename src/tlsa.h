@@ -1,6 +1,8 @@
 /* tlsa.h - which TLSA records count, and for which names. */
 #pragma once
 
+#include "name.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,3 +27,10 @@ struct nh_names_in {
 
 /* The same as mox GatherTLSANames. Fills out with at most 4 of the names and returns how many. */
 size_t nh_tlsa_names(const struct nh_names_in *in, const char *out[4]);
+
+/* A record that counts as if it had been in the answer. */
+struct nh_assumed {
+    char name[NH_HOST_MAX + 32]; /* its owner */
+    uint8_t *rdata;
+    size_t len;
+};

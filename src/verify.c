@@ -10,6 +10,7 @@
  */
 #include "verify.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,7 @@ static void judge_skipped(struct nh_verify_host *h)
 
 static void judge_host(struct nh_verify_host *h)
 {
+    assert(h->plan);
     find_absent(h);
     if (h->n_connections == 0) {
         judge_skipped(h);
@@ -79,15 +81,12 @@ static void judge_host(struct nh_verify_host *h)
 /* The domain has a record of MTA-STS, and a sender does not get the policy. */
 static void judge_sts(struct nh_verify *v)
 {
-    static const enum nh_result results[] = {[NH_STS_OK] = NH_RESULT_OK,
-                                             [NH_STS_FETCH_ERROR] = NH_RESULT_STS_FETCH,
-                                             [NH_STS_INVALID] = NH_RESULT_STS_INVALID,
-                                             [NH_STS_WEBPKI_INVALID] = NH_RESULT_STS_WEBPKI};
+    enum nh_sts_code code = v->plan.sts_call ? v->plan.sts_call->err.code : NH_STS_OK;
 
-    if (!v->plan.sts_call)
+    if (code == NH_STS_OK)
         return;
-    v->result = results[v->plan.sts_call->err.code];
-    v->ok = v->ok && v->result == NH_RESULT_OK;
+    v->result = NH_RESULT_STS_FETCH + (code - NH_STS_FETCH_ERROR); /* both have the same order */
+    v->ok = false;
 }
 
 static void judge_hosts(struct nh_verify *v)
@@ -137,15 +136,33 @@ static void set_criteria(const struct nh_verify_host *h, struct nh_criteria *c, 
     }
 }
 
+/* Writes what a server has said as one line, cut at the end of out. */
+static void one_line(const char *said, char *out, size_t size)
+{
+    size_t n = 0;
+
+    for (; *said && n + 4 < size; said++) {
+        if (*said == '\n') {
+            memcpy(out + n, " / ", 3);
+            n += 3;
+        } else {
+            out[n++] = *said;
+        }
+    }
+    out[n] = '\0';
+}
+
+/* said: the text of the server that belongs to it, or NULL. */
 static void set_message(struct nh_connection *conn, const char *what, const char *said)
 {
-    const struct nh_verify *v = conn->host->verify;
-    char ip[NH_IP_TEXT];
+    char ip[NH_IP_TEXT], line[200] = "";
 
     nh_ip_text(&conn->ip, ip);
-    snprintf(conn->message, sizeof conn->message, "%s (%s, port %u): %s%s%.*s%s",
-             conn->host->plan->name, ip, v->connect_port, what, said ? ": \"" : "",
-             said ? (int)strcspn(said, "\n") : 0, said ? said : "", said ? "\"" : "");
+    if (said)
+        one_line(said, line, sizeof line);
+    snprintf(conn->message, sizeof conn->message, "%s (%s, port %u): %s%s%s%s",
+             conn->host->plan->name, ip, conn->host->verify->connect_port, what, said ? ": \"" : "",
+             line, said ? "\"" : "");
 }
 
 static void fail_connection(struct nh_connection *conn, enum nh_result result, enum nh_stage stage,
@@ -204,7 +221,7 @@ static bool judge_by_dane(struct nh_connection *conn, const struct nh_criteria *
     struct nh_verify_host *h = conn->host;
     struct nh_judge *judge = nh_contacts_judge(h->verify->contacts);
     STACK_OF(X509) *chain = conn->wait.contact->chain;
-    enum nh_matches *matches = calloc(c->n_records, sizeof *matches);
+    enum nh_matches *matches = calloc(c->n_records + 1, sizeof *matches);
     bool ok = judge && matches && nh_judge_matches(judge, chain, c, matches) &&
               nh_judge_dane(judge, chain, c, matches, &conn->dane);
 
@@ -222,7 +239,7 @@ static bool judge_by_dane(struct nh_connection *conn, const struct nh_criteria *
     return ok;
 }
 
-/* MTA-STS: the certificate is verified by PKIX with the host's name (RFC 8461 4.2). */
+/* MTA-STS: PKIX with the host's name has failed (RFC 8461 4.2). */
 static void judge_by_sts(struct nh_connection *conn)
 {
     static const enum nh_result results[] = {[NH_PKIX_WRONG_NAME] = NH_RESULT_HOST_MISMATCH,
@@ -230,8 +247,6 @@ static void judge_by_sts(struct nh_connection *conn)
                                              [NH_PKIX_UNTRUSTED] = NH_RESULT_NOT_TRUSTED};
     char what[200];
 
-    if (conn->pkix.ok)
-        return;
     snprintf(what, sizeof what, "its certificate cannot be verified as MTA-STS asks: %s",
              conn->pkix.reason);
     fail_connection(conn, results[conn->pkix.kind], NH_STAGE_HANDSHAKE, what, NULL);
@@ -251,7 +266,7 @@ static void judge_connection(struct nh_connection *conn)
     conn->judged = ok;
     if (ok && conn->host->plan->tls == NH_TLS_DANE)
         ok = judge_by_dane(conn, &c);
-    if (ok && conn->host->plan->tls == NH_TLS_STS)
+    if (ok && conn->host->plan->tls == NH_TLS_STS && !conn->pkix.ok)
         judge_by_sts(conn);
     if (!ok) {
         fail_connection(conn, NH_RESULT_TLS, NH_STAGE_HANDSHAKE,
@@ -331,6 +346,7 @@ static bool make_host(struct nh_verify *v, struct nh_verify_host *h, const struc
     n = choose_ips(h, ips);
     if (n == 0) {
         nh_fail(&h->err, NH_NOT_FOUND, "%s: none of its addresses is global", p->name);
+        h->err.permanent = true;
         return true;
     }
     h->connections = calloc(n * v->n_keys, sizeof *h->connections);
@@ -411,15 +427,11 @@ static void verify_start(struct nh_op *op, struct nh_resolver *r)
     else if (!v->own_helo || !v->contacts)
         nh_fail(&op->err, NH_NO_MEMORY, "%s: out of memory", v->plan.domain);
     else
-        v->anchors = nh_contacts_anchors(v->contacts, v->ca_file, v->ca_path, &op->err);
-    if (!v->anchors) {
-        nh_op_finish_later(op);
-        return;
-    }
+        v->anchors = nh_contacts_anchors(v->contacts, v->plan.ca_file, v->plan.ca_path, &op->err);
+    if (!v->anchors)
+        return nh_op_finish_later(op);
     if (v->connect_port == 0)
         v->connect_port = v->plan.port;
-    v->plan.ca_file = v->ca_file;
-    v->plan.ca_path = v->ca_path;
     v->plan.op.done = verify_on_plan;
     v->plan.op.arg = v;
     nh_plan_type.start(&v->plan.op, r);

@@ -42,9 +42,8 @@ struct nh_verify {
     enum nh_key_kind keys[NH_KEYS_MAX];
     size_t n_keys;
     bool first_only, implicit_tls, global_only;
-    uint16_t connect_port;         /* 0: the port of the plan */
-    const char *helo;              /* these three need to be valid until the call has started */
-    const char *ca_file, *ca_path; /* NULL: those of the system */
+    uint16_t connect_port; /* 0: the port of the plan */
+    const char *helo;      /* these three need to be valid until the call has started */
     bool has_time;
     time_t time;
     struct nh_ip source4, source6; /* family 0: none */

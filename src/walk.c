@@ -57,7 +57,6 @@ static void walk_follow(struct nh_walk *w, bool secure)
 {
     char host[NH_HOST_MAX];
     const char *target = w->target;
-    bool loop;
 
     if (w->n_links == 0)
         w->first_secure = secure;
@@ -70,7 +69,7 @@ static void walk_follow(struct nh_walk *w, bool secure)
         }
         target = host;
     }
-    loop = walk_seen(w, target);
+    bool loop = walk_seen(w, target);
     w->names[w->n_links + 1] = strdup(target);
     if (!w->names[w->n_links + 1]) {
         walk_ended(w, NH_NO_MEMORY);
@@ -172,25 +171,17 @@ void nh_walk_start(struct nh_walk *w, const char *name)
 
 void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subject)
 {
-    switch (w->code) {
-    case NH_OK:
-        break;
-    case NH_CNAME_LOOP:
+    if (w->code == NH_CNAME_LOOP)
         nh_fail(err, w->code, "%s: the aliases of %s form a loop, back at %s", subject, w->first,
                 nh_walk_end(w));
-        break;
-    case NH_CNAME_LIMIT:
+    else if (w->code == NH_CNAME_LIMIT)
         nh_fail(err, w->code, "%s: %s has more than %u aliases in a row, given up at %s", subject,
                 w->first, w->max_links, nh_walk_end(w));
-        break;
-    case NH_INVALID_NAME:
+    else if (w->code == NH_INVALID_NAME)
         nh_fail(err, w->code, "%s: %s is an alias of %s, which is no host name: %s", subject,
                 nh_walk_end(w), w->target, w->reason);
-        break;
-    default:
+    else if (w->code != NH_OK)
         nh_lookup_error(err, subject, w->failed ? w->failed : &w->lookup);
-        break;
-    }
 }
 
 /* A bogus alias can lead into a chain that libunbound gives up. It then reports only SERVFAIL. */

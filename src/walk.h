@@ -13,8 +13,6 @@
  * above it, and its server may be slow on purpose. */
 #define NH_DNAMES_ABOVE 24
 
-/* Follows a chain of aliases one at a time, with CNAME questions. This is for chains whose
- * status one answer cannot show. */
 struct nh_walk {
     struct nh_op *op;
     struct nh_lookup lookup;

@@ -510,6 +510,18 @@ describe("examples", function()
     contains(text, "dane: TLS, verified", "the MX records are not secure", "no_mail: accepts no mail",
       "bogus: MX of broken.example", "an alias of dane.example", "no MX: the name itself is the host",
       "How to go on:", "status 0\n")
+    for _, case in ipairs {
+      { "right", "result     ok", "matches the RSA certificate", "matches the ECDSA certificate" },
+      { "stale", "result     validation-failure",
+        "to do      no TLSA record matches the certificate: publish 3 1 1 " },
+      { "half", " RSA: ok", " ECDSA: validation-failure", "this ECDSA certificate does not: publish 3 1 1 " },
+      { "plain", "result     starttls-not-supported", "to do      turn STARTTLS on" },
+    } do
+      local name = case[1] .. ".servers.example"
+      local shown = text:match("%$ nexthop %-%-verify " .. name:gsub("%.", "%%.") .. "\n(.-)\n\n")
+      for i = 2, #case do contains(shown, case[i]) end
+    end
+    contains(text, "mx.half.servers.example\tvalidation-failure\nmx.plain.servers.example\tstarttls")
   end)
 
   it("demo.lua asks for another domain, and says how to go on whatever comes", function()

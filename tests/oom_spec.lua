@@ -48,7 +48,9 @@ describe("when memory runs out", function()
     local ca = require "tests.support.ca"
     local verifying = require "tests.support.verifying"
     local issuer = ca.authority { name = "oom-issuer" }
-    local leaf = ca.leaf { name = "oom", issuer = issuer, names = { "issuer.oom.example" }, extra = { issuer } }
+    local leaf = ca.leaf {
+      name = "oom", issuer = issuer, names = { "issuer.oom.example" }, extra = { issuer },
+    }
     local world = verifying.world("oom.example", 62)
     for label, record in pairs {
       good = ca.tlsa(leaf, 3, 1, 1), changed = "3 1 1 " .. ("ab"):rep(32),

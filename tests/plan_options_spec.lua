@@ -138,7 +138,8 @@ describe("plan,", function()
       lab:rule { name = "mx.child.example", action = "silent" }
       lab:rule { name = "_25._tcp.mx.nodane.example", action = "silent" }
       local started = os.time()
-      local p = assert(resolver:plan("mxeverywhere.example", { deadline = 1.5 * support.slow }))
+      -- A silent lookup ends after 10 s, and the deadline must come before.
+      local p = assert(resolver:plan("mxeverywhere.example", { deadline = math.min(1.5 * support.slow, 6) }))
       assert.is_true(os.time() - started < 10 * support.slow)
       local found = {}
       for index, host in ipairs(p.hosts) do

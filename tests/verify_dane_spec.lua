@@ -64,10 +64,14 @@ describe("verify, DANE:", function()
     verified(("%d %d %d of the issuer"):format(numbers[1], numbers[2], numbers[3]), chains.ec,
       { tlsa(chains.issuer, numbers[1], numbers[2], numbers[3]) }, { depth = 1 })
   end
-  verified("2 0 1 of the root, which is sent", chains["with-root"], { tlsa(chains.root, 2, 0, 1) }, { depth = 2 })
-  verified("2 1 1 of the root, which is sent", chains["with-root"], { tlsa(chains.root, 2, 1, 1) }, { depth = 2 })
-  failed("2 0 1 of the root, which is not sent", chains.ec, { tlsa(chains.root, 2, 0, 1) }, "validation-failure")
-  failed("2 1 2 of the root, which is not sent", chains.ec, { tlsa(chains.root, 2, 1, 2) }, "validation-failure")
+  verified("2 0 1 of the root, which is sent", chains["with-root"], { tlsa(chains.root, 2, 0, 1) },
+    { depth = 2 })
+  verified("2 1 1 of the root, which is sent", chains["with-root"], { tlsa(chains.root, 2, 1, 1) },
+    { depth = 2 })
+  failed("2 0 1 of the root, which is not sent", chains.ec, { tlsa(chains.root, 2, 0, 1) },
+    "validation-failure")
+  failed("2 1 2 of the root, which is not sent", chains.ec, { tlsa(chains.root, 2, 1, 2) },
+    "validation-failure")
   verified("2 0 0 of the root, which is not sent", chains.ec, { tlsa(chains.root, 2, 0, 0) },
     { depth = 2, matches = false })
   verified("2 1 0 of the root, which is not sent", chains.ec, { tlsa(chains.root, 2, 1, 0) },
@@ -89,11 +93,13 @@ describe("verify, DANE:", function()
   failed("usage 2, a leaf for another name", chains.foreign, { tlsa(chains.issuer, 2, 1, 1) },
     "certificate-host-mismatch")
   failed("usage 2, an expired leaf", chains.expired, { tlsa(chains.issuer, 2, 1, 1) }, "certificate-expired")
-  -- The dates of a trust anchor are no part of a path (RFC 5280 section 6.1.1 (d)). OpenSSL looks at them when
+  -- The dates of a trust anchor are no part of a path (RFC 5280 section 6.1.1 (d)). OpenSSL looks at them
+  -- when
   -- it is self-signed.
   verified("usage 2, an issuer that has expired and is the anchor", below_expired,
     { tlsa(expired_issuer, 2, 1, 1) }, { depth = 1 })
-  failed("usage 2, an expired root", below_expired_root, { tlsa(expired_root, 2, 1, 1) }, "certificate-expired")
+  failed("usage 2, an expired root", below_expired_root, { tlsa(expired_root, 2, 1, 1) },
+    "certificate-expired")
   failed("usage 2, an expired issuer below the anchor", between_expired, { tlsa(chains.root, 2, 1, 1) },
     "certificate-expired")
   failed("usage 2, a leaf that is not valid yet", chains.future, { tlsa(chains.issuer, 2, 1, 1) },

@@ -70,7 +70,8 @@ describe("verify, names:", function()
   end)
 
   -- The names of RFC 7672 3.2.2 beside the host's own.
-  world:host("hop", { tlsa = { record }, server = { certificates = { leaf("mx-hop", { names = { "@" } }) } } })
+  world:host("hop", { tlsa = { record }, server = { certificates = { leaf("mx-hop",
+    { names = { "@" } }) } } })
   it("the mail domain's name fits beside the host's", function()
     local connection, host = world:connection "mx-hop"
     verifying.good(connection, "verified")

@@ -63,7 +63,8 @@ describe("verify, reuse:", function()
     verifying.good(two, "verified")
     assert.same({ nil, true }, { one.reused, two.reused })
     assert.is_true(two.reused)
-    assert.same({ one.greeting, one.tls.chain[1].cert_sha256 }, { two.greeting, two.tls.chain[1].cert_sha256 })
+    assert.same({ one.greeting, one.tls.chain[1].cert_sha256 }, { two.greeting,
+      two.tls.chain[1].cert_sha256 })
     assert.equal(1, shared:count())
   end)
 

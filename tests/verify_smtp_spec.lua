@@ -91,7 +91,8 @@ describe("verify, SMTP:", function()
     bad("a code of two digits", { greeting = "22 hello" }, "protocol-error", "greeting")
     bad("no separator after the code", { greeting = "220x hello" }, "protocol-error", "greeting")
     bad("101 lines", { greeting = lines(220, 101) }, "protocol-error", "greeting", 220)
-    bad("more than 64 KB in 70 lines", { greeting = long_lines(220, 70, 1000) }, "protocol-error", "greeting", 220)
+    bad("more than 64 KB in 70 lines", { greeting = long_lines(220, 70, 1000) }, "protocol-error",
+      "greeting", 220)
     bad("a line without end", { greeting = { steps.send("220 " .. ("x"):rep(9996), 100000) } },
       "protocol-error", "greeting")
     bad("lines without end", { greeting = { steps.send("220-again\r\n", 10000000) } },

@@ -1,4 +1,4 @@
--- verify: what a report has, for each verdict of a plan; options; calls that fail.
+-- verify: what a report has, for each verdict of a plan; calls that fail.
 local ca = require "tests.support.ca"
 local chains = require "tests.support.chains"
 local mail_server = require "tests.support.mail_server"
@@ -82,7 +82,8 @@ describe("verify:", function()
     case("an expired certificate for another name", "m3", { certificates = { chains.expired } })
     case("a self-signed certificate", "m4", { certificates = { chains["self-signed"] } })
     case("454 to STARTTLS", "m5", { starttls = "454 4.7.0 no" }, "starttls-not-supported", "starttls")
-    case("a handshake that fails", "m6", { handshake = { steps.raw, steps.close } }, "tls-failed", "handshake")
+    case("a handshake that fails", "m6", { handshake = { steps.raw, steps.close } }, "tls-failed",
+      "handshake")
     case("a greeting that refuses", "m7", { greeting = "554 no" }, "greeting-refused", "greeting")
     case("an EHLO that is refused", "m8", { ehlo = "502 what" }, "protocol-error", "ehlo")
   end)
@@ -155,7 +156,8 @@ describe("verify:", function()
           verifying.bad(connection, "validation-failure", "handshake")
         end
       end
-      assert.same({ false, "validation-failure", "leaf" }, { entry.ok, entry.result, entry.records[1].matches })
+      assert.same({ false, "validation-failure", "leaf" }, { entry.ok, entry.result,
+        entry.records[1].matches })
       assert.is_nil(entry.temporary)
     end)
 
@@ -191,86 +193,6 @@ describe("verify:", function()
     assert.same({ 5, 10, 20 }, { report.hosts[1].pref, report.hosts[2].pref, report.hosts[3].pref })
   end)
   world:records "mx-order MX 5 good\nmx-order MX 10 plain\nmx-order MX 20 half"
-
-  group("options:", function()
-    world:host("aged", { tlsa = { ca.tlsa(chains.issuer, 2, 1, 1) }, server = { certificates = { chains.ec } } })
-    it("at judges dates as of another day", function()
-      local resolver, day = support.resolver(), 86400
-      local function at(days) return (world:connection("aged", { at = os.time() + days * day }, resolver)) end
-      verifying.good(at(20), "verified")
-      verifying.bad(at(40), "certificate-expired", "handshake")
-      verifying.bad(at(-10), "certificate-not-trusted", "handshake")
-      assert.equal(1, world.hosts.aged.listening[1]:count())
-      -- usage 3 has no dates
-      verifying.good((world:connection("good", { at = os.time() + 4000 * day })), "verified")
-    end)
-
-    it("at is the time of PKIX, too", function()
-      local options = { ca_file = chains.root.file, at = os.time() + 86400 }
-      assert.is_true((world:connection("good", options)).pkix.ok)
-      options.at = os.time() + 40 * 86400
-      local connection = world:connection("good", options)
-      verifying.good(connection, "verified")
-      assert.is_false(connection.pkix.ok)
-      assert.matches("expired", connection.pkix.reason)
-    end)
-
-    it("source is where connections come from", function()
-      local connection = world:connection("good", { source = { "127.36.200.7" } })
-      verifying.good(connection, "verified")
-      assert.same({ "127.36.200.7" }, world.hosts.good.listening[1]:clients())
-    end)
-
-    it("a source of another machine: connect-failed", function()
-      local connection = world:connection("good", { source = { "192.0.2.77" } })
-      verifying.bad(connection, "connect-failed", "connect")
-      assert.equal(0, world.hosts.good.listening[1]:count())
-    end)
-
-    it("helo is what EHLO says", function()
-      verifying.good((world:connection("good", { helo = "somebody.example" })), "verified")
-      assert.equal("EHLO somebody.example", world.hosts.good.listening[1]:commands()[1][1])
-    end)
-
-    it("without helo EHLO says a name", function()
-      local options = world:options()
-      options.helo = nil
-      assert.is_true(assert(support.resolver():verify("good." .. zone, options)).ok)
-      assert.matches("^EHLO [%w%-%.%[%]:]+$", world.hosts.good.listening[1]:commands()[1][1])
-    end)
-
-    it("global_only leaves these addresses out", function()
-      local report = assert(world:verify("good", { global_only = true }))
-      assert.same({ "dane", {}, false, false }, { report.hosts[1].tls, report.hosts[1].connections,
-        report.hosts[1].ok, report.ok })
-      assert.equal(0, world.hosts.good.listening[1]:count())
-    end)
-
-    it("port is that of the TLSA name, and of the server", function()
-      local server = world.servers:host(world.hosts.good.addresses[1], { certificates = { chains.ec } },
-        world.servers.port + 1)
-      local report = assert(world:verify("good", { port = server.port, connect_port = false }))
-      server:stop()
-      assert.same({ "may", server.port, true },
-        { report.hosts[1].tls, report.hosts[1].connections[1].port, report.ok })
-    end)
-
-    it("an option that cannot be raises", function()
-      local resolver = support.resolver()
-      for name, bad in pairs {
-        keys = { { "dsa" }, {}, "rsa", { 1 } }, ips = { "some" }, step = { 0, -1, "x" }, at = { "now" },
-        connect_port = { 0, 65536, "smtp" }, helo = { "", "two words", "a\r\nMAIL FROM:<>", 5 },
-        max_connections = { 0, -1 }, per_ip = { 0 }, reuse = { -1 }, source = { "x", { "nothing" } },
-        implicit_tls = { "yes" }, global_only = { 1 }, ca_file = { 5 }, nonsense = { 1 },
-      } do
-        for _, value in ipairs(bad) do
-          local ok, err = pcall(resolver.verify, resolver, "good." .. zone, { [name] = value })
-          assert.is_false(ok, ("%s = %s"):format(name, tostring(value)))
-          support.contains(tostring(err), name)
-        end
-      end
-    end)
-  end)
 
   group("a plan that fails is the error of the call:", function()
     for code, domain in pairs { no_mail = "nullmx.example", nxdomain = "nothing.example",

@@ -52,7 +52,8 @@ describe("verify, TLS:", function()
     bad("text after a while, which is no injection", {
       handshake = { steps.sleep(100), steps.reply "250 injected", steps.raw, steps.silent },
     })
-    bad("records of zero bytes without end", { handshake = { steps.raw, steps.send(("\0"):rep(9999), 99999) } })
+    bad("records of zero bytes without end", { handshake = { steps.raw, steps.send(("\0"):rep(9999),
+      99999) } })
     bad("records of handshake messages that make no sense", {
       handshake = { steps.raw, steps.send("\22\3\3\0\4\99\0\0\0", 100000), steps.silent },
     })
@@ -158,11 +159,13 @@ describe("verify, TLS:", function()
     end)
     implicit("a server of another protocol", { tls_greeting = "* OK IMAP4rev1 ready" }, good)
     implicit("a server that closes after the handshake", { tls_greeting = { steps.close } }, good)
-    implicit("a greeting that refuses: greeting-refused", { tls_greeting = "554 5.7.1 no" }, function(connection)
-      verifying.bad(connection, "greeting-refused", "greeting")
-      assert.equal(554, connection.reply)
-    end)
-    implicit("a server that speaks without TLS: tls-failed", { script = { steps.reply "220 mail", steps.raw, steps.silent } },
+    implicit("a greeting that refuses: greeting-refused", { tls_greeting = "554 5.7.1 no" },
+      function(connection)
+        verifying.bad(connection, "greeting-refused", "greeting")
+        assert.equal(554, connection.reply)
+      end)
+    implicit("a server that speaks without TLS: tls-failed", { script = { steps.reply "220 mail", steps.raw,
+      steps.silent } },
       function(connection) verifying.bad(connection, "tls-failed", "handshake") end)
     local silent = host { implicit = true, tls_greeting = { steps.silent } }
     it("a server that says nothing after the handshake", function()
@@ -184,7 +187,8 @@ describe("verify, TLS:", function()
       assert.equal(ca.hex(certificate, "cert", "sha256"), entry.cert_sha256)
       assert.equal(ca.hex(certificate, "spki", "sha256"), entry.spki_sha256)
       for field, option in pairs { not_before = "startdate", not_after = "enddate" } do
-        local text = shell.run(("openssl x509 -in %s -noout -%s"):format(shell.quote(certificate.file), option))
+        local text = shell.run(("openssl x509 -in %s -noout -%s"):format(shell.quote(certificate.file),
+          option))
         local seconds = shell.run(("date -u -d %s +%%s"):format(shell.quote(text:match "=(.*)\n")))
         assert.equal(tonumber(seconds), entry[field], field)
       end

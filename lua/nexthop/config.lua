@@ -55,8 +55,6 @@ local function number(options, key, default, min, max, whole)
   return value
 end
 
--- ---- the parts ------------------------------------------------------------
-
 local function add_anchors(config, options, conf_anchor)
   local function step(...) config.steps[#config.steps + 1] = { ... } end
   local file = options.trust_anchor_file

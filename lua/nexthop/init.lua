@@ -3,6 +3,7 @@
 local core = require "nexthop.core"
 local config = require "nexthop.config"
 require "nexthop.result_text" -- how results and errors print
+require "nexthop.report_text" -- how reports of verify do
 
 local M = {}
 
@@ -38,9 +39,7 @@ local default, default_pid
 --- The resolver that the functions of this module use.
 function M.default()
   local pid = core.getpid()
-  if default and default_pid == pid then
-    if default:pending() then return default end -- nil: somebody closed it
-  end
+  if default and default_pid == pid and default:pending() then return default end -- nil: somebody closed it
   local resolver, err = M.new()
   if not resolver then return nil, err end
   default, default_pid = resolver, pid

@@ -68,7 +68,6 @@ end
 
 --- Runs a Lua file. os.exit raises in it: a configuration that ends the program, with whatever status,
 -- would pass for one that was checked and found good.
--- @param path
 -- @return true and what it returns; or false and why it could not be run, the path in it
 function M.file(path)
   local chunk, reason

@@ -103,9 +103,7 @@ local function conclude(self, task, queries)
       table.insert(said[name], query.domain)
     end
   end
-  for _, name in ipairs(order) do
-    task:insert_result(name, 1.0, said[name])
-  end
+  for _, name in ipairs(order) do task:insert_result(name, 1.0, said[name]) end
 end
 
 -- ---- the lookups -------------------------------------------------------------------------
@@ -131,9 +129,7 @@ local function ask_worker(self, task, queries)
   local policy = require "nexthop.policy"
   local ok, reason = self.worker:ready()
   if not ok then
-    for _, query in ipairs(queries) do
-      query.err = errors.new("config", "%s", reason)
-    end
+    for _, query in ipairs(queries) do query.err = errors.new("config", "%s", reason) end
     return conclude(self, task, queries)
   end
   self.worker:look_up(task, queries, self.settings.deadline, function(query, plan, err)

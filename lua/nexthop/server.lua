@@ -17,14 +17,6 @@ local M = {}
 --- Bounds, described in nexthop.meta.server.
 M.limits = { in_flight = 256, output = 1048576, connections = 4000 }
 
-local spec = {
-  resolver = settings.options.resolver,
-  exclude = settings.options.exclude,
-  deadline = settings.options.deadline,
-  sts = settings.options.sts, tlsrpt = settings.options.tlsrpt,
-  sts_port = settings.options.sts_port, ca_file = settings.options.ca_file,
-}
-
 --- Checks a configuration. Returns the options, `exclude` as a function(domain); or nil and an error.
 function M.check(options)
   -- now, and not at the first request, which would never be answered
@@ -34,7 +26,7 @@ function M.check(options)
   end
   local complete = { resolver = {} }
   for key, value in pairs(options) do complete[key] = value end
-  local checked, reason = settings.check(complete, spec)
+  local checked, reason = settings.check(complete, settings.options)
   if not checked then return nil, errors.new("config", "%s", reason) end
   return checked
 end

@@ -15,21 +15,35 @@ _nexthop()
         --retry)
             mapfile -t COMPREPLY < <(compgen -W '0 1 2' -- "$word")
             return ;;
-        --port)
-            mapfile -t COMPREPLY < <(compgen -W '25 465 587' -- "$word")
+        --port | --connect-port)
+            mapfile -t COMPREPLY < <(compgen -W '25 465 587 993 995' -- "$word")
             return ;;
         --resolver)
             mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 ::1' -- "$word")
             return ;;
-        --stub | --timeout | --deadline | --sts-port | --sts-forget)
+        --warning | --critical)
+            mapfile -t COMPREPLY < <(compgen -W '3 7 14 30' -- "$word")
+            return ;;
+        --keys)
+            mapfile -t COMPREPLY < <(compgen -W 'any rsa ecdsa rsa,ecdsa ed25519' -- "$word")
+            return ;;
+        --at)
+            mapfile -t COMPREPLY < <(compgen -W '+30d' -- "$word")
+            return ;;
+        --helo)
+            mapfile -t COMPREPLY < <(compgen -A hostname -- "$word")
+            return ;;
+        --stub | --timeout | --deadline | --step | --source | --sts-port | --sts-forget)
             return ;;
     esac
     case $word in
         -*)
-            mapfile -t COMPREPLY < <(compgen -W '--destinations --ips --tlsa --check --explain
+            mapfile -t COMPREPLY < <(compgen -W '--destinations --ips --tlsa --check --explain --verify
+                --authoritative --warning --critical --quiet
+                --keys --connect-port --smtps --helo --source --step --at --ca-file --global-only --down
                 --file --jobs --retry --ordered --json --resolver --tls --recursive --stub --anchor
                 --unbound-conf --timeout --deadline --sts --sts-cache --sts-port
-                --ca-file --sts-forget --tlsrpt --port --ipv4 --ipv6 --version --help' -- "$word") ;;
+                --sts-forget --tlsrpt --port --ipv4 --ipv6 --version --help' -- "$word") ;;
         *)
             mapfile -t COMPREPLY < <(compgen -A hostname -- "$word") ;;
     esac

@@ -38,6 +38,7 @@ struct plan {
 
 static char **arguments;
 static struct nh_loop *loop;
+static struct nh_base *base;
 static struct ub_ctx *ctx, *naive;
 static struct domain *domains;
 static int n_hosts, n_domains, started, done, count;
@@ -94,10 +95,12 @@ static void open_context(void)
 
     if (ctx)
         ub_ctx_delete(ctx);
+    nh_base_free(base);
     nh_loop_free(loop);
     loop = nh_loop_new();
-    need(loop != NULL, "no loop");
-    ctx = ub_ctx_create_ub_event(nh_loop_base(loop));
+    base = loop ? nh_base_new(loop) : NULL;
+    need(base != NULL, "no loop");
+    ctx = ub_ctx_create_ub_event(nh_base_events(base));
     configure(ctx);
     need(ub_resolve_event(ctx, "localhost.", TYPE_A, CLASS_IN, NULL, no_answer, &id) == 0,
          "libunbound does not start");

@@ -9,7 +9,8 @@ local function ip(k) return ("%s.%d.%d"):format(network, math.floor(k / 250), k 
 
 -- CPU seconds of one handshake of `openssl s_time -new` with a server that speaks TLS from the first byte.
 local function s_time(address, port, seconds)
-  local said = shell.run(("openssl s_time -new -time %d -connect %s:%d 2>&1; times"):format(seconds, address, port))
+  local said = shell.run(("openssl s_time -new -time %d -connect %s:%d 2>&1; times"):format(seconds, address,
+    port))
   local count = tonumber(said:match "(%d+) connections in [%d.]+s")
   local minutes, user, system_minutes, system = said:match "(%d+)m([%d.]+)s (%d+)m([%d.]+)s%s*$"
   return (minutes * 60 + user + system_minutes * 60 + system) / assert(count, said)
@@ -33,8 +34,8 @@ return function(context)
   for name in pairs(lab:stub()) do stubs[#stubs + 1] = shell.quote(name) end
   for _, lua in ipairs(context.luas) do
     local worker = workers.start(lua, workers.environment(lua) .. lua
-      .. (" tests/bench/verify_worker.lua %s %s %s %d %s"):format(lab.anchor_file, lab.nsd_address, zone, servers.port,
-        table.concat(stubs, " ")))
+      .. (" tests/bench/verify_worker.lua %s %s %s %d %s"):format(lab.anchor_file, lab.nsd_address, zone,
+        servers.port, table.concat(stubs, " ")))
     report.title("Verifications, " .. lua)
     local count, ours, openssl = context.quick and 200 or 1000, {}, {}
     for round = 1, context.quick and 2 or 5 do

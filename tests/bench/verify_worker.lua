@@ -2,9 +2,9 @@
 --
 --   LUA tests/bench/verify_worker.lua ANCHOR-FILE ADDRESS ZONE PORT STUB...
 --
--- Reads "COUNT DOMAINS UNDER_WAY REUSE", verifies vI.ZONE for I from 1 to DOMAINS, round and round, and answers
--- with CPU seconds, wall seconds, the longest process() in seconds, the growth of the resident memory at its
--- highest in KiB, and how many reports were ok.
+-- Reads "COUNT DOMAINS UNDER_WAY REUSE", verifies vI.ZONE for I from 1 to DOMAINS, round and round, and
+-- answers with CPU seconds, wall seconds, the longest process() in seconds, the growth of the resident memory
+-- at its highest in KiB, and how many reports were ok.
 local nexthop = require "nexthop"
 local uv = require "luv" -- for its clock
 

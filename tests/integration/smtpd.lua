@@ -23,6 +23,8 @@ local packages = { "opensmtpd", "lua5.4", "luajit", "lua-luv", "liblua5.4-dev", 
   "gcc", "libc6-dev", "make", "pkgconf", "libunbound-dev", "libuv1-dev", "libidn2-dev",
   "libssl-dev", "openssl" }
 
+smtpd.packages = packages
+
 local read, write = files.read, files.write
 
 -- Runs a command; returns its output, or nil and the last line it complained with.
@@ -93,6 +95,8 @@ local function lock(root)
     end
   end
 end
+
+smtpd.lock = lock
 
 local configuration = [[
 table creds file:/etc/nexthop-test/creds

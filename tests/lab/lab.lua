@@ -141,6 +141,12 @@ function lab.shared()
   return registry[SHARED]
 end
 
+--- Makes a lab of this process the one that shared() returns.
+function lab:share()
+  registry[SHARED] = self
+  return self
+end
+
 local function merged(options, extra)
   for key, value in pairs(extra or {}) do
     options[key] = value

@@ -13,6 +13,8 @@
  *     max VERSION         and no newer one
  *     ciphers LIST        ciphers of TLS 1.2 and older
  *     sigalgs LIST        signature algorithms
+ *     groups LIST         groups of the key exchange
+ *     ask KIND            asks for a certificate of the client; KIND is "optional" or "required"
  *     step NAME [A [B]]   the next thing that it does with each connection, see `steps`
  *   end                   starts the server: "ok"
  *   stop ADDRESS PORT     stops to listen: "ok"
@@ -192,6 +194,15 @@ static bool describe(struct host *host, char **words, size_t n)
         return SSL_CTX_set_cipher_list(context, words[1]) == 1;
     if (strcmp(words[0], "sigalgs") == 0)
         return SSL_CTX_set1_sigalgs_list(context, words[1]) == 1;
+    if (strcmp(words[0], "groups") == 0)
+        return SSL_CTX_set1_groups_list(context, words[1]) == 1;
+    if (strcmp(words[0], "ask") == 0) {
+        bool required = strcmp(words[1], "required") == 0;
+
+        SSL_CTX_set_verify(
+            context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
+        return true;
+    }
     return false;
 }
 

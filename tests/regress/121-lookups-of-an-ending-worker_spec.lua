@@ -85,7 +85,7 @@ describe("a worker of rspamd that ends", function()
     local most = 0
     tcp.run(function()
       most = math.max(most, tcp.connections())
-      if worker.ticks >= 60 and id then
+      if worker.ticks >= 30 and id then
         lab:release(id)
         id = nil
       end

@@ -21,6 +21,10 @@ local closings = { " <&-", " >&-", " 2>&-", " <&- >&-", " <&- 2>&-", " >&- 2>&-"
 describe("with descriptors closed", function()
   for _, closed in ipairs(closings) do
     it("the programs end as they should:" .. closed, function()
+      if closed:find(" >&-", 1, true) and lua:find "results%-valgrind" then
+        pending "valgrind's own log takes the descriptor 1 that was closed"
+        return
+      end
       local config = filter.config {}
       local options = (" --resolver %s --anchor %s "):format(lab.forward_address, lab.anchor_file)
       local no_output = closed:find(" >&-", 1, true) and 74 or 0

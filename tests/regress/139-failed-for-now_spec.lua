@@ -118,7 +118,7 @@ describe("nexthop --file asks again for what failed for now", function()
     for i = 1, 40 do lab:wait(names[i], "MX", asks) end
     local held = lab:rule { name = "*.may.flock", type = "MX", hold = true }
     lab:reset()
-    lab:wait("*", "MX", 5)
+    lab:wait("*", "MX", 5, 60)
     local under_way = 0 -- names: a question may be asked again
     for key in pairs(lab:counts()) do under_way = under_way + (key:find " MX$" and 1 or 0) end
     assert.equal(5, under_way)

@@ -159,7 +159,7 @@ function ca.hex(self, what, digest)
     local base = shell.quote(place() .. "/" .. self.name)
     run(what == "cert" and ("openssl x509 -in %s.pem -outform DER -out %s.cert"):format(base, base)
       or ("openssl x509 -in %s.pem -noout -pubkey | openssl pkey -pubin -outform DER -out %s.spki")
-        :format(base, base))
+      :format(base, base))
   end
   if digest then
     local whole = path

@@ -18,7 +18,8 @@
 --   certificates                 list of leaves of tests/support/ca.lua, of different key kinds
 --   sni                          { ["name"] = list of leaves }: what a client gets that sends this name
 --   min, max                     "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"
---   ciphers, sigalgs             OpenSSL's lists
+--   ciphers, sigalgs, groups     OpenSSL's lists
+--   ask                          "optional" or "required": it asks for a certificate of the client
 --   full                         the system drops all attempts to connect
 local shell = require "tests.support.shell"
 
@@ -175,7 +176,7 @@ function Servers:host(address, description, port)
   for _, limit in ipairs { "min", "max" } do
     if description[limit] then put(limit, assert(versions[description[limit]])) end
   end
-  for _, list in ipairs { "ciphers", "sigalgs" } do
+  for _, list in ipairs { "ciphers", "sigalgs", "groups", "ask" } do
     if description[list] then put(list, escape(description[list])) end
   end
   for _, step in ipairs(M.script(description)) do put("step", step) end

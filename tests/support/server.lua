@@ -93,10 +93,12 @@ function Connection:read()
       return
     end
     self.input = self.input .. chunk
-    self.input = self.input:gsub("([^\n]*)\n", function(line)
-      self.lines[#self.lines + 1] = line
-      return ""
-    end)
+    local start = 1
+    for stop in self.input:gmatch "()\n" do
+      self.lines[#self.lines + 1] = self.input:sub(start, stop - 1)
+      start = stop + 1
+    end
+    self.input = self.input:sub(start)
   end)
 end
 

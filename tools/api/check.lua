@@ -180,7 +180,7 @@ local function resolver(self)
   self:fields("nexthop.Stats", made:stats())
   for name, class in pairs {
     gather_destinations = "nexthop.CallOptions", gather_ips = "nexthop.IpsOptions",
-    gather_tlsa = "nexthop.TlsaOptions", plan = "nexthop.PlanOptions",
+    gather_tlsa = "nexthop.TlsaOptions", plan = "nexthop.PlanOptions", verify = "nexthop.VerifyOptions",
   } do
     -- a name that is refused: no call begins
     self:fields(class, options_of(function(options) return made[name](made, "a..b", options) end, self.words))
@@ -190,20 +190,30 @@ local function resolver(self)
 end
 
 local private_fields = { -- of resolver:_lookup
-  secure = true, iterations = true, optout = true, dname = true, chain = true,
+  secure = true, iterations = true, optout = true, dname = true, chain = true, signatures = true,
+  algorithm = true, covered = true, expiration = true, inception = true, key_tag = true,
+  original_ttl = true, owner = true, signer = true,
 }
 
 local result_classes =
-  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan" }
+  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan", "Report",
+    "ReportHost", "RecordMatch", "Connection", "Session", "Certificate" }
 
 local function results(self)
   local there, described = {}, {}
-  for _, path in ipairs(sources "src/lua_result*.c") do
+  self.done["nexthop.AssumedRecord"] = true -- an option's value; its fields are those of a record, and a name
+  for _, path in ipairs(sources "src/lua_result*.c src/lua_verify.c") do
     for line in read(path):gmatch "[^\n]+" do
-      local key = line:match '%f[%w_]set_%w+%(L, .-"([%l][%w_]*)"' or line:match '^ *"(host)",?$'
+      local key = line:match '%f[%w_]n?h?_?set_%w+%(L, .-"([%l][%w_]*)"' or line:match '^ *"(host)",?$'
       key = key or line:match 'lua_setfield%(L, %-%d, "([%l][%w_]*)"'
-      if key and not line:find "set_metatable" and not private_fields[key] then there[key] = true end
+      if key and not line:find "set_metatable" and not (private_fields[key] and path:find "result") then
+        there[key] = true
+      end
     end
+  end
+  -- set in a loop
+  for key in read("src/contact.c"):match("nh_stage_names%[NH_STAGES%] = (%b{})"):gmatch '"(%l+)"' do
+    there[key] = true
   end
   for _, name in ipairs(result_classes) do
     local class = "nexthop." .. name

@@ -134,7 +134,6 @@ local function scan(path, found)
 end
 
 --- Looks through a file and what it includes.
--- @param path
 -- @param anchor_is_named is it said elsewhere what the trust anchor is, or that there is none?
 -- @return { forwarders = list, is_local, anchor, tls, no_validator, files = list }: addresses of forwarders,
 -- is one of them or of the stubs on this machine, the owner of the first trust anchor, is DNS over TLS asked

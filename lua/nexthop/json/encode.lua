@@ -1,5 +1,6 @@
---- Encodes results, errors and requests as JSON: TLSA data in hex, empty lists as [], fields in an order that
--- stays. Bytes that are not UTF-8 become U+FFFD; what a terminal would act on is escaped.
+--- Encodes results, errors and requests as JSON: TLSA data and certificates in hex, empty lists as [],
+-- fields in an order that stays. Bytes that are not UTF-8 become U+FFFD; what a terminal would act
+-- on is escaped.
 --
 -- Libraries do less: lua-cjson keeps no order and has no empty list on every system; dkjson rounds numbers to
 -- 14 digits, and passes on bytes that are not UTF-8.
@@ -13,22 +14,32 @@ local M = {}
 M.null = setmetatable({}, { __tostring = function() return "null" end })
 
 local order, rank = {
-  "domain", "host", "input", "ok", "text", "check", "error", "pref", "tls", "code", "message", "permanent",
+  "domain", "host", "input", "ip", "port", "keys", "ok", "result", "temporary", "absent",
+  "reused", "text", "check", "findings", "error", "pref", "tls", "code", "stage", "message",
+  "advice", "permanent",
   "have_mx", "mx_authentic", "orig_next_hop_authentic", "expanded_next_hop_authentic",
   "expanded_next_hop", "nxdomain", "truncated",
   "ips", "authentic", "expanded_authentic", "host_authentic", "ip4_authentic", "ip6_authentic",
   "expanded_host", "dualstack", "failed", "dane_required",
   "usage", "selector", "match_type", "data", "reason",
   "records", "weaker", "unusable", "tlsa_base_domain", "names", "sni", "err",
-  "name", "type", "rcode", "security", "section", "ttl", "hosts", "trace",
+  "name", "severity", "type", "rcode", "security", "section",
+  "dane", "matched", "record", "matches", "key", "depth", "pkix",
+  "version", "cipher", "group", "chain", "subject", "cure", "issuer", "not_before", "not_after", "bits",
+  "cert_sha256", "spki_sha256", "der", "greeting", "extensions", "reply",
+  "elapsed", "connect", "ehlo", "starttls", "handshake",
+  "connections", "ttl", "hosts", "trace", "plan",
 }, {}
 for i, key in ipairs(order) do rank[key] = i end
 
 -- Fields that are lists, also when they are empty.
 local lists = {
   hosts = true, ips = true, records = true, weaker = true, unusable = true, names = true, trace = true,
-  check = true,
+  check = true, findings = true, connections = true, chain = true, extensions = true,
 }
+
+-- Fields that hold raw bytes, in hex.
+local is_raw = { data = true, der = true }
 
 local short = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
@@ -84,7 +95,7 @@ local put_table
 local function put(value, name)
   if type(value) == "table" then return put_table(value, name) end
   last = last + 1
-  pieces[last] = name == "data" and type(value) == "string" and hex_of[value] or text_of[value]
+  pieces[last] = is_raw[name] and type(value) == "string" and hex_of[value] or text_of[value]
 end
 
 local function put_field(name, item, before)

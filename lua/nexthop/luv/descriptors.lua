@@ -7,16 +7,10 @@ local M = {}
 -- @return the handle; nil for files and other devices
 function M.open(uv, fd, is_input)
   local kind = uv.guess_handle(fd)
-  local handle
-  if kind == "pipe" or kind == "Pipe" then
-    handle = uv.new_pipe(false)
-  elseif kind == "tcp" then
-    handle = uv.new_tcp()
-  elseif kind == "tty" then
-    return uv.new_tty(fd, is_input)
-  else
-    return nil
-  end
+  if kind == "tty" then return uv.new_tty(fd, is_input) end
+  local is_pipe = kind == "pipe" or kind == "Pipe"
+  if not is_pipe and kind ~= "tcp" then return nil end
+  local handle = is_pipe and uv.new_pipe(false) or uv.new_tcp()
   assert(handle:open(fd))
   return handle
 end
@@ -25,7 +19,6 @@ local own = {} -- descriptors that stand for 0 and 1
 
 --- Takes standard input: a descriptor that no child process inherits stands for it from then on, and 0
 -- is /dev/null. A second call gives the same descriptor.
--- @return descriptor
 function M.reserve_input()
   own.input = own.input or assert(core.take_descriptor(0))
   return own.input

@@ -32,10 +32,8 @@ function Driver:close()
   self.idle:close()
 end
 
---- @param uv luv
--- @param resolver a resolver of nexthop.new
+--- @param resolver a resolver of nexthop.new
 -- @param run function(): calls process(), and arm() afterwards; must not raise
--- @return driver
 return function(uv, resolver, run)
   local self = setmetatable({
     resolver = resolver, run = run,

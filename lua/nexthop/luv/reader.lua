@@ -58,8 +58,7 @@ function Reader:close()
   self.handle = nil
 end
 
---- @param fd the descriptor
--- @param options on_line(line, is_cut): a line without its newline; is_cut: only its first `max` bytes
+--- @param options on_line(line, is_cut): a line without its newline; is_cut: only its first `max` bytes
 -- (65536) are left; on_end(reason, rest): the end of input, `rest` is what came after the last line
 return function(fd, options)
   local self = setmetatable({

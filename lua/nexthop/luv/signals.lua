@@ -5,7 +5,6 @@ local Watch = {}
 Watch.__index = Watch
 
 --- Watches signals, until close() is called. A watched signal does not end the process.
--- @param uv luv
 -- @param handlers function() by name ("sigterm"); false for a signal that nothing happens at
 -- @param keeps_loop do the signals keep the loop running?
 function M.watch(uv, handlers, keeps_loop)

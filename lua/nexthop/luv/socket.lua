@@ -167,8 +167,6 @@ function M.listen(path, options)
   return self
 end
 
--- ---- the end ----------------------------------------------------------------------
-
 function Listener:look_for_end()
   if self.draining and self.count == 0 and not self.closed then self:close() end
 end
@@ -182,9 +180,7 @@ function Listener:drain(seconds, callback)
   self.deadline:start(math.ceil(seconds * 1000), 0, protected(self, function() self:close() end))
   local all = {}
   for connection in pairs(self.connections) do all[#all + 1] = connection end
-  for _, connection in ipairs(all) do
-    connection:finish()
-  end
+  for _, connection in ipairs(all) do connection:finish() end
   self:pump()
   self:look_for_end()
 end
@@ -197,9 +193,8 @@ function Listener:close()
   local all = {}
   for connection in pairs(self.connections) do all[#all + 1] = connection end
   for _, connection in ipairs(all) do connection:close() end
-  for _, name in ipairs { "driver", "deadline" } do
-    if self[name] then self[name]:close() end
-  end
+  if self.driver then self.driver:close() end
+  if self.deadline then self.deadline:close() end
   if self.on_close then self.on_close() end
 end
 

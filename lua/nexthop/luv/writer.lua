@@ -57,8 +57,7 @@ function Writer:abandon()
   if self.done then close(self) end
 end
 
---- @param fd the descriptor
--- @param options on_drain(): called when the queue has become short (`low` bytes, 65536);
+--- @param options on_drain(): called when the queue has become short (`low` bytes, 65536);
 -- on_broken(reason, code): the other side has closed ("EPIPE"), or writing fails otherwise
 return function(fd, options)
   local self = setmetatable({

@@ -75,9 +75,7 @@ for _, row in ipairs(M.special) do
     bits = bits, row = row, embeds = row.embeds,
   })
 end
-for _, list in pairs(blocks) do
-  table.sort(list, function(a, b) return a.bits > b.bits end)
-end
+for _, list in pairs(blocks) do table.sort(list, function(a, b) return a.bits > b.bits end) end
 
 local function within(bytes, block)
   local n = #block.whole
@@ -98,7 +96,7 @@ local function classify(bytes)
   end
 end
 
---- Can an address be reached from the whole Internet, what is its block, and the block's RFC? nil: no address.
+--- Can an address be reached from the whole Internet, what is its block, and its RFC? nil: it is no address.
 function M.is_global(ip)
   local bytes = core.address(ip)
   if not bytes then return nil end

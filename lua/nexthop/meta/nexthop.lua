@@ -145,7 +145,7 @@ function resolver:wait(seconds) end
 function resolver:pending() end
 
 ---@class nexthop.Stats
----@field calls integer gather_* and plan calls that were made
+---@field calls integer gather_*, plan and verify calls that were made
 ---@field delivered integer callbacks that have run
 ---@field pending integer callbacks that have not run yet
 ---@field lookups integer DNS lookups that were started
@@ -234,6 +234,7 @@ function resolver:gather_ips(host, options, callback) end
 ---@field expanded_host? string
 ---@field port? integer 25
 ---@field protocol? string "tcp"
+---@field assume? nexthop.AssumedRecord[]
 
 --- tostring(record) is "3 1 1 <hex>".
 ---@class nexthop.Record
@@ -242,6 +243,11 @@ function resolver:gather_ips(host, options, callback) end
 ---@field match_type integer 0 Full, 1 SHA2-256, 2 SHA2-512
 ---@field data string raw bytes
 ---@field reason? string why it is not usable
+
+--- A record that counts as if it were in the answer for its name. It asks what would be, before the record is
+--- published. Where the zone does not answer, or is not signed, it changes nothing.
+---@class nexthop.AssumedRecord: nexthop.Record
+---@field name string its owner, as "_25._tcp.mx.example"
 
 ---@class nexthop.Tlsa
 ---@field dane_required boolean there are TLSA records, so TLS is required even if none of them is usable
@@ -289,6 +295,7 @@ function nexthop.gather_tlsa_names(names) end
 ---@field require_dane? boolean a host without usable records is `skip`, with the error no_dane
 ---@field digests? integer[] the matching types that are accepted, the strongest first; default { 2, 1 }
 ---@field trace? boolean
+---@field assume? nexthop.AssumedRecord[]
 ---@field sts? boolean also look up the domain's MTA-STS policy (RFC 8461), and let it decide about hosts without DANE
 ---@field sts_port? integer the port of the host that serves the policy (443)
 ---@field ca_file? string PEM file of the CAs for that host, in place of those of the system
@@ -364,6 +371,22 @@ function nexthop.gather_tlsa_names(names) end
 ---@return nexthop.Error? err
 function resolver:plan(domain, options, callback) end
 
+-- ---- verify --------------------------------------------------------------------------------------------------------------
+
+--- Finds out what the mail hosts really present. It makes the plan, connects to every address of every host that is
+--- not `skip`, and goes through greeting, EHLO, STARTTLS and the TLS handshake. Then it says QUIT: no other command is
+--- ever sent. It judges the certificates by DANE and by PKIX. A host, an address or a port that several domains share
+--- is contacted once, see `reuse`. A domain in brackets and an address literal are that host itself. At the deadline
+--- the report has what is known. A plan that fails is `nil, err`, with the error of plan; so is a deadline that comes
+--- before the mail hosts are known. Text of a server is printable ASCII: the rest is \xHH, a backslash is doubled.
+--- Errors: those of plan, and config.
+---@param domain string
+---@param options? nexthop.VerifyOptions
+---@param callback? fun(report?: nexthop.Report, err?: nexthop.Error)
+---@return (nexthop.Report|nexthop.Request)? report
+---@return nexthop.Error? err
+function resolver:verify(domain, options, callback) end
+
 -- ---- the same on the default resolver ------------------------------------------------------------------------------------
 
 ---@type fun(domain: string, options?: nexthop.CallOptions, callback?: fun(result?: nexthop.Destinations, err?: nexthop.Error)): (nexthop.Destinations|nexthop.Request)?, nexthop.Error?
@@ -377,5 +400,8 @@ nexthop.gather_tlsa = nil
 
 ---@type fun(domain: string, options?: nexthop.PlanOptions, callback?: fun(result?: nexthop.Plan, err?: nexthop.Error)): (nexthop.Plan|nexthop.Request)?, nexthop.Error?
 nexthop.plan = nil
+
+---@type fun(domain: string, options?: nexthop.VerifyOptions, callback?: fun(report?: nexthop.Report, err?: nexthop.Error)): (nexthop.Report|nexthop.Request)?, nexthop.Error?
+nexthop.verify = nil
 
 return nexthop

@@ -67,7 +67,6 @@ end
 
 return {
   quote = quote,
-  --- @param fd the descriptor
   new = function(fd)
     return setmetatable({ writer = new_writer(fd, {}) }, log)
   end,

@@ -28,8 +28,6 @@ local function split(word)
 end
 
 --- Reads the words of a command line.
--- @param usage the text
--- @param words a list
 -- @return { key = true, or the list of the values in their order }, and the list of the words that are no
 -- options; or nil and what is wrong
 return function(usage, words)

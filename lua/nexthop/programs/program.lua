@@ -86,9 +86,7 @@ end
 
 --- Says what was left out of the configuration of a resolver.
 function Program:warn(resolver)
-  for _, warning in ipairs(require("nexthop").warnings(resolver)) do
-    self:complain(warning)
-  end
+  for _, warning in ipairs(require("nexthop").warnings(resolver)) do self:complain(warning) end
 end
 
 --- Prints that a configuration is right, and ends the program.

@@ -42,9 +42,7 @@ local function take(self, query, answer)
   elseif not is_error(err) then
     err = errors.new("servfail", "the server's answer has an error without code or message")
   end
-  if err == nil and self.restore then
-    result, err = protocol.restore(query.role, answer)
-  end
+  if err == nil and self.restore then result, err = protocol.restore(query.role, answer) end
   if err ~= nil then
     query.err = err
     self.log(("no finding for %s: %s"):format(query.domain, err.message))

@@ -4,11 +4,6 @@ local protocol = require "nexthop.server.protocol"
 
 local M = {}
 
-local function plain(value)
-  if value == nil then return protocol.null end
-  return value
-end
-
 -- The options of a plan: those of the request, and what the server's configuration has for all. A client does
 -- not choose which files are read and which ports are connected to.
 local function plan_options(server, options, all)
@@ -48,8 +43,8 @@ for _, role in ipairs { "sender", "recipient" } do
         domain = domain, skipped = skipped }
     end
     return server.resolver:plan(domain, plan_options(server, options, role == "recipient"), function(plan, err)
-      answer { finding = policy.find(role, plan, err), domain = domain, plan = plain(plan),
-        error = plain(err or policy.unfinished(plan)) }
+      answer { finding = policy.find(role, plan, err), domain = domain, plan = plan or protocol.null,
+        error = err or policy.unfinished(plan) or protocol.null }
     end)
   end }
 end

@@ -23,12 +23,9 @@ end
 function Session:start(request, op)
   local options = request.options or {}
   local longest = self.server.deadline
-  if type(options.deadline) ~= "number" or options.deadline > longest then
-    if options.deadline ~= nil and type(options.deadline) ~= "number" then
-      return "the option 'deadline' is no number"
-    end
-    options.deadline = longest
-  end
+  if options.deadline == nil then options.deadline = longest end
+  if type(options.deadline) ~= "number" then return "the option 'deadline' is no number" end
+  options.deadline = math.min(options.deadline, longest)
   local key = {}
   self.in_flight = self.in_flight + 1
   local ok, handle, err = pcall(op.run, self.server, request, options, function(result, failed)

@@ -3,6 +3,7 @@
 --
 --   dN.one.lag     3,000 mail domains with one host, mx.dN.one.lag: A, AAAA, TLSA
 --   dN.two.lag     100 with two hosts
+--   two.lag        the same at the apex of its zone, where most mail domains are
 --   xN.lag         300 zones whose servers are silent for ever, each at an address of its own
 local zones = { domains = 3000, pairs = 100, dead = 300 }
 
@@ -23,6 +24,10 @@ end
 
 local function two()
   local lines = {}
+  for host = 1, 2 do
+    add(lines, "@ MX %d mx%d", 10 * host, host)
+    add(lines, "mx%d DANE %d", host, host)
+  end
   for n = 1, zones.pairs do
     for host = 1, 2 do
       add(lines, "d%d MX %d mx%d.d%d", n, 10 * host, host, n)

@@ -10,8 +10,6 @@ usage: filter-nexthop [-nv] [-c file]
   -h, --help  print this and exit
 ]])
 
---- @param words of the command line
--- @return the exit status
 return function(words)
   local given = program:parse(words)
   local path = given.c and given.c[#given.c]

@@ -194,9 +194,17 @@ local function none_usable(host, facts, port)
     :format(unusable(host), at)
 end
 
--- ---- the lines ------------------------------------------------------------
+local names_of_failures = {
+  no_mail = "no-mail", nxdomain = "no-such-domain", invalid_name = "no-such-domain",
+  invalid_mx = "no-valid-mx", bogus = "bogus-answers",
+}
 
--- True and what is good about the host, or false and what to mend.
+-- The name of the finding about an error.
+local function name_of(err)
+  return err.expired and "not-all-checked" or names_of_failures[err.code] or "lookup-failed"
+end
+
+-- True and what is good about the host; or false, what to mend, and the name of the finding.
 local function judge(plan, i, port, facts)
   local host, here = plan.hosts[i], facts.hosts and facts.hosts[i] or {}
   if host.tls == "dane" then
@@ -212,57 +220,61 @@ local function judge(plan, i, port, facts)
     return true, "sts, protected by the MTA-STS policy"
   elseif host.tls == "skip" and host.err.code == "sts_mismatch" then
     return false, ("the MTA-STS policy does not name it, and senders that enforce the policy hold mail back: add a "
-      .. "line `mx: %s` to the policy and change the id"):format(host.host)
+      .. "line `mx: %s` to the policy and change the id"):format(host.host), "sts-mismatch"
   elseif host.tls == "encrypt" then
-    return false, none_usable(host, here, port)
+    return false, none_usable(host, here, port), "no-usable-tlsa"
   elseif host.tls == "skip" and host.err.code == "not_found" then
-    return false, nowhere(plan, host) or no_address(plan, host, facts.network)
+    local reserved_name = nowhere(plan, host)
+    return false, reserved_name or no_address(plan, host, facts.network),
+      reserved_name and "reserved-name" or "no-address"
   elseif host.tls == "skip" then
-    return false, failed(host.err, host.host, here.alive)
+    return false, failed(host.err, host.host, here.alive), name_of(host.err)
   elseif nowhere(plan, host) then
-    return false, nowhere(plan, host)
+    return false, nowhere(plan, host), "reserved-name"
   elseif host.tlsa_base_domain then
-    return false, no_tlsa(plan, host, here, port)
+    return false, no_tlsa(plan, host, here, port), "no-tlsa"
   end
-  return false, insecure(plan, host, here, facts.mx)
+  return false, insecure(plan, host, here, facts.mx), host.expanded_host and "not-secure" or "mx-is-address"
 end
 
---- One line a host, and whether all of them are `dane`; of a plan with its trace. The third result says the
--- same for programs: { ok, host (nil: the domain itself), text } for each line.
--- @param facts what diagnose.lua has found; without it no more is said than the plan tells
-function M.lines(tree, name, plan, err, port, facts)
-  facts = facts or {}
-  local out, good, verdicts = {}, true, {}
-  local function add(ok, subject, text, host)
-    good = good and ok
-    verdicts[#verdicts + 1] = { ok = ok, host = host, text = text }
-    out[#out + 1] = ("%s  %s: %s\n"):format(
-      ok and tree:paint("green", "ok  ") or tree:paint("red", "mend"), subject, text)
-  end
-  if not plan then
-    add(false, words.name(name), failed(err, name, facts.alive))
-    return table.concat(out), good, verdicts
-  end
-  for i, host in ipairs(plan.hosts) do
-    local ok, text = judge(plan, i, port, facts)
-    add(ok, host.pref >= 0 and ("%s %d %s"):format(plan.domain, host.pref, host.host) or host.host, text,
-      host.host)
-  end
+-- What is wrong with the MTA-STS policy: names of findings, and texts.
+local function sts_faults(plan)
+  local out = {}
   if plan.sts_err then
-    add(false, plan.domain, ("%s (%s)"):format(words.message(plan.sts_err, plan.domain), plan.sts_err.code))
+    out[1] = { "sts-policy", ("%s (%s)"):format(words.message(plan.sts_err, plan.domain), plan.sts_err.code) }
   end
-  if plan.sts and plan.sts.mode == "testing" then
-    for _, host in ipairs(plan.hosts) do
-      if host.sts == "mismatch" then
-        add(false, plan.domain, ("the MTA-STS policy (testing) does not name %s: add a line `mx: %s`"):format(host.host,
-          host.host))
-      end
+  for _, host in ipairs(plan.sts and plan.sts.mode == "testing" and plan.hosts or {}) do
+    if host.sts == "mismatch" then
+      out[#out + 1] = { "sts-mismatch", ("the MTA-STS policy (testing) does not name %s: add a line `mx: %s`"):format(
+        host.host, host.host) }
     end
   end
-  if plan.truncated then
-    add(false, plan.domain, words.count(plan.truncated, "more host") .. " not looked at: too many MX records")
+  return out
+end
+
+--- Judges the hosts of a plan with its trace.
+-- @param facts what diagnose.lua has found; without it no more is said than the plan tells
+-- @return a list of { ok, host (nil: the domain itself), subject, text, name (of the finding; nil: ok) }
+function M.verdicts(name, plan, err, port, facts)
+  facts = facts or {}
+  if not plan then
+    return { { ok = false, subject = words.name(name), text = failed(err, name, facts.alive),
+      name = name_of(err) } }
   end
-  return table.concat(out), good, verdicts
+  local out = {}
+  for i, host in ipairs(plan.hosts) do
+    local ok, text, finding = judge(plan, i, port, facts)
+    local subject = host.pref >= 0 and ("%s %d %s"):format(plan.domain, host.pref, host.host) or host.host
+    out[i] = { ok = ok, host = host.host, subject = subject, text = text, name = finding }
+  end
+  for _, text in ipairs(sts_faults(plan)) do
+    out[#out + 1] = { ok = false, subject = plan.domain, name = text[1], text = text[2] }
+  end
+  if plan.truncated then
+    out[#out + 1] = { ok = false, subject = plan.domain, name = "too-many-hosts",
+      text = words.count(plan.truncated, "more host") .. " not looked at: too many MX records" }
+  end
+  return out
 end
 
 return M

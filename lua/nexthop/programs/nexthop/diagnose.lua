@@ -171,8 +171,6 @@ local function look(ask, plan, err, port)
   return facts
 end
 
--- ---- all of it ------------------------------------------------------------
-
 --- Plans a domain, and then asks what is needed to tell what is wrong with it.
 -- @param call options of the plan, its trace among them; the deadline holds for all of it
 -- @param port of the TLSA records

@@ -221,8 +221,6 @@ function Story:published()
   end
 end
 
--- ---- all of it ------------------------------------------------------------
-
 -- What was asked to know where the mail goes, and for each host.
 local function split(trace)
   local first, parts, published = {}, {}, {}

@@ -1,7 +1,6 @@
 --- The program nexthop(1).
-local check = require "nexthop.programs.nexthop.check"
 local core = require "nexthop.core"
-local diagnose = require "nexthop.programs.nexthop.diagnose"
+local doctor = require "nexthop.programs.nexthop.doctor"
 local explain = require "nexthop.programs.nexthop.explain"
 local json_line = require "nexthop.programs.nexthop.json"
 local nexthop = require "nexthop"
@@ -9,6 +8,7 @@ local options = require "nexthop.programs.nexthop.options"
 local program = require("nexthop.programs.program").new("nexthop", options.usage)
 local tally = require "nexthop.programs.nexthop.tally"
 local text = require "nexthop.programs.nexthop.text"
+local verify = require "nexthop.programs.nexthop.verify"
 
 local function is_set(name)
   local value = os.getenv(name)
@@ -28,8 +28,7 @@ end
 local function tlsa_lookup(resolver, name, call, port, callback)
   local hrtime = require "luv".hrtime
   local proxy, begun = {}, hrtime()
-  local function cancel(self) return self.handle:cancel() end
-  proxy.cancel = cancel
+  function proxy.cancel(self) return self.handle:cancel() end
   proxy.handle = resolver:gather_ips(name, call, function(ips, err)
     if not ips then return callback(nil, err) end
     local result = {
@@ -52,12 +51,15 @@ local function tlsa_lookup(resolver, name, call, port, callback)
   return proxy
 end
 
-local function lookup(args, resolver)
+-- @param wake function(): has the loop run the resolver
+local function lookup(args, resolver, wake)
   local call = options.call(args)
   if args.mode == "tlsa" then
     return function(name, callback) return tlsa_lookup(resolver, name, call, args.port, callback) end
   elseif args.mode == "check" then
-    return function(name, callback) return diagnose.plan(resolver, name, call, args.port or 25, callback) end
+    return doctor.lookup(resolver, args, wake)
+  elseif args.mode == "verify" then
+    return verify.lookup(resolver, call)
   end
   local method = args.mode == "destinations" and "gather_destinations"
     or args.mode == "ips" and "gather_ips" or "plan"
@@ -72,35 +74,34 @@ local function canonical(name)
   return core.name(inner) or name
 end
 
-local function is_plan(args)
-  return args.mode == "plan" or args.mode == "check" or args.mode == "explain"
+-- What tally.lua counts.
+local function counted(args)
+  if args.mode == "verify" then return "verify" end
+  return (args.mode == "plan" or args.mode == "check" or args.mode == "explain") and "plan" or nil
 end
 
 -- For gather_destinations a domain that does not exist is no error, and for the exit status it is one.
 local nxdomain = { permanent = true }
 
--- Returns function(input, result, err, facts), which gives the text and an outcome of tally.lua.
+-- Returns function(input, result, err, facts), which gives the text and an outcome of tally.lua. The facts
+-- are what --check has found.
 local function renderer(args, tree)
   local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
-  local planned = is_plan(args)
-  return function(input, result, err, facts)
+  local planned = counted(args) == "plan"
+  if args.mode == "verify" or args.mode == "check" then
+    local render = (args.mode == "check" and doctor or verify).renderer(args, tree)
+    return function(input, ...) return render({ text = input, name = canonical(input) }, ...) end
+  end
+  return function(input, result, err)
     local name = canonical(input)
     local outcome = planned and tally.outcome_of_plan(result, err)
       or tally.outcome_of_step(err or result.nxdomain and nxdomain or nil)
-    local lines, verdict
-    if args.mode == "check" then
-      local good, verdicts
-      lines, good, verdicts = check.lines(tree, name, result, err, args.port or 25, facts)
-      outcome.bad, verdict = not good, { ok = good, verdicts = verdicts }
-      local answer = result or err
-      answer.trace = nil -- was wanted for these lines alone
-    end
-    local printed = lines
+    local printed
     if args.json then
-      printed = json_line(key, { text = input, name = name }, result, err, verdict)
+      printed = json_line(key, { text = input, name = name }, result, err)
     elseif args.mode == "explain" then
       printed = explain.story(tree, name, result, err)
-    elseif not lines then
+    else
       printed = err and tree:error(err, name) or tree[args.mode](tree, result, name)
     end
     return printed, outcome
@@ -109,12 +110,10 @@ end
 
 -- ---- all of it ------------------------------------------------------------
 
-local function summary(count, planned, bar, interrupted)
-  local line = planned and count:summary()
-    or ("%d names: %d failed"):format(count.total, count.permanent + count.temporary)
+local function summary(count, bar, interrupted)
   local seconds = bar:seconds()
-  io.stderr:write(("%s%s (%.1f s, %.0f/s)\n"):format(interrupted and "interrupted; " or "", line, seconds,
-    seconds > 0 and count.total / seconds or 0))
+  io.stderr:write(("%s%s (%.1f s, %.0f/s)\n"):format(interrupted and "interrupted; " or "", count:summary(),
+    seconds, seconds > 0 and count.total / seconds or 0))
 end
 
 local function run(args, resolver)
@@ -127,7 +126,7 @@ local function run(args, resolver)
   local tree = text.new {
     colour = uv.guess_handle(1) == "tty" and capable and not is_set "NO_COLOR", utf8 = is_utf8(),
   }
-  local count, state, bar = tally.new(), {}, progress.new()
+  local count, state, bar = tally.new(counted(args)), {}, progress.new()
   local shows = args.file and capable and uv.guess_handle(2) == "tty"
   local render = renderer(args, tree)
 
@@ -144,7 +143,8 @@ local function run(args, resolver)
   end
 
   local status, why = runner.run {
-    resolver = resolver, lookup = lookup(args, resolver), jobs = args.jobs or 100,
+    resolver = resolver, lookup = lookup(args, resolver, function() state.wake() end),
+    jobs = args.jobs or args.authoritative and 8 or 100,
     ordered = args.ordered or not args.file, retry = args.file and (args.retry or 1) or 0,
     output = stream.output,
     source = function(wake)
@@ -168,14 +168,12 @@ local function run(args, resolver)
   end
   if why then program:complain("standard output: " .. why) end
   local interrupted = status and status > 128 and status ~= 141
-  if args.file and status ~= 141 then summary(count, is_plan(args), bar, interrupted) end
+  if args.file and status ~= 141 then summary(count, bar, interrupted) end
   if status then return status end
-  if args.mode == "check" then return state.bad and program.FAILED or program.OK end
+  if args.mode == "check" and not count.unusable then return state.bad and program.FAILED or program.OK end
   return count:status()
 end
 
---- @param words of the command line
--- @return the exit status
 return function(words)
   local given, names = program:parse(words, true)
   program:need "luv"

@@ -1,4 +1,8 @@
 --- The command line: what it may say, and what of it goes to nexthop.new and to each call.
+local check = require "nexthop.programs.nexthop.check_options"
+local numbers = require "nexthop.programs.nexthop.numbers"
+local verify = require "nexthop.programs.nexthop.verify_options"
+
 local M = {}
 
 --- The text of --help, which nexthop.programs.options reads, too.
@@ -15,15 +19,37 @@ What to do:
   --ips                    only the addresses of hosts
   --tlsa                   only the addresses' status and the TLSA records of hosts
   --check                  is every host dane? one line a host saying what to mend; exit status 0 or 1
+                           (with --verify: connect, too)
   --explain                how the decision is made, step by step
+  --verify                 connect to the hosts: does each present what it is owed? never sends mail
   --sts-forget DOMAIN      take a domain's MTA-STS policy out of the file of --sts-cache
 
 What else a domain publishes:
   --sts                    its MTA-STS policy, which also decides (RFC 8461)
   --sts-cache FILE         keep policies in this file, which processes may share
   --sts-port PORT          port of the hosts that serve policies (443)
-  --ca-file FILE           certificate authorities for these hosts, in place of the system's
   --tlsrpt                 where it wants reports about TLS (RFC 8460)
+
+With --check:
+  --authoritative          ask every name server of the zones on its own: do they agree, do signatures last?
+  --warning DAYS           warn when a certificate ends within so many days (14)
+  --critical DAYS          call it an error within so many days, and warn of signatures that end (3)
+  --quiet                  print nothing of what is right, and no hints
+                           --port may be repeated; 465, 993 and 995 have TLS from the first byte
+
+With --verify:
+  --keys KINDS             key kinds to ask for, each in a connection of its own: any, rsa, ecdsa, ed25519
+                           (with one domain rsa,ecdsa; with several any)
+  --connect-port PORT      port to connect to, if not that of the TLSA records
+  --smtps                  TLS from the first byte, no STARTTLS (--port is then 465)
+  --helo NAME              name in EHLO (that of this machine)
+  --source ADDR            local address to connect from, one a family
+  --step SECONDS           for each step of a connection (30)
+  --at TIME                judge certificates at that time: +30d, -1w, 2027-01-01, seconds since 1970
+  --ca-file FILE           certificates of the CAs that the PKIX verdict rests on, with --sts also for the
+                           hosts that serve policies (the system's)
+  --global-only            leave out addresses that the Internet cannot reach
+  --down                   only the hosts that a DANE sender cannot reach, one a line: host, result
 
 Many domains:
   -f PATH, --file PATH     read names from a file, one a line (-: standard input)
@@ -50,28 +76,9 @@ Other:
   -V, --version            versions of this and of what it runs on
 
 Exit status: 0 all planned; 1 a domain failed permanently; 75 one failed for now, or has no host that
-can be used; 64 wrong usage. See nexthop(1).
+can be used; 64 wrong usage. With --verify: 0 all ok; 1 a host fails what it is owed; 75 nothing worse
+than failures for now. See nexthop(1).
 ]]
-
-local function seconds(option)
-  return function(text)
-    local n = text:find "^[%d.]+$" and tonumber(text)
-    if not n or n < 0.001 or n > 86400 then
-      return nil, ("%s: '%s' is no number of seconds from 0.001 to 86400"):format(option, text)
-    end
-    return n
-  end
-end
-
-local function whole(option, low, high)
-  return function(text)
-    local n = text:find "^%d+$" and tonumber(text)
-    if not n or n < low or n > high then
-      return nil, ("%s: '%s' is no whole number from %d to %d"):format(option, text, low, high)
-    end
-    return n
-  end
-end
 
 local function stub(text)
   local zone, address = text:match "^([^=]+)=(.+)$"
@@ -80,17 +87,21 @@ local function stub(text)
 end
 
 local conversions = {
-  jobs = whole("--jobs", 1, 10000), sts_port = whole("--sts-port", 1, 65535), retry = whole("--retry", 0, 100), port = whole("--port", 1, 65535),
-  timeout = seconds "--timeout", deadline = seconds "--deadline",
+  jobs = numbers.whole("--jobs", 1, 10000), retry = numbers.whole("--retry", 0, 100),
+  port = numbers.whole("--port", 1, 65535), sts_port = numbers.whole("--sts-port", 1, 65535),
+  timeout = numbers.seconds "--timeout", deadline = numbers.seconds "--deadline",
 }
+for _, more in ipairs { check.conversions, verify.conversions } do
+  for name, convert in pairs(more) do conversions[name] = convert end
+end
 
 -- The options that say what to do; at most one of them.
-local modes = { "destinations", "ips", "tlsa", "check", "explain" }
+local modes = { "destinations", "ips", "tlsa", "check", "explain", "verify" }
 
-local function settle(args)
+local function settle(args, given)
   local mode
   for _, name in ipairs(modes) do
-    if args[name] then
+    if args[name] and not (mode == "check" and name == "verify") then
       if mode then return nil, ("--%s and --%s do not go together"):format(mode, name) end
       mode = name
     end
@@ -106,8 +117,8 @@ local function settle(args)
       return nil, ("--%s and --%s do not go together"):format(name, mode)
     end
   end
-  if not args.sts and (args.sts_cache or args.sts_port or args.ca_file) then
-    return nil, "--sts-cache, --sts-port and --ca-file need --sts"
+  if not args.sts and (args.sts_cache or args.sts_port) then
+    return nil, "--sts-cache and --sts-port need --sts"
   end
   if args.ipv4 and args.ipv6 then return nil, "-4 and -6 do not go together" end
   if args.file and #args.names > 0 then return nil, "either names or --file" end
@@ -117,13 +128,15 @@ local function settle(args)
     return nil, "--recursive and --resolver do not go together"
   end
   if args.tls and #args.resolver == 0 then return nil, "--tls needs a --resolver (ADDR@853#name)" end
-  return args
+  local ok, reason = verify.settle(args)
+  if not ok then return nil, reason end
+  return check.settle(args, given.port)
 end
 
 --- Makes arguments of what the parser has read.
 -- @return the arguments; or nil and what is wrong
 function M.arguments(given, names)
-  local args = { names = names, resolver = given.resolver or {}, stub = {} }
+  local args = { names = names, resolver = given.resolver or {}, source = given.source, stub = {} }
   for key, value in pairs(given) do
     if not args[key] then args[key] = type(value) == "table" and value[#value] or value end
   end
@@ -139,7 +152,7 @@ function M.arguments(given, names)
     if not pair then return nil, reason end
     args.stub[i] = pair
   end
-  return settle(args)
+  return settle(args, given)
 end
 
 --- The options of nexthop.new.
@@ -185,10 +198,16 @@ function M.complaint(message)
   return message
 end
 
+--- The options of resolver:verify.
+function M.verify_call(args)
+  return verify.call(args, args.ipv4 and "ip4" or args.ipv6 and "ip6" or nil)
+end
+
 --- The options of each call.
 function M.call(args)
   local network = args.ipv4 and "ip4" or args.ipv6 and "ip6" or nil
   if args.mode == "destinations" then return { deadline = args.deadline } end
+  if args.mode == "verify" then return M.verify_call(args) end
   if args.mode == "ips" or args.mode == "tlsa" then
     return { deadline = args.deadline, network = network }
   end

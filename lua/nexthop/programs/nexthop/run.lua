@@ -73,7 +73,9 @@ function Run:begin_pass()
       self.failed_bytes = self.failed_bytes + size(entry)
     end
   end
-  self.pass = { entries = entries, at = 0, jobs = math.max(1, math.floor(self.jobs / FEWER ^ tries)) }
+  self.pass = {
+    entries = entries, at = 0, jobs = math.max(1, math.floor(self.jobs / FEWER ^ tries)), begun = uv.hrtime(),
+  }
   self.kept = later
 end
 
@@ -96,7 +98,7 @@ function Run:start(entry)
   if entry.tries > 0 then self.retried[entry.number] = entry end
   self.handles[entry.number] = self.lookup(entry.name, function(result, err, facts)
     self:finished(entry, result, err, facts)
-  end)
+  end, self.pass and (uv.hrtime() - self.pass.begun) / 1e9)
 end
 
 -- The next name to start, or nil.
@@ -192,10 +194,11 @@ function Run:signal(number)
 end
 
 --- options: resolver; source and, made with their wake functions, stream.input and stream.output as
--- functions; lookup(name, callback) returning a handle; render(name, ...) with what the callback was given,
--- returning text and an outcome of tally.lua; printed(outcome), called for each name once; jobs; ordered;
--- retry: how often a name that failed for now is asked for again; tick, called five times a
--- second with this object.
+-- functions; lookup(name, callback, age) returning a handle (age is nil for a name that is asked for the
+-- first time, and else how many seconds ago this pass over the names that failed began); render(name, ...)
+-- with what the callback was given, returning text and an outcome of tally.lua; printed(outcome), called for
+-- each name once; jobs; ordered; retry: how often a name that failed for now is asked for again; tick,
+-- called five times a second with this object.
 -- Returns nil when all went through, else an exit status (128 + signal; 141: nobody reads the output;
 -- 74: it cannot be written, and the reason).
 function M.run(options)

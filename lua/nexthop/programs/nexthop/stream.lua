@@ -27,12 +27,6 @@ local function pollable(fd)
   uv.fs_close(own)
 end
 
-local function close(self)
-  if self.poll and not self.poll:is_closing() then self.poll:close() end
-  if self.own then uv.fs_close(self.own) end
-  self.own, self.poll = nil, nil
-end
-
 -- ---- input ------------------------------------------------------------
 
 local Input = {}
@@ -118,7 +112,9 @@ function Input:fraction()
 end
 
 function Input:close()
-  close(self)
+  if self.poll and not self.poll:is_closing() then self.poll:close() end
+  if self.own then uv.fs_close(self.own) end
+  self.own, self.poll = nil, nil
   if self.fd ~= 0 then uv.fs_close(self.fd) end
   self.ended = true
 end
@@ -164,12 +160,6 @@ function M.output(wake)
   }, Output)
 end
 
--- What waits, as one piece; nil: nothing.
-function Output:join()
-  if self.n > 1 then self.queue, self.n = { table.concat(self.queue, "", 1, self.n) }, 1 end
-  return self.queue[1]
-end
-
 -- So many bytes of it are written, or on their way.
 function Output:shorten(text, n)
   self.queue[1] = n < #text and text:sub(n + 1) or nil
@@ -199,18 +189,18 @@ function Output:await(text)
   end
 end
 
--- Writes what can be had rid of now. Returns bytes; or nil and why not.
-function Output:try(text)
-  if self.handle then return self.handle:try_write(text) end
-  return uv.fs_write(1, text, -1)
-end
-
 --- Writes what can be written; it is cut where the reader cannot take more.
 function Output:flush()
   while not self.failed and not self.waiting and not self.closed do
-    local text = self:join()
+    if self.n > 1 then self.queue, self.n = { table.concat(self.queue, "", 1, self.n) }, 1 end
+    local text = self.queue[1]
     if not text then return end
-    local n, reason, code = self:try(text)
+    local n, reason, code
+    if self.handle then
+      n, reason, code = self.handle:try_write(text)
+    else
+      n, reason, code = uv.fs_write(1, text, -1)
+    end
     if n then
       self.pending = self.pending - n
       self:shorten(text, n)

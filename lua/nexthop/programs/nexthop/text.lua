@@ -49,9 +49,7 @@ end
 function Tree:branch(out, lines, is_last)
   local first, others = is_last and self.last or self.fork, is_last and self.blank or self.bar
   local n = #out
-  for i, line in ipairs(lines) do
-    out[n + i] = (i == 1 and first or others) .. line
-  end
+  for i, line in ipairs(lines) do out[n + i] = (i == 1 and first or others) .. line end
 end
 
 function Tree:failure(err, name)
@@ -62,16 +60,12 @@ end
 
 -- ---- the parts of a host ------------------------------------------------------------
 
-local function families_differ(r)
-  return r.ip4_authentic ~= nil and r.ip6_authentic ~= nil and r.ip4_authentic ~= r.ip6_authentic
-end
-
 function Tree:addresses(lines, r, name)
   if #r.ips > 0 then
     local how = self:secure(r.expanded_authentic)
     if not r.expanded_host then
       how = "no DNS asked"
-    elseif families_differ(r) then
+    elseif r.ip4_authentic ~= nil and r.ip6_authentic ~= nil and r.ip4_authentic ~= r.ip6_authentic then
       how = ("IPv4 %s, IPv6 %s"):format(self:secure(r.ip4_authentic), self:secure(r.ip6_authentic))
     end
     lines[#lines + 1] = self:field("addresses", ("%s (%s)"):format(table.concat(r.ips, " "), how))
@@ -90,10 +84,12 @@ function Tree:addresses(lines, r, name)
   end
 end
 
-function Tree:records(lines, r)
+-- seen: of Tree:host.
+function Tree:records(lines, r, seen)
   for _, record in ipairs(r.records or {}) do
     lines[#lines + 1] = self:field("TLSA", words.record(record))
     lines[#lines + 1] = self:field("", words.meaning(record))
+    if seen then lines[#lines + 1] = self:field("", seen.note(record)) end
   end
   for _, record in ipairs(r.weaker or {}) do
     lines[#lines + 1] = self:field("TLSA", self:paint("dim", words.record(record)))
@@ -105,18 +101,22 @@ function Tree:records(lines, r)
   end
 end
 
-function Tree:host(plan, host)
+--- The lines of a host of a plan.
+-- @param seen what a connection to it has shown: { result, note = function(record) -> text }; nil: none was
+-- made
+function Tree:host(plan, host, seen)
   local title = host.host
   if host.pref >= 0 then title = ("%d %s"):format(host.pref, title) end
   local lines = { self:paint("bold", title) }
-  lines[2] = self:field("TLS owed", self.owed[host.tls])
+  if seen then lines[2] = self:field("result", seen.result) end
+  lines[#lines + 1] = self:field("TLS owed", self.owed[host.tls])
   if host.err then
-    lines[3] = self:field("why", self:failure(host.err, host.host))
+    lines[#lines + 1] = self:field("why", self:failure(host.err, host.host))
   elseif host.tls == "may" then
-    lines[3] = self:field("why", words.no_dane(plan, host))
+    lines[#lines + 1] = self:field("why", words.no_dane(plan, host))
   end
   self:addresses(lines, host, host.host)
-  self:records(lines, host)
+  self:records(lines, host, seen)
   if host.names then
     local names = table.concat(host.names, ", ")
     if host.tls == "dane" and not words.names_count(host.records) then names = names .. " (not looked at with DANE-EE)" end
@@ -129,8 +129,6 @@ function Tree:host(plan, host)
   end
   return lines
 end
-
--- ---- results ------------------------------------------------------------
 
 function Tree:error(err, name)
   return self:single(words.name(name), { self:failure(err, name) })
@@ -164,14 +162,21 @@ function Tree:published(plan)
   return nodes
 end
 
-function Tree:plan(plan)
+--- A plan as a tree.
+-- @param host_lines function(i) -> the lines of its host number i
+-- @param remark text for the first line, or nil
+function Tree:hosts(plan, host_lines, remark)
   local secure = plan.have_mx and plan.mx_authentic or not plan.have_mx and plan.expanded_next_hop_authentic
-  local out, nodes = { self:next_hop(plan, plan.domain, secure) }, {}
-  for i, host in ipairs(plan.hosts) do nodes[i] = self:host(plan, host) end
+  local out, nodes = { self:next_hop(plan, plan.domain, secure) .. (remark or "") }, {}
+  for i in ipairs(plan.hosts) do nodes[i] = host_lines(i) end
   if plan.truncated then nodes[#nodes + 1] = { words.count(plan.truncated, "more host") .. " left out" } end
   for _, node in ipairs(self:published(plan)) do nodes[#nodes + 1] = node end
   for i, node in ipairs(nodes) do self:branch(out, node, i == #nodes) end
   return table.concat(out, "\n") .. "\n"
+end
+
+function Tree:plan(plan)
+  return self:hosts(plan, function(i) return self:host(plan, plan.hosts[i]) end)
 end
 
 function Tree:destinations(d, name)
@@ -207,9 +212,7 @@ function Tree:tlsa(r, name)
   else
     lines[1] = self:field("base", r.tlsa_base_domain)
     self:records(lines, r)
-    if #r.records == 0 then
-      lines[#lines + 1] = self:field("TLS owed", words.tls.encrypt)
-    end
+    if #r.records == 0 then lines[#lines + 1] = self:field("TLS owed", words.tls.encrypt) end
   end
   return self:single(name, lines)
 end

@@ -33,18 +33,10 @@ local usages = {
   "the host's own %s, %s: names and dates do not count (DANE-EE)",
 }
 
-local meanings = {} -- by usage, selector and match type in a row
-for usage, text in pairs(usages) do
-  for selector, what in pairs(selectors) do
-    for match, how in pairs(matches) do
-      meanings[usage * 65536 + selector * 256 + match] = text:format(what, how)
-    end
-  end
-end
-
 --- What a TLSA record means; nil if its fields say nothing.
 function M.meaning(record)
-  return meanings[record.usage * 65536 + record.selector * 256 + record.match_type]
+  local text, what, how = usages[record.usage], selectors[record.selector], matches[record.match_type]
+  return text and what and how and text:format(what, how)
 end
 
 local hex_of = memo(hex.encode)
@@ -70,6 +62,16 @@ end
 function M.sts(sts)
   return ("%s, id %s, %s, known until %s"):format(sts.mode, sts.id,
     sts.source == "fetch" and "fetched now" or "fetched before", os.date("!%Y-%m-%d %H:%M UTC", sts.expires))
+end
+
+--- A text of so many characters at most, on one line.
+function M.shorten(text, most)
+  return #text > most and text:sub(1, most) .. "..." or text
+end
+
+--- A message that may hold lines of a server's reply, as one line.
+function M.one_line(text)
+  return (utf8.clean((text:gsub("%s*\n%s*", " / "))))
 end
 
 --- A name for people: cut where it is far longer than any name can be.

@@ -37,8 +37,6 @@ local function serve(server, path)
   uv.run "nowait" -- what was closed is gone before Lua is
 end
 
---- @param words of the command line
--- @return the exit status
 return function(words)
   local given = program:parse(words)
   local path = given.c and given.c[#given.c]

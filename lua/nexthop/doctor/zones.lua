@@ -1,0 +1,94 @@
+--- The zones that names are in, the DS that the zone above has for them, and the addresses of their name
+-- servers.
+--
+-- A zone is { name, ds = list of rdata, secure = has it a DS that is secure?, servers = { { name, address },
+-- ... }, unknown = list of names of servers without an address, failed = could its NS not be validated? }.
+local M = {}
+
+local Zones = {}
+Zones.__index = Zones
+
+--- Returns an object that finds zones.
+-- @param ask function(name, type): the validated answer, or nil and the error
+-- @param ask_open the same without validation
+-- @param all function(list of functions), which runs them side by side
+-- @param options { stub = { [zone] = list of addresses }, network = "ip4", "ip6" or nil }
+function M.new(ask, ask_open, all, options)
+  return setmetatable({ ask = ask, ask_open = ask_open, all = all, options = options, zones = {} }, Zones)
+end
+
+-- The NS of a name that is the apex of a zone; nil: it is none. The second result says that they could not be
+-- validated.
+local function name_servers(self, name)
+  local answer = self.ask(name, "NS")
+  local failed = not answer
+  if failed then answer = self.ask_open(name, "NS") end
+  if answer and #answer.chain == 1 and #answer.records > 0 then return answer.records, failed end
+  if answer then return nil end
+  -- Nobody answers for a zone of its own, but the zone above knows of it.
+  local ds = self.ask(name, "DS")
+  return ds and #ds.records > 0 and {} or nil, true
+end
+
+local families = { { "ip4", "A" }, { "ip6", "AAAA" } }
+
+local function dotted(address)
+  if #address ~= 4 then
+    local parts = {}
+    for i = 1, 16, 2 do parts[#parts + 1] = ("%x"):format(address:byte(i) * 256 + address:byte(i + 1)) end
+    return table.concat(parts, ":")
+  end
+  return ("%d.%d.%d.%d"):format(address:byte(1, 4))
+end
+
+-- The addresses of a name server.
+local function addresses_of(self, name, failed)
+  local list = {}
+  for _, family in ipairs(families) do
+    local wanted = not self.options.network or self.options.network == family[1]
+    local answer = wanted and (self.ask(name, family[2]) or failed and self.ask_open(name, family[2]))
+    for _, address in ipairs(answer and answer.records or {}) do list[#list + 1] = dotted(address) end
+  end
+  return list
+end
+
+local function add_addresses(self, zone, names)
+  local stubs = self.options.stub and self.options.stub[zone.name]
+  for _, address in ipairs(stubs or {}) do
+    zone.servers[#zone.servers + 1] = { name = address, address = address }
+  end
+  if stubs then return end
+  local found, bodies = {}, {}
+  for i, name in ipairs(names) do
+    bodies[i] = function() found[i] = addresses_of(self, name, zone.failed) end
+  end
+  self.all(bodies)
+  for i, name in ipairs(names) do
+    for _, address in ipairs(found[i]) do
+      zone.servers[#zone.servers + 1] = { name = name, address = address }
+    end
+    if #found[i] == 0 then zone.unknown[#zone.unknown + 1] = name end
+  end
+end
+
+--- The zone that a name is in; nil for the root zone, and where nothing is answered.
+function Zones:of(name)
+  name = name:lower():gsub("%.$", "")
+  while name ~= "" do
+    local zone = self.zones[name]
+    if zone == nil then
+      local servers, failed = name_servers(self, name)
+      zone = servers and { name = name, servers = {}, unknown = {}, failed = failed } or false
+      self.zones[name] = zone
+      if zone then
+        local ds = self.ask(name, "DS")
+        zone.ds, zone.secure = ds and ds.records or {}, ds ~= nil and ds.secure and #ds.records > 0
+        add_addresses(self, zone, servers)
+      end
+    end
+    if zone then return zone end
+    name = name:match "%.(.*)$" or ""
+  end
+end
+
+return M

@@ -1,0 +1,109 @@
+---@meta nexthop.verify
+-- ---- what verify takes and returns ------------------------------------------------------------------------------------------
+
+--- A wrong name, address or time raises an error, as in the options of plan. ca_file and ca_path that cannot be
+--- read are `nil, err` with the code `config`.
+---@class nexthop.VerifyOptions: nexthop.PlanOptions
+---@field ips? "all"|"first" connect to every address, or to the first one of each family ("all")
+---@field keys? nexthop.KeyKind[] one connection for each, in which only such certificates are asked for ({ "any" })
+---@field connect_port? integer the port to connect to (`port`, which is that of the TLSA records)
+---@field implicit_tls? boolean TLS from the first byte, without STARTTLS (false). A server that then speaks no SMTP is no failure
+---@field helo? string the name in EHLO (the name of the machine)
+---@field step? number seconds for each step: connecting, greeting, EHLO, STARTTLS, handshake (30). Waiting for a place is no step
+---@field at? integer the time at which certificates are judged, in seconds since 1970 (now)
+---@field ca_file? string PEM file of the trust anchors for PKIX (those of the system)
+---@field ca_path? string directory of trust anchors, as OpenSSL reads it
+---@field source? string[] local addresses to connect from, one for each family
+---@field global_only? boolean leave out addresses that cannot be reached from the whole Internet (false)
+---@field max_connections? integer how many connections of the resolver may be under way (64)
+---@field per_ip? integer how many of them may go to one address (2)
+---@field reuse? number seconds for which what a connection has shown is used again for other domains, also a failure (300). The verdict is made anew each time
+
+---@alias nexthop.KeyKind
+---| "any"     # whatever certificate the server chooses
+---| "rsa"
+---| "ecdsa"
+---| "ed25519"
+
+--- What an MTA would see. tostring(report) is a few lines for a person.
+---@class nexthop.Report
+---@field domain string
+---@field ok boolean every host is ok
+---@field hosts nexthop.ReportHost[] in the order of the plan
+---@field plan nexthop.Plan
+---@field ttl? integer that of the plan
+---@field expired? true the deadline came. What was under way then has the result `timeout`
+
+---@class nexthop.ReportHost
+---@field host string
+---@field pref integer -1: no MX
+---@field tls "dane"|"encrypt"|"may"|"skip"
+---@field ok boolean every connection is ok. A host that is `skip` or has no address is not ok
+---@field result? nexthop.Result that of the first connection that is not ok; nil when the host is ok, and for errors without a result
+---@field temporary? true the failures may go away: no connection, a timeout, a reply of 4xx, or an error that is not permanent
+---@field err? nexthop.Error that of the host in the plan, or not_found where global_only leaves no address
+---@field truncated? integer addresses beyond the 64 that are contacted
+---@field connections nexthop.Connection[]
+---@field records nexthop.RecordMatch[] the records of the plan, for `dane`
+
+--- How a TLSA record compares with the certificates of all connections to its host.
+---@class nexthop.RecordMatch
+---@field record nexthop.Record
+---@field matches "leaf"|"issuer"|"none" whether names and dates fit does not matter
+---@field key? "rsa"|"ecdsa"|"ed25519"|"ed448" the kind of the certificate whose chain it matches; nil for "none"
+
+--- One connection. A field for something that was not reached is nil.
+---@class nexthop.Connection
+---@field ip string
+---@field port integer
+---@field keys nexthop.KeyKind
+---@field ok boolean the host gives what its `tls` owes: for `dane` a record matches, for `encrypt` the handshake ends, for `may` there is TLS, or none is offered
+---@field result? nexthop.Result nil when ok
+---@field stage? "connect"|"greeting"|"ehlo"|"starttls"|"handshake" the step that was under way when it failed
+---@field message? string one sentence that names the host, its address and what failed
+---@field temporary? true the failure may go away
+---@field absent? true the server has no certificate of this kind, but has one of another kind. `ok` is true then
+---@field reused? true the connection was made for an earlier call
+---@field sni? string the name sent in TLS
+---@field dane? "verified"|"failed" nil for hosts without usable records, and when there was no certificate
+---@field matched? { record: nexthop.Record, depth: integer, name?: string } the record by which DANE was verified, the certificate of the chain that it matches (0: the server's own), and the reference name that fits (nil for usage 3)
+---@field pkix? { ok: boolean, reason?: string } the verdict with trust anchors and names, whatever DANE says
+---@field tls? nexthop.Session
+---@field greeting? string the lines of the greeting, joined by LF
+---@field extensions? string[] the lines of the reply to EHLO after the first
+---@field reply? integer the code of the last reply of the server
+---@field elapsed { connect?: number, greeting?: number, ehlo?: number, starttls?: number, handshake?: number } seconds of each step
+
+---@class nexthop.Session
+---@field version string "TLSv1.3"
+---@field cipher string
+---@field group? string the group of the key exchange
+---@field chain nexthop.Certificate[] as the server sends it, its own first
+
+---@class nexthop.Certificate
+---@field subject string
+---@field issuer string
+---@field names string[] the DNS names
+---@field not_before integer seconds since 1970
+---@field not_after integer
+---@field key? string "rsa", "ec", "ed25519", "ed448"; nil when OpenSSL does not know the key
+---@field bits? integer
+---@field cert_sha256 string hex: the data of a TLSA record 3 0 1
+---@field spki_sha256 string hex: the data of a TLSA record 3 1 1
+---@field der string raw bytes
+
+--- RFC 8460 4.3 names the results from the first to `dane-required`.
+---@alias nexthop.Result
+---| "starttls-not-supported"    # STARTTLS is not offered or is refused
+---| "certificate-host-mismatch" # a record of usage 2 matches, and the certificate has none of the names
+---| "certificate-expired"       # the same, and a certificate has expired
+---| "certificate-not-trusted"   # the same, and a certificate is not yet valid or the chain does not lead to the record
+---| "validation-failure"        # no record matches the chain
+---| "dnssec-invalid"            # the host is `skip`: bogus
+---| "dane-required"             # the host is `skip`: no_dane
+---| "connect-failed"            # the connection was refused or reset, or there was no way
+---| "greeting-refused"          # the greeting is a reply of 4xx or 5xx
+---| "protocol-error"            # what was said is not SMTP, EHLO was refused, or the server closed before STARTTLS
+---| "plaintext-injected"        # bytes came behind the reply to STARTTLS and before TLS
+---| "tls-failed"                # the handshake failed
+---| "timeout"                   # the time of a step, or the deadline, was over

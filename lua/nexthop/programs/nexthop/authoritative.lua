@@ -1,0 +1,162 @@
+--- `nexthop --check --authoritative`: asks every name server of every zone that the mail of a domain depends
+-- on, each on its own. nexthop.doctor.judge makes findings of what they say.
+local judge = require "nexthop.doctor.judge"
+local servers = require "nexthop.doctor.servers"
+local new_zones = require("nexthop.doctor.zones").new
+
+local M = {}
+
+-- ---- what to ask ------------------------------------------------------------
+
+local Questions = {}
+Questions.__index = Questions
+
+-- Adds a question to the zone of its name; without a type only the zone itself is looked at.
+function Questions:add(name, type)
+  local zone = self.zones:of(name)
+  if not zone then return end
+  local entry = self.by_zone[zone]
+  if not entry then
+    entry = { zone = zone, questions = {}, parents = {}, seen = {} }
+    self.by_zone[zone] = entry
+    self.list[#self.list + 1] = entry
+  end
+  local key = type and name .. " " .. type
+  if key and not entry.seen[key] then
+    entry.seen[key] = true
+    entry.questions[#entry.questions + 1] = { name = name, type = type, key = key }
+  end
+  return entry
+end
+
+-- A TLSA name, and the empty name `_tcp.HOST` above it.
+function Questions:add_tlsa(ask, host, port)
+  local above = "_tcp." .. host
+  local name = ("_%d.%s"):format(port, above)
+  local answer = ask(name, "TLSA")
+  local chain = answer and answer.chain or { name }
+  for i = 1, #chain - 1 do self:add(chain[i]) end
+  self:add(chain[#chain], "TLSA")
+  local entry = self:add(above)
+  if entry and answer and (#answer.records > 0 or #chain > 1) and not entry.seen[above] then
+    entry.seen[above] = true
+    entry.parents[#entry.parents + 1] = above
+  end
+end
+
+function Questions:add_plan(ask, plan, port)
+  local domain = plan.expanded_next_hop
+  self:add(plan.domain)
+  if domain and plan.have_mx then self:add(domain, "MX") end
+  for _, host in ipairs(plan.hosts) do
+    local target = host.expanded_host
+    if target then
+      self:add(host.host)
+      self:add(target, "A")
+      self:add(target, "AAAA")
+    end
+    if host.tlsa_base_domain then self:add_tlsa(ask, host.tlsa_base_domain, port) end
+  end
+end
+
+-- ---- asking ------------------------------------------------------------
+
+local always = { "SOA", "DNSKEY", "NSEC3PARAM" }
+
+-- What one server says: { server, answers = { [question's key] = answer }, bogus = list of keys, failed = {
+-- [key] = code }, denied = { [name] = true }, error (it does not answer at all) }.
+local function interview(server, entry)
+  local zone = entry.zone.name
+  local said = { server = server, answers = {}, bogus = {}, denied = {}, failed = {} }
+  local function put(name, type)
+    local key = name .. " " .. type
+    local answer, err = server.ask(name, type)
+    if not answer and server.is_validated then
+      local code = err.code
+      answer, err = server.ask_open(name, type)
+      if answer and code ~= "timeout" then said.bogus[#said.bogus + 1] = key end
+    end
+    said.answers[key] = answer
+    if not answer then said.failed[key] = err.code end
+    return answer, err
+  end
+  local soa, err = put(zone, "SOA")
+  if not soa then
+    said.error = err
+    return said
+  end
+  for _, type in ipairs(always) do put(zone, type) end
+  for _, question in ipairs(entry.questions) do put(question.name, question.type) end
+  for _, name in ipairs(entry.parents) do
+    local answer = server.ask_open(name, "A")
+    if answer and answer.rcode == "NXDOMAIN" then said.denied[name] = true end
+  end
+  return said
+end
+
+-- Asks all servers of a zone side by side.
+local function survey(task, entry, settings)
+  local list, bodies = {}, {}
+  for i, one in ipairs(entry.zone.servers) do
+    bodies[i] = function()
+      local server, err = servers.new(task, entry.zone, one, settings.timeout, settings.left)
+      if server then
+        list[i] = interview(server, entry)
+      elseif err then
+        list[i] = { server = { text = function() return one.address end }, error = err }
+      end
+    end
+  end
+  task:all(bodies)
+  local said = {}
+  for i = 1, #entry.zone.servers do said[#said + 1] = list[i] end
+  return said
+end
+
+--- Looks at the zones of plans.
+-- @param task of nexthop.doctor.tasks, in whose coroutine this runs
+-- @param resolver that validates
+-- @param plans list of { port, plan }; plan is nil where it failed
+-- @param domain
+-- @param settings { resolver = options of nexthop.new, network, timeout, critical = days, now = seconds since
+-- 1970, left = function() -> seconds until the deadline, or nil }
+-- @return a list of findings
+function M.check(task, resolver, domain, plans, settings)
+  local ask = servers.asker(task, resolver, settings.driver, settings.left)
+  local ask_open
+  local function open(name, type)
+    if not ask_open then
+      local options = {}
+      for key, value in pairs(settings.resolver) do options[key] = value end
+      options.trust_anchor_file, options.trust_anchor = false, nil
+      local other, driver = servers.open(task, options)
+      ask_open = other and servers.asker(task, other, driver, settings.left) or function() return nil end
+    end
+    return ask_open(name, type)
+  end
+  local stub = {}
+  for zone, list in pairs(settings.resolver.stub or {}) do
+    stub[zone:lower():gsub("%.$", "")] = type(list) == "table" and list or { list }
+  end
+  local questions = setmetatable({ list = {}, by_zone = {},
+    zones = new_zones(ask, open, function(list) task:all(list) end,
+      { stub = stub, network = settings.network }) }, Questions)
+  for _, each in ipairs(plans) do
+    if each.plan then
+      questions:add_plan(ask, each.plan, each.port)
+    else
+      questions:add(domain, "MX")
+    end
+  end
+  local out, bodies = {}, {}
+  for i, entry in ipairs(questions.list) do
+    bodies[i] = function()
+      local said = survey(task, entry, settings)
+      for _, finding in ipairs(judge.zone(entry, said, settings)) do out[#out + 1] = finding end
+    end
+  end
+  task:all(bodies)
+  return out
+end
+
+return M

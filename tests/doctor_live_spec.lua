@@ -1,0 +1,225 @@
+-- nexthop --check --verify: what the hosts present against their records, on real connections.
+local ca = require "tests.support.ca"
+local cjson = require "cjson"
+local files = require "tests.support.files"
+local program = require "tests.support.program"
+local support = require "tests.support"
+local verifying = require "tests.support.verifying"
+local contains = support.contains
+
+local world = verifying.world("vdoctor.example", 78)
+
+local root = ca.authority { name = "doc-root" }
+local issuing = ca.authority { name = "doc-issuing", issuer = root }
+local function leaf(label, options)
+  options = options or {}
+  options.name, options.names = "doc-" .. label, { label .. ".vdoctor.example" }
+  return ca.leaf(options)
+end
+local function tlsa(certificate, usage)
+  return ca.tlsa(certificate, usage or 3, 1, 1)
+end
+
+local rsa, ec = leaf("rsa", { key = "rsa", to = 60 }), leaf("ec", { to = 60 })
+local other = leaf("other", { key = "rsa", to = 60 })
+local issued = leaf("issued", { issuer = issuing, to = 60 })
+local next_key, stale = ca.stale(3, 1, 1), "3 1 1 " .. ("77"):rep(32)
+local nothing = "3 1 1 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+-- A host with these records, whose server has these certificates; its domain has a TLSRPT record.
+local function host(label, records, certificates, more)
+  more = more or {}
+  more.tlsa, more.server = records, more.server or { certificates = certificates }
+  if more.servers then more.server = nil end
+  more.text = ("_smtp._tls.mx-%s TXT \"v=TLSRPTv1; rua=mailto:a@b.example\"\n%s"):format(label,
+    more.text or "")
+  world:host(label, more)
+end
+
+host("healthy", { tlsa(issued), tlsa(issuing, 2) }, { issued })
+host("issued", { tlsa(issuing, 2), "2 1 1 " .. ("66"):rep(32) }, { issued })
+host("coming", { tlsa(rsa), next_key }, { rsa })
+host("full", { tlsa(rsa), next_key, stale }, { rsa })
+host("alone", { tlsa(rsa) }, { rsa })
+host("doubled", { tlsa(rsa), ca.tlsa(rsa, 3, 0, 1) }, { rsa })
+host("changed", { next_key }, { rsa })
+host("kinds", { tlsa(rsa), tlsa(issuing, 2) }, { rsa, ec })
+host("addresses", { tlsa(rsa) }, nil, {
+  servers = { { certificates = { rsa } }, { certificates = { other } } },
+})
+host("rootless", { tlsa(root, 2) }, { issued })
+host("nothing", { tlsa(rsa), nothing }, { rsa })
+host("ending", { tlsa(leaf("e10", { to = 10 })), next_key }, { leaf("e10", { to = 10 }) })
+host("urgent", { tlsa(leaf("e2", { to = 2 })), next_key }, { leaf("e2", { to = 2 }) })
+host("ended", { tlsa(leaf("e0", { to = -0.5 })), next_key }, { leaf("e0", { to = -0.5 }) })
+host("plain", { tlsa(rsa) }, nil, { server = { no_starttls = true } })
+host("named", { tlsa(issuing, 2), ca.tlsa(issuing, 2, 0, 1) }, { issued })
+host("later", { tlsa(rsa), next_key }, nil, { server = { greeting = "421 come back later" } })
+host("imaps", {}, nil, { server = { certificates = { rsa }, implicit = true },
+  text = ("_993._tcp.imaps TLSA %s\n_993._tcp.imaps TLSA %s\n_465._tcp.imaps TLSA %s\n"
+    .. "_465._tcp.imaps TLSA %s"):format(tlsa(rsa), next_key, tlsa(rsa), stale) })
+world:records("silent MX 10 healthy")
+world:records("alias CNAME healthy\n_25._tcp.alias CNAME _25._tcp.healthy\nmx-alias MX 10 alias")
+world:records("mixed MX 10 healthy\nmixed MX 0 .")
+world:records("literal MX 10 healthy\nliteral MX 20 192.0.2.1.")
+
+local function run(arguments)
+  local words = { "--check", "--verify", "--connect-port", tostring(world.servers.port), "--helo", "c.test" }
+  for _, word in ipairs(arguments) do words[#words + 1] = word end
+  words[#words] = words[#words] .. ".vdoctor.example"
+  return program.run(words)
+end
+
+-- The findings as "name severity"; the findings themselves; the result.
+local function found(label, ...)
+  local arguments = { "--json", ... }
+  arguments[#arguments + 1] = label
+  local r = run(arguments)
+  assert(r.out ~= "", r.err)
+  local object, names = cjson.decode(r.out), {}
+  for i, finding in ipairs(object.findings) do names[i] = finding.name .. " " .. finding.severity end
+  return names, object.findings, r
+end
+
+-- What is found of a host, which has one finding.
+local function only(expected, label, ...)
+  local names, list, r = found(label, ...)
+  assert.same({ expected }, names)
+  assert.equal(expected:find "hint$" and 0 or 1, r.status)
+  assert.equal("string", type(list[1].cure))
+  return list[1]
+end
+
+local function publish(label, record)
+  return ("_25._tcp.%s.vdoctor.example. TLSA %s"):format(label, record)
+end
+
+describe("nexthop --check --verify", function()
+  setup(function() world:start() end)
+  teardown(function() world:stop() end)
+  after_each(files.remove)
+
+  it("finds nothing where all is well, and --quiet then prints nothing", function()
+    local names, _, r = found "mx-healthy"
+    assert.same({ {}, 0 }, { names, r.status })
+    r = run { "mx-healthy" }
+    assert.equal("ok    mx-healthy.vdoctor.example 10 healthy.vdoctor.example: dane, 2 usable TLSA records\n",
+      r.out)
+    r = run { "--quiet", "mx-healthy" }
+    assert.same({ 0, "", "" }, { r.status, r.out, r.err })
+    assert.same({}, (found "mx-issued"))
+  end)
+
+  it("takes a record that matches nothing for that of the next key, if there is one for each key", function()
+    contains(only("stale-record hint", "mx-coming").text, "the record " .. next_key,
+      "it is that of the next key")
+    local names, list = found "mx-full"
+    assert.same({ "stale-record warning", "stale-record warning" }, names)
+    contains(list[1].text, "there are more of these than keys in use")
+    assert.equal("", run({ "--quiet", "mx-coming" }).out)
+  end)
+
+  it("tells by their relation whether the records are enough for the next certificate", function()
+    contains(only("not-prepared hint", "mx-alone").cure, "make the next key now")
+    only("not-prepared hint", "mx-doubled")
+  end)
+
+  it("finds a certificate that no record matches, and the record to publish", function()
+    local names, list = found "mx-changed"
+    assert.same({ "uncovered-certificate error", "stale-record warning" }, names)
+    assert.equal(publish("changed", tlsa(rsa)), list[1].record)
+    contains(run({ "mx-changed" }).out,
+      "fail  changed.vdoctor.example: uncovered-certificate: the server at 127.78.",
+      "      publish    " .. publish("changed", tlsa(rsa)) .. "\n")
+  end)
+
+  it("finds kinds of keys and addresses that differ", function()
+    local names, list = found "mx-kinds"
+    assert.same({ "root-not-sent error", "key-kinds-differ error" }, names)
+    assert.equal(publish("kinds", tlsa(ec)), list[2].record)
+    local finding = only("addresses-differ error", "mx-addresses")
+    assert.equal(publish("addresses", tlsa(other)), finding.record)
+    contains(finding.text, "the server at " .. world.hosts.addresses.addresses[2])
+  end)
+
+  it("finds the record of a root that is not sent", function()
+    local finding = only("root-not-sent error", "mx-rootless", "--ca-file", root.file)
+    contains(finding.text, tlsa(root, 2) .. " is that of the root ", "doc-root")
+    assert.equal(publish("rootless", tlsa(issuing, 2)), finding.record)
+    contains(only("root-not-sent error", "mx-rootless").text, "is that of an issuer")
+  end)
+
+  it("finds the digest of nothing, without connecting too", function()
+    local names, list = found "mx-nothing"
+    assert.equal("digest-of-nothing error", names[1])
+    contains(list[1].text, nothing)
+    local r = program.run { "--check", "mx-nothing.vdoctor.example" }
+    assert.equal(1, r.status)
+    contains(r.out, "digest-of-nothing")
+  end)
+
+  it("finds certificates that end soon, within --warning and --critical days, or have ended", function()
+    assert.equal("certificate-expiring warning", (found "mx-ending")[1])
+    assert.equal("certificate-expiring error", (found "mx-urgent")[1])
+    assert.equal("certificate-expiring error", (found("mx-ending", "--critical", "12"))[1])
+    assert.equal("stale-record hint", (found("mx-ending", "--warning", "7"))[1])
+    assert.equal("certificate-expired warning", (found "mx-ended")[1])
+    assert.equal("certificate-expiring warning", (found("mx-coming", "--at", "+50d"))[1])
+  end)
+
+  it("names a failed connection by its result", function()
+    only("starttls-not-supported error", "mx-plain")
+    contains(only("certificate-host-mismatch error", "mx-named").cure,
+      "let the CA issue a certificate for named.")
+    only("greeting-refused error", "mx-later")
+  end)
+
+  it("finds faults of the MX records, and a hint where there is no TLSRPT record", function()
+    contains(only("no-tlsrpt hint", "silent").record,
+      "_smtp._tls.silent.vdoctor.example. TXT \"v=TLSRPTv1; rua=")
+    local names, list = found "mx-alias"
+    assert.equal("mx-is-alias warning", names[1])
+    contains(list[1].text, "the MX of mx-alias.vdoctor.example is an alias of healthy.vdoctor.example")
+    assert.equal("null-mx-with-others warning", (found "mixed")[1])
+    names, list = found "literal"
+    assert.equal("mx-is-address error", names[1])
+    contains(list[1].text, "names the address 192.0.2.1")
+  end)
+
+  it("takes several ports in one run; 465 and 993 have TLS from the first byte", function()
+    local _, list, r = found("mx-imaps", "--port", "465", "--port", "993")
+    assert.same({ { "stale-record", 465 }, { "stale-record", 993 }, 0 },
+      { { list[1].name, list[1].port }, { list[2].name, list[2].port }, r.status })
+    contains(list[1].text, stale)
+    contains(run({ "--port", "465", "--port", "993", "mx-imaps" }).out,
+      "ok    mx-imaps.vdoctor.example 10 imaps.vdoctor.example port 993: dane, 2 usable TLSA records\n",
+      "hint  imaps.vdoctor.example port 993: stale-record: ")
+    assert.equal("greeting-refused error", (found("mx-later", "--port", "25", "--port", "587"))[1])
+  end)
+
+  it("ends with 64 on wrong usage", function()
+    for wrong, why in pairs {
+      ["--quiet"] = "--quiet needs --check", ["--authoritative"] = "--authoritative needs --check",
+      ["--warning 3"] = "--warning needs --check", ["--check --quiet --json"] = "--quiet and --json",
+      ["--check --smtps"] = "--smtps needs --verify", ["--check --verify --down"] = "--check and --down",
+      ["--check --warning 3 --critical 4"] = "--critical is more than --warning",
+      ["--check --warning x"] = "--warning: 'x' is no whole number",
+      ["--check --port 25 --port 0"] = "--port: '0'",
+    } do
+      local words = {}
+      for word in (wrong .. " x.example"):gmatch "%S+" do words[#words + 1] = word end
+      local r = program.run(words)
+      assert.same({ 64, "" }, { r.status, r.out }, wrong)
+      contains(r.err, "nexthop: " .. why)
+    end
+  end)
+end)
+
+describe("the names of findings", function()
+  it("are all described in the man page", function()
+    local page = files.read "man/nexthop.1":gsub("\\%-", "-")
+    for name in pairs(require("nexthop.doctor.findings").names) do
+      assert(page:find("%f[%w]" .. name:gsub("%-", "%%-") .. "%f[^%w-]"), name)
+    end
+  end)
+end)
