@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define FIRST_LINE "nexthop-sts-cache 1\n"
-#define LINE_MAX_BYTES (2 * NH_STS_TEXT_MAX)
+#define LINE_MAX_BYTES ((size_t)2 * NH_STS_TEXT_MAX)
 #define COMPACT_LINES 64  /* out of date, at least, before the file is written anew */
 #define LOCK_TRIES 10     /* each waits for LOCK_WAIT */
 #define LOCK_WAIT 200000L /* nanoseconds */

@@ -110,7 +110,8 @@ static void set_known(struct nh_sts_store *store, struct nh_sts_entry *e,
     store->n_known -= (e->known != NULL);
     store->size += size - e->size;
     e->size = size;
-    nh_sts_known_drop(e->known);
+    nh_sts_known_drop(
+        e->known); /* NOLINT(clang-analyzer-unix.Malloc): it cannot count references */
     e->known = known;
 }
 

@@ -269,7 +269,8 @@ describe("policies that are known:", function()
 
   local function start_worker(first, last, out)
     local words = { shell.quote(child.lua), shell.quote(files.new(worker)) }
-    for _, word in ipairs { lab.forward_address, lab.anchor_file, world.server.port, world.root.file, path, zone,
+    for _, word in ipairs { lab.forward_address, lab.anchor_file, world.server.port, world.root.file, path,
+      zone,
       first, last } do
       words[#words + 1] = shell.quote(tostring(word))
     end
@@ -339,7 +340,7 @@ describe("policies that are known:", function()
     world:serve("newid", { mode = "enforce", mx = { "mx.@" }, max_age = 86400 })
     assert.equal("sts\tfetch\t-\nsts\tcache\t-\nsts\tfetch\t-\n",
       run_clocked("newid", [[say(r) clock.set(0.45) say(r) clock.set(0.55) say(r)]])
-      or "sts\tfetch\t-\nsts\tcache\t-\nsts\tfetch\t-\n")
+        or "sts\tfetch\t-\nsts\tcache\t-\nsts\tfetch\t-\n")
   end)
 
   it("while that fails the known policy counts, until it expires; then it is forgotten", function()

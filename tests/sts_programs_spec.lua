@@ -1,4 +1,5 @@
--- MTA-STS in the programs: nexthop --sts, the lookup server, the filter's and the plugin's configuration, findings.
+-- MTA-STS in the programs: nexthop --sts, the lookup server, the filter's and the plugin's configuration,
+-- findings.
 local files = require "tests.support.files"
 local filter_settings = require "nexthop.programs.filter.settings"
 local nexthop_server = require "nexthop.server"
@@ -11,7 +12,8 @@ local support = require "tests.support"
 local zone = "stsprog.example"
 local world = sts_world.new(zone, 63)
 local enforced = { mode = "enforce", mx = { "mx.@" } }
-world:domain("good", { policy = enforced, records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064b.example"' })
+world:domain("good", { policy = enforced,
+  records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064b.example"' })
 world:domain("bad", { policy = { mode = "enforce", mx = { "other.@" } } })
 world:domain("half", { policy = enforced, mx = { "mx.@", "mx2.@" } })
 world:domain("testing", { policy = { mode = "testing", mx = { "other.@" } } })
@@ -27,13 +29,15 @@ describe("MTA-STS in", function()
   after_each(support.close)
 
   local function run(...)
-    return program.run { "--sts", "--sts-port", tostring(world.server.port), "--ca-file", world.root.file, ... }
+    return program.run { "--sts", "--sts-port", tostring(world.server.port), "--ca-file", world.root.file,
+      ... }
   end
 
   it("nexthop --sts: a host that is protected", function()
     local r = run("--tlsrpt", "good." .. zone)
     assert.equal(0, r.status)
-    support.contains(r.out, "sts: TLS, verified by certificate authorities with the host's own name (MTA-STS)",
+    support.contains(r.out,
+      "sts: TLS, verified by certificate authorities with the host's own name (MTA-STS)",
       "the policy (enforce) names it", "enforce, id 1, fetched now, known until ",
       "mx         mx.good." .. zone, "reports    mailto:a@b.example")
   end)
@@ -41,7 +45,8 @@ describe("MTA-STS in", function()
   it("nexthop --sts: a host that the policy excludes", function()
     local r = run("bad." .. zone)
     assert.equal(75, r.status)
-    support.contains(r.out, "sts_mismatch", "the MTA-STS policy of bad." .. zone .. " does not name this host")
+    support.contains(r.out, "sts_mismatch", "the MTA-STS policy of bad." .. zone
+      .. " does not name this host")
   end)
 
   it("nexthop --sts: a policy that is invalid", function()
@@ -57,11 +62,14 @@ describe("MTA-STS in", function()
 
   it("nexthop --sts --explain: the story with its sections", function()
     local r = run("--explain", "good." .. zone)
-    support.contains(r.out, "What does it publish about TLS?", "TXT of _mta-sts.good." .. zone, "[RFC 8461 3.1]",
-      "[RFC 8461 3.3]", "its hosts: mx.good." .. zone .. " [RFC 8461 3.2]", "the policy names this host [RFC 8461 4.1]",
+    support.contains(r.out, "What does it publish about TLS?", "TXT of _mta-sts.good." .. zone,
+      "[RFC 8461 3.1]",
+      "[RFC 8461 3.3]", "its hosts: mx.good." .. zone .. " [RFC 8461 3.2]",
+      "the policy names this host [RFC 8461 4.1]",
       "the certificate must be valid for mx.good." .. zone .. " [RFC 8461 4.2]")
     support.contains(run("--explain", "bad." .. zone).out, "it is enforced [RFC 8461 5]")
-    support.contains(run("--explain", "testing." .. zone).out, "the mode is testing: it excludes no host [RFC 8461 5]")
+    support.contains(run("--explain", "testing." .. zone).out,
+      "the mode is testing: it excludes no host [RFC 8461 5]")
     support.contains(run("--explain", "broken." .. zone).out, "sts-policy-invalid: ", "[RFC 8461 3]")
     support.contains(run("--explain", "--tlsrpt", "good." .. zone).out,
       "reports go to mailto:a@b.example [RFC 8460 3]")
@@ -70,12 +78,15 @@ describe("MTA-STS in", function()
   it("nexthop --sts --check: what to mend", function()
     local r = run("--check", "good." .. zone)
     assert.equal(0, r.status)
-    support.contains(r.out, "ok    good." .. zone .. " 10 mx.good." .. zone .. ": sts, protected by the MTA-STS policy")
+    support.contains(r.out, "ok    good." .. zone .. " 10 mx.good." .. zone
+      .. ": sts, protected by the MTA-STS policy")
     r = run("--check", "bad." .. zone)
     assert.equal(1, r.status)
     support.contains(r.out, "mend", "add a line `mx: mx.bad." .. zone .. "`")
-    support.contains(run("--check", "testing." .. zone).out, "the MTA-STS policy (testing) does not name mx.testing.")
-    support.contains(run("--check", "broken." .. zone).out, "mend  broken." .. zone .. ": ", "(sts-policy-invalid)")
+    support.contains(run("--check", "testing." .. zone).out,
+      "the MTA-STS policy (testing) does not name mx.testing.")
+    support.contains(run("--check", "broken." .. zone).out, "mend  broken." .. zone .. ": ",
+      "(sts-policy-invalid)")
   end)
 
   it("nexthop --sts with many names counts them", function()
@@ -139,11 +150,12 @@ describe("MTA-STS in", function()
   end)
 
   it("the plugin's configuration", function()
-    local settings, wrong = rspamd_settings.check({ sts = true, socket = "/run/x" }, 8, function() end)
-    assert.is_true(settings.sts)
-    settings, wrong = rspamd_settings.check({ sts = "yes", sts_port = 0, socket = "/run/x" }, 8, function() end)
+    assert.is_true(rspamd_settings.check({ sts = true, socket = "/run/x" }, 8, function() end).sts)
+    local settings, wrong = rspamd_settings.check({ sts = "yes", sts_port = 0, socket = "/run/x" }, 8,
+      function() end)
     assert.is_nil(settings)
-    assert.same({ "sts: true or false expected, got yes", "sts_port: a port expected, 1 to 65535, got 0" }, wrong)
+    assert.same({ "sts: true or false expected, got yes", "sts_port: a port expected, 1 to 65535, got 0" },
+      wrong)
   end)
 
   it("the lookup server: its configuration decides for plans and recipients", function()
@@ -165,7 +177,8 @@ describe("MTA-STS in", function()
     assert.equal("sts", ask("sender", { sts = true }).plan.hosts[1].tls)
     assert.has_error(function() ask("plan", { ca_file = "/etc/passwd" }) end,
       "option 'ca_file' is the server's to set")
-    assert.has_error(function() ask("plan", { sts_port = 25 }) end, "option 'sts_port' is the server's to set")
+    assert.has_error(function() ask("plan", { sts_port = 25 }) end,
+      "option 'sts_port' is the server's to set")
     server:close()
   end)
 end)

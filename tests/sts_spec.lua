@@ -37,12 +37,14 @@ case("enforce: a host that does not match is skip", "mismatch", { policy = enfor
   "skip/mismatch", "enforce")
 case("enforce: of two hosts one matches", "half",
   { mx = { "mx.@", "mx2.@" }, policy = enforce("x.example", "mx2.@") }, "skip/mismatch sts/match", "enforce")
-case("testing: nothing changes, and the match is said", "testing", { policy = { mode = "testing", mx = matching } },
+case("testing: nothing changes, and the match is said", "testing", { policy = { mode = "testing",
+  mx = matching } },
   "may/match", "testing")
 case("testing: nothing changes, and the mismatch is said", "testing-no",
   { policy = { mode = "testing", mx = { "other.@" } } }, "may/mismatch", "testing")
 case("none: nothing changes", "none", { policy = { mode = "none" } }, "may", "none")
-case("none with mx: nothing changes", "none-mx", { policy = { mode = "none", mx = { "other.@" } } }, "may", "none")
+case("none with mx: nothing changes", "none-mx", { policy = { mode = "none", mx = { "other.@" } } }, "may",
+  "none")
 case("a wildcard matches one label", "wild", { policy = enforce "*.@" }, "sts/match", "enforce")
 case("a wildcard does not match two labels", "wild2", { mx = { "a.mx.@" }, policy = enforce "*.@" },
   "skip/mismatch", "enforce")
@@ -53,19 +55,22 @@ case("a final dot in mx matches", "dot", { policy = enforce "mx.@." }, "sts/matc
 case("lines that end with CR LF", "crlf",
   { policy = "version: STSv1\r\nmode: enforce\r\nmx: mx.@\r\nmax_age: 86400\r\n" }, "sts/match", "enforce")
 case("unknown keys are ignored", "unknown",
-  { policy = "version: STSv1\nmode: enforce\nsomething: else\nmx: mx.@\nmax_age: 86400" }, "sts/match", "enforce")
+  { policy = "version: STSv1\nmode: enforce\nsomething: else\nmx: mx.@\nmax_age: 86400" }, "sts/match",
+  "enforce")
 case("an IDN", "xn--mnchen-3ya", {}, "sts/match", "enforce")
 case("no MX: the host is the domain itself", "implicit", { mx = false, records = "@. A 127.60.0.2",
   policy = enforce "@" }, "sts/match", "enforce")
 case("no MX: the domain itself does not match", "implicit-no", { mx = false, records = "@. A 127.60.0.2",
   policy = enforce "mx.@" }, "skip/mismatch", "enforce")
-case("an id of 32 characters", "long-id", { record = "v=STSv1; id=" .. ("Z"):rep(32) }, "sts/match", "enforce")
+case("an id of 32 characters", "long-id", { record = "v=STSv1; id=" .. ("Z"):rep(32) }, "sts/match",
+  "enforce")
 
 -- The TXT record.
 case("no record: no policy, and nothing is wrong", "norecord", { record = false }, "may")
 case("other TXT records: no policy, and nothing is wrong", "others",
   { record = { "v=spf1 -all", "v=STSv2; id=1", "v=STSv1" } }, "may")
-case("other TXT records beside it", "beside", { record = { "v=spf1 -all", "v=STSv1; id=1" } }, "sts/match", "enforce")
+case("other TXT records beside it", "beside", { record = { "v=spf1 -all", "v=STSv1; id=1" } }, "sts/match",
+  "enforce")
 case("two records", "two", { record = { "v=STSv1; id=1", "v=STSv1; id=2" } }, "may", nil, invalid)
 case("a valid record and one that is not", "twobad", { record = { "v=STSv1; id=1", "v=STSv1; id=" } },
   "may", nil, invalid)
@@ -79,7 +84,8 @@ case("a record behind an alias that leads nowhere", "aliasnone",
   { record = false, records = "_mta-sts.@. CNAME nowhere" }, "may")
 
 -- The web server.
-case("a redirect is not followed", "redirect", { web = { redirect = "https://mta-sts.enforce." .. zone .. "/" } },
+case("a redirect is not followed", "redirect", { web = { redirect = "https://mta-sts.enforce." .. zone
+  .. "/" } },
   "may", nil, fetch_error)
 case("status 404", "missing", { web = { status = 404 } }, "may", nil, fetch_error)
 case("status 500", "broken", { web = { status = 500 } }, "may", nil, fetch_error)
@@ -93,9 +99,11 @@ long = long .. ("x"):rep(65536 - #long)
 case("64 KB are taken", "large", { web = { text = long } }, "may", "none")
 case("a byte more is not", "toolarge", { web = { text = long .. "x" } }, "may", nil, fetch_error)
 case("an empty policy", "nothing", { web = { text = "" } }, "may", nil, invalid)
-case("another version", "version", { policy = "version: STSv2\nmode: none\nmax_age: 9\n" }, "may", nil, invalid)
+case("another version", "version", { policy = "version: STSv2\nmode: none\nmax_age: 9\n" }, "may", nil,
+  invalid)
 case("no max_age", "noage", { policy = "version: STSv1\nmode: none\n" }, "may", nil, invalid)
-case("enforce without mx", "nomx", { policy = "version: STSv1\nmode: enforce\nmax_age: 9\n" }, "may", nil, invalid)
+case("enforce without mx", "nomx", { policy = "version: STSv1\nmode: enforce\nmax_age: 9\n" }, "may", nil,
+  invalid)
 case("addresses in mx", "address", { policy = enforce("mx.@", "192.0.2.1") }, "may", nil, invalid)
 case("a policy that is cut off", "cut", { policy = "version: STSv1\nmode: enfo" }, "may", nil, invalid)
 case("no policy host", "nohost", { web = false }, "may", nil, fetch_error)
@@ -119,12 +127,14 @@ local function certificate(title, label, options, ...)
 end
 certificate("a certificate of another authority", "foreign", { issuer = other }, "may", nil, webpki)
 certificate("a certificate that has signed itself", "self", { issuer = false }, "may", nil, webpki)
-certificate("a certificate with another name", "othername", { names = { "www." .. zone } }, "may", nil, webpki)
+certificate("a certificate with another name", "othername", { names = { "www." .. zone } }, "may", nil,
+  webpki)
 certificate("a certificate with the name of the domain alone", "apex", { names = { "apex." .. zone } },
   "may", nil, webpki)
 certificate("a certificate that has expired", "expired", { from = -20, to = -10 }, "may", nil, webpki)
 certificate("a certificate of a time to come", "future", { from = 10, to = 20 }, "may", nil, webpki)
-certificate("a certificate whose CN alone fits", "cn", { names = {}, cn = "mta-sts.cn." .. zone }, "may", nil, webpki)
+certificate("a certificate whose CN alone fits", "cn", { names = {}, cn = "mta-sts.cn." .. zone }, "may",
+  nil, webpki)
 certificate("a certificate with a wildcard", "wildcert", { names = { "*.wildcert." .. zone } },
   "sts/match", "enforce")
 certificate("a certificate with a wildcard in a label", "partial", { names = { "mta*.partial." .. zone } },
@@ -138,12 +148,14 @@ case("DANE and a policy that does not name the host", "dane-no", { tlsa = { good
   "dane/mismatch", "enforce")
 case("unusable TLSA records and a policy that names the host", "encrypt", { tlsa = { bad } },
   "encrypt/match", "enforce")
-case("unusable TLSA records and a policy that does not", "encrypt-no", { tlsa = { bad }, policy = enforce "x.@" },
+case("unusable TLSA records and a policy that does not", "encrypt-no", { tlsa = { bad },
+  policy = enforce "x.@" },
   "encrypt/mismatch", "enforce")
 case("DANE at one host, the policy decides about the other", "dane-half",
   { mx = { "mx.@", "mx2.@", "mx3.@" }, tlsa = { good }, policy = enforce "mx2.@" },
   "dane/mismatch sts/match skip/mismatch", "enforce")
-case("DANE and the mode testing", "dane-testing", { tlsa = { good }, policy = { mode = "testing", mx = matching } },
+case("DANE and the mode testing", "dane-testing", { tlsa = { good }, policy = { mode = "testing",
+  mx = matching } },
   "dane/match", "testing")
 case("a host without address stays skip", "noaddress", { hosts = false }, "skip/match", "enforce")
 
@@ -151,7 +163,8 @@ case("a host without address stays skip", "noaddress", { hosts = false }, "skip/
 world:domain("report", { web = false, record = false,
   records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064" "b.example,https://c.example/d"' })
 world:domain("report2", { web = false, record = false,
-  records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064b.example"\n_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:c\\064d.example"' })
+  records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064b.example"\n' ..
+    '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:c\\064d.example"' })
 world:domain("nullmx", { mx = false, records = "@. MX 0 ." })
 world:domain("silent", { web_address = "127.60.0.3" })
 world:domain("slow", { web = { rate = 10 } })
@@ -197,7 +210,8 @@ describe("plan with sts:", function()
     local before = os.time()
     local plan = assert(world:plan "expiry")
     local expires = plan.sts.expires
-    assert.same({ mode = "enforce", id = "1", max_age = 31557600, mx = { "mx.expiry." .. zone }, source = "fetch",
+    assert.same({ mode = "enforce", id = "1", max_age = 31557600, mx = { "mx.expiry." .. zone },
+      source = "fetch",
       expires = expires }, plan.sts)
     assert(expires >= before + 31557600 and expires <= os.time() + 31557600)
   end)
@@ -307,10 +321,12 @@ describe("plan with sts:", function()
     local folder = files.folder()
     assert(os.execute("mkdir -p " .. folder .. "/.well-known"))
     files.write(folder .. "/.well-known/mta-sts.txt", "HTTP/1.0 200 ok\r\nContent-Type: text/plain\r\n"
-      .. "Content-Length: 200\r\n\r\nversion: STSv1\nmode: enforce\nmx: mx.silent." .. zone .. "\nmax_age: 1\n")
+      .. "Content-Length: 200\r\n\r\nversion: STSv1\nmode: enforce\nmx: mx.silent." .. zone
+      .. "\nmax_age: 1\n")
     local port = policy_host.free_port "127.60.0.3"
-    local server = assert(io.popen(("unset LD_PRELOAD; cd %s && exec openssl s_server -HTTP -quiet -naccept 1 "
-      .. "-accept 127.60.0.3:%d -cert %s -key %s 2>&1"):format(folder, port, world.leaf.chain, world.leaf.key)))
+    local server = assert(io.popen(("unset LD_PRELOAD; cd %s && exec openssl s_server -HTTP -quiet "
+      .. "-naccept 1 -accept 127.60.0.3:%d -cert %s -key %s 2>&1"):format(folder, port, world.leaf.chain,
+        world.leaf.key)))
     local plan
     for _ = 1, 200 do -- until it listens
       plan = assert(world:plan("silent", { sts_port = port }))
@@ -328,12 +344,14 @@ describe("plan with sts:", function()
   end)
 
   it("without ca_file the authorities of the system count", function()
-    local plan = assert(support.resolver():plan("enforce." .. zone, { sts = true, sts_port = world.server.port }))
+    local plan = assert(support.resolver():plan("enforce." .. zone, { sts = true,
+      sts_port = world.server.port }))
     assert.same({ "may", nil, nil, webpki }, { short(plan) })
   end)
 
   it("the port is 443", function()
-    local plan = assert(support.resolver():plan("enforce." .. zone, { sts = true, ca_file = world.root.file }))
+    local plan = assert(support.resolver():plan("enforce." .. zone, { sts = true,
+      ca_file = world.root.file }))
     assert.same({ "may", nil, nil, fetch_error }, { short(plan) })
   end)
 
@@ -345,7 +363,8 @@ describe("plan with sts:", function()
       local r = assert(nexthop.new { forward = address, trust_anchor_file = anchor })
       local plan = assert(r:plan(domain, { sts = true, sts_port = tonumber(port), ca_file = ca }))
       print(plan.hosts[1].tls, plan.sts_err)
-    ]], { before = "export https_proxy=http://127.0.0.1:1 ALL_PROXY=http://127.0.0.1:1" }, lab.forward_address,
+    ]], { before = "export https_proxy=http://127.0.0.1:1 ALL_PROXY=http://127.0.0.1:1" },
+      lab.forward_address,
       lab.anchor_file, world.server.port, world.root.file, "enforce." .. zone)
     assert.same({ "sts\tnil\n", 0 }, { said, status })
   end)
@@ -353,7 +372,8 @@ describe("plan with sts:", function()
   it("many calls for a domain fetch once", function()
     local resolver, n, before = support.resolver(), 0, world:fetches "enforce"
     for _ = 1, 50 do
-      resolver:plan("enforce." .. zone, world:options(), function(plan) n = n + (plan.hosts[1].tls == "sts" and 1 or 0) end)
+      resolver:plan("enforce." .. zone, world:options(), function(plan) n = n + (plan.hosts[1].tls == "sts"
+        and 1 or 0) end)
     end
     assert.is_true(resolver:wait(10 * support.slow))
     assert.equal(50, n)
@@ -363,7 +383,8 @@ describe("plan with sts:", function()
   it("the trace has the record and its section", function()
     local plan, found = assert(world:plan("enforce", { trace = true, tlsrpt = true })), {}
     for _, entry in ipairs(plan.trace) do
-      if entry.type == "TXT" then found[#found + 1] = { entry.name, entry.security, entry.rcode, entry.section } end
+      if entry.type == "TXT" then found[#found + 1] = { entry.name, entry.security, entry.rcode,
+        entry.section } end
     end
     table.sort(found, function(a, b) return a[1] < b[1] end)
     assert.same({ { "_mta-sts.enforce." .. zone, "secure", "NOERROR", "RFC 8461 3.1" },

@@ -1,4 +1,5 @@
--- verify with MTA-STS: a host that is `sts` must have a certificate that is valid for its own name (RFC 8461 4.2).
+-- verify with MTA-STS: a host that is `sts` must have a certificate that is valid for its own name (RFC 8461
+-- 4.2).
 local ca = require "tests.support.ca"
 local sts_world = require "tests.support.sts_world"
 local support = require "tests.support"
@@ -33,7 +34,8 @@ domain("foreign", { issuer = other })
 domain("cn", { names = {}, cn = "cn." .. zone })
 domain("plain", {}, nil, { no_starttls = true })
 domain("excluded", {}, ("version: STSv1\nmode: enforce\nmx: x.%s\nmax_age: 86400\n"):format(zone))
-domain("testing", { issuer = other }, ("version: STSv1\nmode: testing\nmx: testing.%s\nmax_age: 86400\n"):format(zone))
+domain("testing", { issuer = other },
+  ("version: STSv1\nmode: testing\nmx: testing.%s\nmax_age: 86400\n"):format(zone))
 domain("invalid", {}, "version: STSv1\n")
 domain("dane", { issuer = other, tlsa = true })
 
@@ -42,7 +44,8 @@ describe("verify with sts:", function()
     local names = {}
     for index, each in ipairs(policies.names) do names[index] = each[1] end
     local leaf = ca.leaf { name = "vsts-web", issuer = root, names = names }
-    for _, each in ipairs(policies.names) do policies.server:add(each[1], { certificate = leaf, text = each[2] }) end
+    for _, each in ipairs(policies.names) do policies.server:add(each[1], { certificate = leaf,
+      text = each[2] }) end
     world:start()
     policies.server:start()
   end)

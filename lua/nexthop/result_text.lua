@@ -97,7 +97,8 @@ metatables.tlsa.__tostring = function(t)
 end
 
 local owed = {
-  dane = "DANE: verify", sts = "MTA-STS: verify by PKIX", encrypt = "TLS without verification", may = "no DANE", skip = "skip",
+  dane = "DANE: verify", sts = "MTA-STS: verify by PKIX",
+  encrypt = "TLS without verification", may = "no DANE", skip = "skip",
 }
 
 local function add_host(host, lines)

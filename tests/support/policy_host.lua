@@ -114,7 +114,8 @@ function Server:set(name, text)
 end
 
 function Server:stop()
-  if self.pid then shell.run(("kill %d; while kill -0 %d 2>/dev/null; do sleep 0.01; done"):format(self.pid, self.pid)) end
+  if self.pid then shell.run(("kill %d; while kill -0 %d 2>/dev/null; do sleep 0.01; done"):format(self.pid,
+    self.pid)) end
   self.pid = nil
 end
 

@@ -25,7 +25,8 @@ World.__index = World
 
 --- Its addresses are 127.NETWORK.0.0/16. The zone is signed unless `signed` is false.
 function M.new(zone, network, signed)
-  return setmetatable({ zone = zone, network = network, signed = signed, lines = {}, labels = {}, domains = {},
+  return setmetatable({ zone = zone, network = network, signed = signed, lines = {}, labels = {},
+    domains = {},
     root = ca.authority { name = zone .. "-root" },
     server = policy_host.new(("127.%d.0.1"):format(network)) }, World)
 end
@@ -93,7 +94,8 @@ function World:start()
     if domain.web ~= false and not domain.web_address then
       local host = domain.web or {}
       host.certificate = domain.certificate or self.leaf
-      host.text = host.text or whole(self, label, M.text(domain.policy or { mode = "enforce", mx = { "mx.@" } }))
+      host.text = host.text or whole(self, label, M.text(domain.policy or { mode = "enforce",
+        mx = { "mx.@" } }))
       self.server:add("mta-sts." .. self:name(label), host)
     end
   end

@@ -89,7 +89,8 @@ end
 --- Sends the requests. `done` is called once, now or later; then each query has `finding` or `skipped`
 -- or `err`, and `result`, the plan.
 -- @param talk tcp = require "rspamd_tcp", task, host = the socket, timeout = seconds; queries, each with
--- role and domain; options of the requests, and recipient, more of them for recipients; findings = { role = { finding = ... } }; restore: shall plans
+-- role and domain; options of the requests, and recipient, more of them for recipients; findings = { role =
+-- { finding = ... } }; restore: shall plans
 -- be as those of a resolver; log = function(text); done = function()
 function M.ask(talk)
   local self = setmetatable(talk, Talk)

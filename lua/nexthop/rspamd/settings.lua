@@ -27,7 +27,8 @@ local checks = { sender = boolean, recipients = boolean, policy = path, sts = bo
   ca_file = path }
 
 function checks.sts_port(value)
-  if type(value) == "number" and value >= 1 and value <= 65535 and value == math.floor(value) then return value end
+  local is_whole = type(value) == "number" and value == math.floor(value)
+  if is_whole and value >= 1 and value <= 65535 then return value end
   return nil, "a port expected, 1 to 65535, got " .. shown(value)
 end
 

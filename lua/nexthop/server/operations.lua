@@ -42,7 +42,8 @@ for _, role in ipairs { "sender", "recipient" } do
       return answer { finding = protocol.null, plan = protocol.null, error = protocol.null,
         domain = domain, skipped = skipped }
     end
-    return server.resolver:plan(domain, plan_options(server, options, role == "recipient"), function(plan, err)
+    options = plan_options(server, options, role == "recipient")
+    return server.resolver:plan(domain, options, function(plan, err)
       answer { finding = policy.find(role, plan, err), domain = domain, plan = plan or protocol.null,
         error = err or policy.unfinished(plan) or protocol.null }
     end)

@@ -219,8 +219,8 @@ local function judge(plan, i, port, facts)
   elseif host.tls == "sts" then
     return true, "sts, protected by the MTA-STS policy"
   elseif host.tls == "skip" and host.err.code == "sts_mismatch" then
-    return false, ("the MTA-STS policy does not name it, and senders that enforce the policy hold mail back: add a "
-      .. "line `mx: %s` to the policy and change the id"):format(host.host), "sts-mismatch"
+    return false, ("the MTA-STS policy does not name it, and senders that enforce the policy hold mail back: "
+      .. "add a line `mx: %s` to the policy and change the id"):format(host.host), "sts-mismatch"
   elseif host.tls == "encrypt" then
     return false, none_usable(host, here, port), "no-usable-tlsa"
   elseif host.tls == "skip" and host.err.code == "not_found" then
@@ -245,8 +245,8 @@ local function sts_faults(plan)
   end
   for _, host in ipairs(plan.sts and plan.sts.mode == "testing" and plan.hosts or {}) do
     if host.sts == "mismatch" then
-      out[#out + 1] = { "sts-mismatch", ("the MTA-STS policy (testing) does not name %s: add a line `mx: %s`"):format(
-        host.host, host.host) }
+      local text = "the MTA-STS policy (testing) does not name %s: add a line `mx: %s`"
+      out[#out + 1] = { "sts-mismatch", text:format(host.host, host.host) }
     end
   end
   return out

@@ -48,8 +48,8 @@ end
 
 function came_back.TXT(entry, plan)
   if entry.section == "RFC 8460 3" then return plan.tlsrpt and "a record" or "no record that is valid" end
-  return plan.sts_err and plan.sts_err.code == "sts-policy-invalid" and not plan.sts and "no record that is valid"
-    or "an answer"
+  local is_invalid = plan.sts_err and plan.sts_err.code == "sts-policy-invalid" and not plan.sts
+  return is_invalid and "no record that is valid, or no valid policy behind it" or "an answer"
 end
 
 -- Asked for name by name, to tell which link of a chain is secure: the next question tells the target,
@@ -193,8 +193,8 @@ function Story:verdict(host)
     self:so("RFC 7672 8.1", "the name sent in TLS (SNI): %s", host.sni)
   elseif host.tls == "sts" then
     self:so("RFC 8461 4.1", "the policy names this host")
-    self:so("RFC 8461 4.2", "%s: TLS, and the certificate must be valid for %s", self.tree:paint("green", "sts"),
-      host.host)
+    self:so("RFC 8461 4.2", "%s: TLS, and the certificate must be valid for %s",
+      self.tree:paint("green", "sts"), host.host)
   elseif host.tls == "encrypt" then
     self:so("RFC 7672 2.2", "%s: there are records, none usable: TLS, but not verified",
       self.tree:paint("yellow", "encrypt"))
@@ -210,7 +210,8 @@ function Story:published()
     self:so("RFC 8461 3", "%s: %s", plan.sts_err.code, words.message(plan.sts_err, self.name))
   end
   if plan.sts then
-    self:so(plan.sts.source == "fetch" and "RFC 8461 3.3" or "RFC 8461 5.1", "the policy: %s", words.sts(plan.sts))
+    local section = plan.sts.source == "fetch" and "RFC 8461 3.3" or "RFC 8461 5.1"
+    self:so(section, "the policy: %s", words.sts(plan.sts))
     if #plan.sts.mx > 0 then self:so("RFC 8461 3.2", "its hosts: %s", table.concat(plan.sts.mx, ", ")) end
     if plan.sts.mode ~= "enforce" then
       self:so("RFC 8461 5", "the mode is %s: it excludes no host", plan.sts.mode)

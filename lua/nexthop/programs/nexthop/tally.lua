@@ -1,9 +1,9 @@
 --- Counts what became of the domains, and tells the exit status from it.
 --
 -- A domain counts once: as the weakest TLS among the hosts that can be used (may is weaker than
--- encrypt, encrypt than sts, sts than dane), because mail may go to any of them; as `skip` when none can be used;
--- as `no_mail` when it takes no mail; every other failure is an error. With --verify it counts as the worst
--- of its hosts.
+-- encrypt, encrypt than sts, sts than dane), because mail may go to any of them; as `skip` when none can be
+-- used; as `no_mail` when it takes no mail; every other failure is an error. With --verify it counts as the
+-- worst of its hosts.
 local program = require "nexthop.programs.program"
 
 local M = {}
@@ -114,7 +114,9 @@ function Tally:summary()
   end
   local parts = {}
   for _, kind in ipairs(kinds[self.mode]) do
-    if kind ~= "sts" or self.counts.sts > 0 then parts[#parts + 1] = ("%d %s"):format(self.counts[kind], kind) end
+    if kind ~= "sts" or self.counts.sts > 0 then
+      parts[#parts + 1] = ("%d %s"):format(self.counts[kind], kind)
+    end
   end
   return ("%d domain%s: %s"):format(self.total, self.total == 1 and "" or "s", table.concat(parts, ", "))
 end

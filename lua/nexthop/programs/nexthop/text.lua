@@ -119,13 +119,17 @@ function Tree:host(plan, host, seen)
   self:records(lines, host, seen)
   if host.names then
     local names = table.concat(host.names, ", ")
-    if host.tls == "dane" and not words.names_count(host.records) then names = names .. " (not looked at with DANE-EE)" end
+    if host.tls == "dane" and not words.names_count(host.records) then
+      names = names .. " (not looked at with DANE-EE)"
+    end
     lines[#lines + 1] = self:field("names", names)
   end
   if host.sni then lines[#lines + 1] = self:field("SNI", host.sni) end
   if host.sts then
-    lines[#lines + 1] = self:field("MTA-STS", host.sts == "match" and ("the policy (%s) names it"):format(plan.sts.mode)
-      or self:paint("yellow", ("the policy (%s) does not name it"):format(plan.sts.mode)))
+    local mode = plan.sts.mode
+    local text = host.sts == "match" and ("the policy (%s) names it"):format(mode)
+      or self:paint("yellow", ("the policy (%s) does not name it"):format(mode))
+    lines[#lines + 1] = self:field("MTA-STS", text)
   end
   return lines
 end
@@ -158,7 +162,9 @@ function Tree:published(plan)
   elseif plan.sts_err then
     node("MTA-STS", self:field("none", self:failure(plan.sts_err, plan.domain)))
   end
-  if plan.tlsrpt then node("TLSRPT", self:field("reports", utf8.clean(table.concat(plan.tlsrpt.rua, ", ")))) end
+  if plan.tlsrpt then
+    node("TLSRPT", self:field("reports", utf8.clean(table.concat(plan.tlsrpt.rua, ", "))))
+  end
   return nodes
 end
 

@@ -106,7 +106,9 @@ function M.settle(args)
       return nil, ("--%s needs --verify"):format((name:gsub("_", "-")))
     end
   end
-  if args.ca_file and not args.verify and not args.sts then return nil, "--ca-file needs --verify or --sts" end
+  if args.ca_file and not args.verify and not args.sts then
+    return nil, "--ca-file needs --verify or --sts"
+  end
   if not args.verify then return args end
   if args.down and args.json then return nil, "--down and --json do not go together" end
   args.port = args.port or args.smtps and 465 or nil
