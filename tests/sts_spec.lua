@@ -369,6 +369,22 @@ describe("plan with sts:", function()
     assert.same({ "sts\tnil\n", 0 }, { said, status })
   end)
 
+  it("libcurl is loaded when a policy is asked for, and no earlier", function()
+    local child = require "tests.support.child"
+    local said, status = child.run([[
+      local nexthop = require "nexthop"
+      local address, anchor, port, ca, domain = ...
+      local r = assert(nexthop.new { forward = address, trust_anchor_file = anchor })
+      local function say(...)
+        local maps = io.open("/proc/self/maps"):read "*a"
+        print(maps:find("libcurl", 1, true) and "loaded" or "not loaded", ...)
+      end
+      say(assert(r:plan(domain, { tlsrpt = true })).hosts[1].tls)
+      say(assert(r:plan(domain, { sts = true, sts_port = tonumber(port), ca_file = ca })).hosts[1].tls)
+    ]], nil, lab.forward_address, lab.anchor_file, world.server.port, world.root.file, "enforce." .. zone)
+    assert.same({ "not loaded\tmay\nloaded\tsts\n", 0 }, { said, status })
+  end)
+
   it("many calls for a domain fetch once", function()
     local resolver, n, before = support.resolver(), 0, world:fetches "enforce"
     for _ = 1, 50 do
