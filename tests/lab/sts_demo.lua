@@ -15,7 +15,8 @@ local cases = {
   { "testing", "The mode testing: nothing is required yet, and reports say what would fail.",
     { policy = { mode = "testing", mx = { "mx.@" } },
       records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:tls-reports\\064testing.policies.example"' } },
-  { "none", "The mode none: the domain has had a policy, and takes it back.", { policy = { mode = "none" } } },
+  { "none", "The mode none: the domain has had a policy, and takes it back.",
+    { policy = { mode = "none" } } },
   { "forgotten", "The mode enforce, and a new host that the policy does not name.",
     { policy = { mode = "enforce", mx = { "mx.@" } }, mx = { "mx.@", "new.@" } } },
 }
