@@ -4,7 +4,7 @@
 #   make LUA=luajit             build for LuaJIT beside it (lua5.1 to lua5.5 too)
 #   eval "$(make -s lua-env)"   use that build in place, the programs in bin/ too
 #   make demo [DOMAIN=...]      the main job on a signed lab, or on the real internet
-#   make demo-opensmtpd         the filter in a real OpenSMTPD, on the lab (as root)
+#   make demo-opensmtpd         the filter and the table in a real OpenSMTPD, on the lab (as root)
 #   make demo-rspamd            the plugin in a real rspamd, on the lab (as root)
 #   make test [LUA=] [SPEC=]    the suite, under lua5.4 and luajit
 #   make test-all               that, and all the rest: lint, the other Luas, asan ...
@@ -135,10 +135,10 @@ demo: $(if $(DOMAIN),need-demo,need-test)
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec $(LUA) examples/demo.lua $(DOMAIN)
 
-# A real smtpd with the filter, on the lab; SUITE=bookworm for smtpd 6.8.
+# A real smtpd with the filter and the table, on the lab; SUITE=bookworm for smtpd 6.8.
 .PHONY: demo-opensmtpd
 demo-opensmtpd: need-test
-	@$(MAKE) --no-print-directory LUA=$(LUA) >/dev/null
+	@$(MAKE) --no-print-directory LUA=$(LUA) all test-modules >/dev/null
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec $(LUA) examples/opensmtpd/demo.lua
 
@@ -210,7 +210,9 @@ check-install: need-build
 .PHONY: test-sid
 test-sid:
 	@NEXTHOP_SMTPD=sid NEXTHOP_RSPAMD=sid $(MAKE) --no-print-directory test \
-	 LUA=lua5.4 SPEC='tests/integration/opensmtpd_spec.lua tests/integration/rspamd_spec.lua'
+	 LUA=lua5.4 SPEC='tests/integration/opensmtpd_spec.lua tests/integration/table_spec.lua \
+	 tests/integration/outgoing_spec.lua tests/integration/rspamd_spec.lua \
+	 tests/integration/rspamd_rules_spec.lua'
 
 # Every combination of the downgrade matrix, HOSTS= of random worlds from SEED= on ("random": any), and damaged
 # answers; `make test` has a sample of each.

@@ -28,7 +28,7 @@ c_modules() {
 : "${LUA_CMOD=$(c_modules)}"
 : "${SYSCONFDIR=/etc}"
 : "${DOCDIR=$PREFIX/share/doc/nexthop}"
-: "${FILTERDIR=$PREFIX/libexec/opensmtpd}" # smtpd looks here for a filter that has no path
+: "${FILTERDIR=$PREFIX/libexec/opensmtpd}" # smtpd looks here for its tables, and for a filter that has no path
 zsh=site-functions
 if [ "$PREFIX" = /usr ] && [ -e /etc/debian_version ]; then zsh=vendor-completions; fi
 : "${ZSHDIR=$PREFIX/share/zsh/$zsh}"
@@ -50,7 +50,9 @@ luajit   0644  share/rspamd/modules.d/*.conf      $SYSCONFDIR/rspamd/modules.d/
 program  0755  $BUILD/bin/nexthop                 $PREFIX/bin/
 program  0755  $BUILD/bin/nexthop-server          $PREFIX/sbin/
 program  0755  $BUILD/bin/filter-nexthop          $FILTERDIR/
+program  0755  $BUILD/bin/table-nexthop           $FILTERDIR/
 common   0644  share/systemd/*.service            $PREFIX/lib/systemd/system/
+common   0644  share/systemd/*.socket             $PREFIX/lib/systemd/system/
 common   0644  share/sysusers.d/*.conf            $PREFIX/lib/sysusers.d/
 common   0644  share/completions/nexthop.bash     $PREFIX/share/bash-completion/completions/nexthop
 common   0644  share/completions/_nexthop         $ZSHDIR/

@@ -170,6 +170,22 @@ static int core_bind(lua_State *L)
     return 1;
 }
 
+/* passed_socket(): returns the descriptor of the socket that a service manager passes, false when
+ * there is none, or nil and the reason. See nh_descriptor_passed(). */
+static int core_passed_socket(lua_State *L)
+{
+    int error, fd;
+
+    error = nh_descriptor_passed(&fd);
+    if (error)
+        return push_outcome(L, error);
+    if (fd == -1)
+        lua_pushboolean(L, 0);
+    else
+        lua_pushinteger(L, fd);
+    return 1;
+}
+
 __attribute__((visibility("default"))) int luaopen_nexthop_core(lua_State *L);
 
 int luaopen_nexthop_core(lua_State *L)
@@ -187,6 +203,7 @@ int luaopen_nexthop_core(lua_State *L)
         {"take_descriptor", core_take_descriptor},
         {"is_broken", core_is_broken},
         {"bind", core_bind},
+        {"passed_socket", core_passed_socket},
         {"certificates", nh_lua_certificates},
         {"digest", nh_lua_digest},
         {"judge", nh_lua_judge},

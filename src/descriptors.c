@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -69,5 +70,41 @@ int nh_descriptor_bind(const char *path, int *fd)
         close(*fd);
         return error;
     }
+    return 0;
+}
+
+/* Is fd a Unix stream socket that listens? */
+static bool descriptor_listens(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address, size = sizeof(int);
+    int listens = 0, type = 0;
+
+    return getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
+           address.ss_family == AF_UNIX && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+           type == SOCK_STREAM && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 &&
+           listens;
+}
+
+int nh_descriptor_passed(int *fd)
+{
+    const int first = STDERR_FILENO + 1; /* SD_LISTEN_FDS_START */
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    bool is_ours = pid && count && strtol(pid, NULL, 10) == (long)getpid();
+    long passed = is_ours ? strtol(count, NULL, 10) : 0;
+
+    *fd = -1;
+    if (!is_ours)
+        return 0;
+    (void)unsetenv("LISTEN_PID");
+    (void)unsetenv("LISTEN_FDS");
+    (void)unsetenv("LISTEN_FDNAMES");
+    if (passed != 1)
+        return passed > 1 ? E2BIG : 0;
+    if (!descriptor_listens(first))
+        return EPROTOTYPE;
+    if (fcntl(first, F_SETFD, FD_CLOEXEC) == -1)
+        return errno;
+    *fd = first;
     return 0;
 }

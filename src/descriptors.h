@@ -21,3 +21,9 @@ bool nh_descriptor_is_broken(int fd);
 /* Makes a Unix stream socket that is close-on-exec, and binds it to path. A path that is too
  * long is ENAMETOOLONG. Returns 0 or the errno. */
 int nh_descriptor_bind(const char *path, int *fd);
+
+/* Takes the listening Unix stream socket that a service manager passes to this process as
+ * descriptor 3, as sd_listen_fds(3) describes it. *fd is -1 when none is passed. No child process
+ * inherits the socket or the variables that announce it. Returns 0; E2BIG when more than one
+ * descriptor is passed, EPROTOTYPE when it is no such socket, or another errno. */
+int nh_descriptor_passed(int *fd);

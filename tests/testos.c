@@ -1,11 +1,19 @@
 /* testos.c - the module `testos`: what the specs need of the system and Lua has not. */
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,6 +99,54 @@ static int os_descriptors(lua_State *L)
     return 1;
 }
 
+/* listen(path): the descriptor of a Unix socket that listens there and takes no connection. */
+static int os_listen(lua_State *L)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    strncpy(address.sun_path, luaL_checkstring(L, 1), sizeof address.sun_path - 1);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 4096) < 0)
+        return luaL_error(L, "cannot listen");
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+/* Gives the loopback a second address: a resolver with AI_ADDRCONFIG looks up no addresses on a machine that has
+ * 127.0.0.1 alone. */
+static int set_up_loopback(int fd)
+{
+    struct ifreq flags = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING | IFF_LOOPBACK};
+    struct ifreq address = {.ifr_name = "lo:1"};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+
+    inet_pton(AF_INET, "192.0.2.200", &in.sin_addr);
+    memcpy(&address.ifr_addr, &in, sizeof in);
+    if (ioctl(fd, SIOCSIFFLAGS, &flags) != 0)
+        return -1;
+    return ioctl(fd, SIOCSIFADDR, &address);
+}
+
+/* own_network(): this process and its children have a network of their own from now on, with a loopback alone.
+ * Returns true; or nil and why that cannot be done here (only root may). */
+static int os_own_network(lua_State *L)
+{
+    int fd = -1, failed = 1, error;
+
+    if (unshare(CLONE_NEWNET) == 0 && (fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) >= 0)
+        failed = set_up_loopback(fd);
+    error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (!failed) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(error));
+    return 2;
+}
+
 __attribute__((visibility("default"))) int luaopen_testos(lua_State *L);
 
 int luaopen_testos(lua_State *L)
@@ -99,8 +155,10 @@ int luaopen_testos(lua_State *L)
         const char *name;
         lua_CFunction f;
     } functions[] = {
-        {"fork", os_fork},       {"wait", os_wait},     {"exit", os_exit},
-        {"sigpipe", os_sigpipe}, {"nofile", os_nofile}, {"descriptors", os_descriptors},
+        {"fork", os_fork},     {"wait", os_wait},
+        {"exit", os_exit},     {"sigpipe", os_sigpipe},
+        {"nofile", os_nofile}, {"descriptors", os_descriptors},
+        {"listen", os_listen}, {"own_network", os_own_network},
     };
     size_t k;
 

@@ -1,6 +1,8 @@
 -- `make demo-opensmtpd`: a real smtpd with filter-nexthop, on the signed lab that the tests use. Four
--- mails; what client and server say, and what the filter decides. SUITE=bookworm for smtpd 6.8.
+-- mails; what client and server say, and what the filter decides. Then what smtpd sends: the audit, and
+-- table-nexthop. SUITE=bookworm for smtpd 6.8, which has no such tables.
 package.path = "./?.lua;" .. package.path
+local relaying = require "tests.integration.relaying" -- first: it gives us a network of our own
 local filter = require "tests.support.filter"
 local smtpd = require "tests.integration.smtpd"
 
@@ -67,4 +69,46 @@ for line in server:mail():gmatch "[^\r\n]+" do
   if line:find "^Return%-Path" or line:find "^X%-Spam" then say("  %s", line) end
 end
 server:stop()
+
+-- Sends a mail to a host with DANE whose STARTTLS somebody has removed, and shows what became of it.
+local function send(rules, done)
+  local host = relaying.host("hides", "plain")
+  local sender = smtpd.start { root = root, resolv_conf = relaying.resolv_conf, rules = rules,
+    config = 'return { resolver = resolver, deadline = 5, outgoing = "log" }',
+    table = "return { resolver = resolver, deadline = 5 }" }
+  sender:deliver("me@mx.test", "you@hides.relay.example")
+  sender:wait(function() return sender.log:find(done) end)
+  for line in sender.log:gmatch "[^\n]+" do
+    if line:find " mta " or line:find "event=outgoing " then
+      say("  %s", (line:gsub("^nexthop: ", "filter: ")))
+    end
+  end
+  say("  The host got %d messages.", host:count "message")
+  sender:stop()
+end
+
+if relaying.has_network then
+  relaying.start()
+  say("\n5. A user writes to a domain with DANE. Somebody on the way has removed STARTTLS.\n"
+    .. 'smtpd sends in clear. The filter, in `relay filter nexthop` and with outgoing = "log", tells it:')
+  send([[
+action "out" relay filter "nexthop"
+match from any for domain "mx.test" action "keep"
+match from local for any action "out"
+]], "event=outgoing [^\n]*\n")
+  if suite ~= "bookworm" then
+    say "\n6. The same with table-nexthop: the domain is owed TLS, and smtpd sends it over TLS or not at all."
+    send(([[
+table owes-tls %s:/etc/nexthop-test/table.lua
+action "out" relay filter "nexthop"
+action "out-tls" relay tls no-verify filter "nexthop"
+match from any for domain "mx.test" action "keep"
+match from local for domain <owes-tls> action "out-tls"
+match from local for any action "out"
+]]):format(relaying.backend), "TLS required but not supported")
+  end
+  relaying.stop()
+end
+
 say("\nHow to have this: examples/opensmtpd/smtpd.conf and filter.lua, man -l man/filter-nexthop.8")
+say("and examples/opensmtpd/smtpd-table.conf and table.lua, man -l man/table-nexthop.8")

@@ -7,6 +7,10 @@ return {
 
   deadline = 10, -- seconds; after them the finding is "failure"
 
+  -- "log": each delivery of outgoing mail that had less TLS than its host was owed is logged. In smtpd.conf:
+  --   action "relay" relay filter nexthop
+  outgoing = "off",
+
   -- proceed, log (and proceed), junk, reject, tempfail
   sender = {
     null_mx = "reject",    -- the domain accepts no mail

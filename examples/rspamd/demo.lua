@@ -1,4 +1,4 @@
--- make demo-rspamd: real rspamd with the plugin on the signed lab; four messages and their symbols.
+-- make demo-rspamd: real rspamd with the plugin on the signed lab; messages and their symbols.
 -- rspamd runs out of a Debian root of its own, nothing is installed.
 local lab = require("tests.lab.lab").shared()
 local rspamd = require "tests.integration.rspamd"
@@ -23,7 +23,8 @@ local stubs = {}
 for zone, address in pairs(lab:options().stub) do
   stubs[#stubs + 1] = ('"%s" = "%s";'):format(zone, address)
 end
-local conf = ('resolver { stub { %s } trust_anchor_file = "@DIR@/anchor"; }'):format(table.concat(stubs, " "))
+local conf = ('resolver { stub { %s } trust_anchor_file = "@DIR@/anchor"; } from = true;')
+  :format(table.concat(stubs, " "))
 
 print(("An rspamd out of Debian's %s, in a folder of its own; nothing is installed on this machine.\n"
   .. "The first time the folder is made, which takes a minute or two."):format(suite))
@@ -42,20 +43,27 @@ local messages = {
     { from = "news@gone.example", ip = "192.0.2.99", rcpt = { "you@good.example" } } },
   { "from outside, of a domain with forged signatures",
     { from = "boss@broken.example", ip = "192.0.2.99", rcpt = { "you@good.example" } } },
+  { "from outside, with a From and a Reply-To that nobody can answer",
+    { from = "bounces@good.example", ip = "192.0.2.99", rcpt = { "you@good.example" },
+      mime_from = "shop@gone.example", headers = "Reply-To: noreply@nullmx.example\r\n" } },
   { "from here, to a domain with DANE and to one that takes no mail",
     { from = "you@good.example", user = "you", ip = "192.0.2.99",
       rcpt = { "friend@good.example", "noreply@nullmx.example" } } },
 }
 for _, message in ipairs(messages) do
   local envelope = message[2]
+  envelope.mime_from = envelope.mime_from or "someone@good.example"
   local answer = server:scan(envelope)
   print(("\n%s\n  %s -> %s"):format(message[1], envelope.from, table.concat(envelope.rcpt, " ")))
+  if envelope.headers then
+    print(("  From: %s  %s"):format(envelope.mime_from, (envelope.headers:gsub("\r\n", ""))))
+  end
   local found = rspamd.symbols(answer)
   local names = {}
   for name in pairs(found) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do
-    print(("  %-24s %4.1f  %s"):format(name, answer.symbols[name].score, found[name]))
+    print(("  %-30s %4.1f  %s"):format(name, answer.symbols[name].score, found[name]))
   end
 end
 server:stop()

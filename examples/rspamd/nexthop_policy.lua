@@ -1,8 +1,8 @@
 -- /etc/rspamd/nexthop_policy.lua: this function is called for every finding, also for `ok`. It returns nil
 -- (no change), the name of another finding, or false (no symbol). It must not block.
 --
--- event: role ("sender" or "recipient"), phase, address, domain, finding, result (the plan, or nil),
--- err (or nil), task.
+-- event: role ("sender" or "recipient"; with `from = true` also "mime_from" or "reply_to"), phase, address,
+-- domain, finding, result (the plan, or nil), err (or nil), task.
 
 -- Hosts that accept mail for many throw-away domains.
 local unwanted = { ["mx.throwaway.example"] = true }

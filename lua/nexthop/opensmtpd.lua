@@ -17,16 +17,13 @@
 -- filter exits or says something wrong: so every answer is checked and given exactly once, a handler
 -- that raises is logged and its request proceeds, and so does one without an answer at its deadline.
 -- os.exit raises in a handler. The protocol is spoken on descriptors that no child process inherits.
-local core = require "nexthop.core"
 local descriptors = require "nexthop.luv.descriptors"
 local logging = require "nexthop.opensmtpd.log"
-local new_reader = require "nexthop.luv.reader"
-local new_writer = require "nexthop.luv.writer"
+local new_connection = require "nexthop.opensmtpd.connection"
+local new_deadlines = require "nexthop.opensmtpd.deadlines"
 local protect = require "nexthop.protect"
 local protocol = require "nexthop.opensmtpd.protocol"
 local request = require "nexthop.opensmtpd.request"
-local signals = require "nexthop.luv.signals"
-local uv = require "luv"
 
 local M = { log = logging }
 
@@ -35,8 +32,6 @@ M.reserve = descriptors.reserve
 
 local filter = {}
 filter.__index = filter
-
-local high_water = 1048576 -- bytes of answers that smtpd has not read, before we read no more
 
 -- ---- what comes in --------------------------------------------------------------
 
@@ -60,7 +55,31 @@ function filter:session(id, keep)
   return session
 end
 
+-- A session in which smtpd is the client. It connects again in the same session, without TLS, when TLS has
+-- failed.
+local function outgoing_session(self, event)
+  local former = self.outgoing[event.id]
+  if former and event.name ~= "link-connect" then return former end
+  local session = { id = event.id, attempts = former and former.attempts + 1 or 1 }
+  self.outgoing[event.id] = session
+  return session
+end
+
+local function on_outgoing_report(self, event)
+  local session = outgoing_session(self, event)
+  event.session = session
+  if event.name == "link-connect" then
+    session.rdns, session.source, session.destination = event.rdns, event.source, event.destination
+  elseif event.name == "link-tls" then
+    session.tls = event.tls
+  end
+  local handler = self.outgoing_handlers[event.name]
+  if handler then guarded(self, event.name, session, handler, event) end
+  if event.name == "link-disconnect" then self.outgoing[event.id] = nil end
+end
+
 local function on_report(self, event)
+  if event.subsystem == "smtp-out" then return on_outgoing_report(self, event) end
   -- what was known of an earlier session with that identifier, its authentication above all, ends here
   if event.name == "link-connect" then self.sessions[event.id] = nil end
   local session = self:session(event.id, protocol.begins[event.name])
@@ -102,7 +121,7 @@ local function on_request(self, event, overlong)
   local former = waiting[event.phase]
   if former then
     former.answered, self.open = "forgotten", self.open - 1
-    self:unwatch(former)
+    self.deadlines:unwatch(former)
     if former.on_gone then guarded(self, former.phase, session, former.on_gone, former) end
   end
   self.waiting[event.id], waiting[event.phase] = waiting, event
@@ -113,53 +132,29 @@ local function on_request(self, event, overlong)
   elseif not handler then
     event:proceed()
   else
-    if self.deadline then self:watch(event) end
+    if self.deadline then self.deadlines:watch(event) end
     if not guarded(self, event.phase, session, handler, event) then event:proceed() end
   end
 end
 
--- Deadlines are all equally long: the oldest request is first in the queue. One timer.
-function filter:watch(event)
-  local queue = self.queue
-  event.due = uv.now() + math.ceil(self.deadline * 1000)
-  queue.last = queue.last + 1
-  queue[queue.last], event.place = event, queue.last
-  if not self.timer:is_active() then self:arm() end
-end
-
--- Takes a request out of the queue: what refers to it, a whole plan, must not stay until its deadline.
-function filter:unwatch(event)
-  local queue = self.queue
-  if event.place then queue[event.place] = false end
-  while queue[queue.first] == false do
-    queue[queue.first] = nil
-    queue.first = queue.first + 1
-  end
-end
-
-function filter:arm()
-  local queue = self.queue -- its first has no answer yet
-  if queue.first > queue.last then return end
-  local wait = math.max(0, queue[queue.first].due - uv.now())
-  self.timer:start(wait, 0, function()
-    local first = queue[queue.first]
-    if first and first.due <= uv.now() then
-      guarded(self, "deadline", first.session, self.on_deadline or expire, self, first)
-      first:proceed()
-    end
-    self:arm()
-  end)
-end
-
 local function register(self)
   local lines = {}
-  local function add(kind, name)
-    lines[#lines + 1] = ("register|%s|smtp-in|%s\n"):format(kind, name)
+  local function add(kind, subsystem, name)
+    lines[#lines + 1] = ("register|%s|%s|%s\n"):format(kind, subsystem, name)
+  end
+  local wants_outgoing = next(self.outgoing_handlers) ~= nil
+  if wants_outgoing and not self.subsystems["smtp-out"] then
+    self.log:line { event = "warning",
+      message = "no relay action of smtpd.conf has this filter: outgoing mail is not seen" }
+    wants_outgoing = false
   end
   for _, name in ipairs(protocol.order) do
-    local wanted = protocol.needed[name] or self.handlers[name]
-    if wanted and protocol.is_known(name, self.config["smtpd-version"]) then
-      add(protocol.phases[name] and "filter" or "report", name)
+    local is_known = protocol.is_known(name, self.config["smtpd-version"])
+    if is_known and (protocol.needed[name] or self.handlers[name]) then
+      add(protocol.phases[name] and "filter" or "report", "smtp-in", name)
+    end
+    if is_known and wants_outgoing and (protocol.needed_outgoing[name] or self.outgoing_handlers[name]) then
+      add("report", "smtp-out", name)
     end
   end
   lines[#lines + 1] = "register|ready\n"
@@ -176,6 +171,7 @@ local function on_line(self, line, overlong)
       register(self)
     elseif event.key ~= "ready" then
       self.config[event.key] = event.value
+      if event.key == "subsystem" then self.subsystems[event.value] = true end
     end
   elseif event.kind == "filter" then
     on_request(self, event, overlong)
@@ -193,12 +189,16 @@ function M.new(options)
   options = options or {}
   return setmetatable({
     deadline = options.deadline, on_deadline = options.on_deadline,
-    log = options.log or logging.new(2), input = options.input or 0, output = options.output or 1,
+    log = options.log or logging.new(2), input = options.input, output = options.output,
     max_line = options.max_line or 131072, -- smtpd passes lines of a message of up to 65535 bytes on
-    handlers = {}, sessions = {}, config = {}, queue = { first = 1, last = 0 },
+    handlers = {}, sessions = {}, config = {}, subsystems = {}, outgoing_handlers = {}, outgoing = {},
+    on_leave = options.on_leave,
     open = 0, waiting = {}, -- how many requests, and by session and phase
   }, filter)
 end
+
+--- Makes a table, for smtpd-tables(7). nexthop.meta.opensmtpd describes it.
+M.new_table = require "nexthop.opensmtpd.tables"
 
 --- Sets the handler of a phase, which is called with a request, or of a report, called with an event.
 function filter:on(name, handler)
@@ -209,69 +209,38 @@ function filter:on(name, handler)
   return self
 end
 
-function filter:send(text)
-  self.writer:write(text)
-  if self.writer:queued() > high_water then self.reader:pause() end
+--- Sets the handler of a report of outgoing mail, called with an event. Nothing can be answered: it is an
+-- audit.
+function filter:on_outgoing(name, handler)
+  if not protocol.reports[name] then
+    error(("'%s' is no event of smtpd"):format(tostring(name)), 2)
+  end
+  self.outgoing_handlers[name] = handler
+  return self
 end
 
--- At the end of input, once all that was open has its answer and smtpd has it: leave. Where a
--- signal said that smtpd is being ended, or smtpd has gone, nobody waits for answers any more.
-function filter:settle()
-  if not self.ended or self.left or self.open > 0 and not self.terminated then return end
-  self.left = true
-  self.timer:stop()
-  self.reader:close()
-  self.writer:close(function()
-    self.log:close(function()
-      self.finished = true
-      uv.stop()
-    end)
-  end)
-end
+-- Sends lines as they are, whole ones.
+function filter:send(text) self.connection:send(text) end
+
+-- Leaves, if the input has ended and nothing is open.
+function filter:settle() self.connection:settle() end
 
 --- Serves until the end of input. Returns true, or nil and why input or output failed.
 function filter:run()
-  local failure
-  if self.input == 0 then self.input = descriptors.reserve() end
-  if self.output == 1 then self.output = select(2, descriptors.reserve()) end
-  self.timer = uv.new_timer()
-  -- a smtpd that reads no more is an error of writing, not our end; nor are the signals that tell
-  -- smtpd's processes to end: it would take ours for a failure
-  local watch = signals.watch(uv, { sigpipe = false, sighup = false, sigterm = function()
-    self.terminated = true
-    self:settle()
-  end })
-  self.writer = new_writer(self.output, {
-    on_drain = function() self.reader:resume() end,
-    on_broken = function(reason, code)
-      self.log:line { error = "output", message = reason }
-      if code ~= "EPIPE" then failure = "output: " .. reason end
-      self.ended, self.terminated = true, true
-      self:settle()
-    end,
-  })
-  self.reader = new_reader(self.input, {
-    max = self.max_line,
+  self.deadlines = new_deadlines(self.deadline, function(open)
+    guarded(self, "deadline", open.session, self.on_deadline or expire, self, open)
+    open:proceed()
+  end)
+  self.connection = new_connection {
+    log = self.log, input = self.input, output = self.output, max_line = self.max_line,
     on_line = function(line, overlong) guarded(self, "line", nil, on_line, self, line, overlong) end,
-    on_end = function(reason, rest)
-      if reason then
-        self.log:line { error = "input", message = reason }
-        if not reason:find "^ECONNRESET" then failure = "input: " .. reason end
-      end
-      if rest ~= "" then
-        self.log:line { event = "ignored", reason = "unfinished", line = rest:sub(1, 200) }
-      end
-      self.ended = true
-      if core.is_broken(self.output) then self.terminated = true end
-      self:settle()
+    is_busy = function() return self.open > 0 end,
+    on_leave = function()
+      self.deadlines:close()
+      if self.on_leave then guarded(self, "leave", nil, self.on_leave, self) end
     end,
-  })
-  protect.keep_running(function() return self.finished end)
-  self.timer:close()
-  watch:close()
-  uv.run("nowait") -- what was closed is gone before Lua is
-  if failure then return nil, failure end
-  return true
+  }
+  return self.connection:run()
 end
 
 return M

@@ -1,14 +1,16 @@
 --- The plugin `nexthop` of rspamd: what is to be said about the mail hosts of senders' and recipients'
 -- domains, as symbols. plugins.d/nexthop.lua calls register() and is all that rspamd sees of it.
 local lua_util = require "lua_util"
-local rspamd_ip = require "rspamd_ip"
 local rspamd_logger = require "rspamd_logger"
 local rspamd_tcp = require "rspamd_tcp"
 local rspamd_util = require "rspamd_util"
 local client = require "nexthop.rspamd.client"
-local domains = require "nexthop.rspamd.domains"
 local errors = require "nexthop.errors"
+local maps = require "nexthop.rspamd.maps"
 local protect = require "nexthop.protect"
+local queries_of = require "nexthop.rspamd.queries"
+local results = require "nexthop.rspamd.results"
+local selector = require "nexthop.rspamd.selector"
 local settings_of = require "nexthop.rspamd.settings"
 local protocol = require "nexthop.server.protocol"
 
@@ -16,54 +18,14 @@ local M = { symbols = require "nexthop.rspamd.symbols" }
 
 local N = "nexthop"
 
--- ---- what is to be looked up ----------------------------------------------------------
-
--- What rspamd's own plugins take for local: loopback, link-local, Unix sockets and `local_addrs` of
--- the options. rspamd does not look into an IPv4 address that is written as an IPv6 one.
-local function is_local(task)
-  local ip = task:get_from_ip()
-  if not ip or not ip:is_valid() then return false end
-  if ip:is_local() then return true end
-  local mapped = ip:to_string():lower():match "^::ffff:(%d+%.%d+%.%d+%.%d+)$"
-  local inner = mapped and rspamd_ip.from_string(mapped)
-  return inner ~= nil and inner:is_valid() and inner:is_local() or false
-end
-
-local function add(self, task, queries, role, address)
-  local domain, reason = domains.of(address)
-  if domain and self.excludes(domain) then reason = "excluded" end
-  if reason then
-    lua_util.debugm(N, task, "%s %s is not looked at: %s", role, address.addr, reason)
-  elseif not queries[role .. domain] then
-    queries[role .. domain] = true
-    queries[#queries + 1] = { role = role, domain = domain, address = address.addr }
-    return true
-  end
-end
-
-local function collect(self, task)
-  local settings, queries = self.settings, {}
-  local inside = task:get_user() ~= nil or is_local(task)
-  if settings.sender and not inside then
-    local from = task:get_from { "smtp", "orig" }
-    if from and from[1] then add(self, task, queries, "sender", from[1]) end
-  end
-  if settings.recipients and inside then
-    local count = 0
-    for _, address in ipairs(task:get_recipients { "smtp", "orig" } or {}) do
-      if count >= settings.max_recipients then break end
-      if add(self, task, queries, "recipient", address) then count = count + 1 end
-    end
-  end
-  return queries
-end
-
 -- ---- what is said about it ---------------------------------------------------------------
+
+local phases = { sender = "mail-from", recipient = "rcpt-to", mime_from = "data", reply_to = "data" }
 
 local function ask_policy(self, task, query)
   local symbols = M.symbols[query.role]
   local ok, answer = pcall(self.settings.policy, {
-    role = query.role, phase = query.role == "sender" and "mail-from" or "rcpt-to",
+    role = query.role, phase = phases[query.role],
     address = query.address, domain = query.domain, finding = query.finding,
     result = query.result, err = query.err, task = task,
   })
@@ -79,20 +41,44 @@ local function ask_policy(self, task, query)
   return query.finding
 end
 
-local function conclude(self, task, queries)
-  local said, order = {}, {}
-  for _, query in ipairs(queries) do
-    local finding
-    if not query.skipped then
-      if not query.finding then
-        query.finding = "failure"
-        query.err = query.err or errors.new("timeout", "%s: no answer in time", query.domain)
+-- Does a map exclude a mail host of this plan, or all of their addresses?
+local function is_excluded(self, plan)
+  if not plan then return false end
+  local known, excluded = 0, 0
+  for _, host in ipairs(plan.hosts) do
+    if self.excludes_host and self.excludes_host(host.host) then return true end
+    if self.excludes_ip then
+      for _, ip in ipairs(host.ips) do
+        known = known + 1
+        if self.excludes_ip(ip) then excluded = excluded + 1 end
       end
-      lua_util.debugm(N, task, "%s %s: %s %s", query.role, query.domain, query.finding,
-        query.err and query.err.message or "")
-      finding = query.finding
-      if self.settings.policy then finding = ask_policy(self, task, query) end
     end
+  end
+  return known > 0 and excluded == known
+end
+
+-- What is said of a query: a finding, or nil.
+local function find(self, task, query)
+  if query.skipped then return nil end
+  if not query.finding then
+    query.finding = "failure"
+    query.err = query.err or errors.new("timeout", "%s: no answer in time", query.domain)
+  end
+  lua_util.debugm(N, task, "%s %s: %s %s", query.role, query.domain, query.finding,
+    query.err and query.err.message or "")
+  if is_excluded(self, query.result) then
+    lua_util.debugm(N, task, "%s %s: its mail hosts are excluded", query.role, query.domain)
+    return nil
+  end
+  if self.settings.policy then return ask_policy(self, task, query) end
+  return query.finding
+end
+
+local function conclude(self, task, queries)
+  local said, order, found = {}, {}, {}
+  for _, query in ipairs(queries) do
+    local finding = find(self, task, query)
+    if finding then found[#found + 1] = { query, finding } end
     local symbol = finding and M.symbols[query.role][finding]
     if symbol then
       local name = symbol[1]
@@ -103,6 +89,7 @@ local function conclude(self, task, queries)
       table.insert(said[name], query.domain)
     end
   end
+  results.store(task, found) -- before the symbols, by which others know that it is there
   for _, name in ipairs(order) do task:insert_result(name, 1.0, said[name]) end
 end
 
@@ -133,13 +120,13 @@ local function ask_worker(self, task, queries)
     return conclude(self, task, queries)
   end
   self.worker:look_up(task, queries, self.settings.deadline, function(query, plan, err)
-    query.finding, query.result = policy.find(query.role, plan, err), plan
+    query.finding, query.result = policy.find(query.operation, plan, err), plan
     query.err = err or policy.unfinished(plan)
   end, function() conclude(self, task, queries) end)
 end
 
 local function check(self, task)
-  local queries = collect(self, task)
+  local queries = queries_of.collect(self, task)
   if #queries == 0 then return end
   if self.worker then ask_worker(self, task, queries) else ask_server(self, task, queries) end
 end
@@ -162,34 +149,25 @@ local function task_timeout(cfg)
   return math.min(least or value, value)
 end
 
--- A set, as rspamd calls no function of ours for a map that has become empty. Its keys are compiled
--- when they are others than before: rspamd's comparison knows neither wildcards nor U-labels.
-local function follow_map(map, warn)
-  local digest, excludes
-  return function(domain)
-    local now = map:get_data_digest()
-    if now ~= digest then
-      local entries = {}
-      for entry in pairs(map:get_stats(false) or {}) do entries[#entries + 1] = entry end
-      digest, excludes = now, domains.exclusions(entries, warn)
-    end
-    return excludes(domain)
-  end
-end
-
 local function add_exclusions(self, cfg)
-  local given = self.settings.exclude_domains
+  local settings = self.settings
+  local function warn(text) rspamd_logger.warnx(cfg, "%s", text) end
+  local reason
   self.excludes = function() return false end
-  if type(given) == "table" then
-    local wrong
-    self.excludes = domains.exclusions(given, function(text) wrong = wrong or text end)
-    if wrong then return nil, wrong end
-  elseif given then
-    local map = cfg:add_map {
-      type = "set", url = given, description = "domains that nexthop does not look up",
-    }
-    if not map then return nil, "exclude_domains: cannot be had: " .. given end
-    self.excludes = follow_map(map, function(text) rspamd_logger.warnx(cfg, "%s", text) end)
+  if settings.exclude_domains then
+    self.excludes, reason = maps.names("exclude_domains", settings.exclude_domains,
+      "domains that nexthop does not look up", warn)
+    if not self.excludes then return nil, reason end
+  end
+  if settings.exclude_hosts then
+    self.excludes_host, reason = maps.names("exclude_hosts", settings.exclude_hosts,
+      "mail hosts of domains of which nexthop says nothing", warn)
+    if not self.excludes_host then return nil, reason end
+  end
+  if settings.exclude_ips then
+    self.excludes_ip, reason = maps.addresses(cfg, "exclude_ips", settings.exclude_ips,
+      "addresses of mail hosts of domains of which nexthop says nothing")
+    if not self.excludes_ip then return nil, reason end
   end
   return true
 end
@@ -230,17 +208,24 @@ local function add_worker(self, cfg)
   cfg:register_finish_script(function() self.worker:close() end)
 end
 
+-- Beside the group `nexthop`: one for each role, and one for all that is said of DANE.
+local function further_groups(role, finding)
+  local groups = { N .. "_" .. role }
+  if finding:find "dane" then groups[2] = N .. "_dane" end
+  return groups
+end
+
 local function register_symbols(self, cfg)
   local id = cfg:register_symbol {
     name = "NEXTHOP_CHECK", type = "callback", group = N, flags = "empty,nostat",
     augmentations = { ("timeout=%f"):format(self.settings.deadline) },
     callback = function(task) check(self, task) end,
   }
-  for _, symbols in pairs(M.symbols) do
-    for _, symbol in pairs(symbols) do
+  for role, symbols in pairs(M.symbols) do
+    for finding, symbol in pairs(symbols) do
       cfg:register_symbol {
-        name = symbol[1], type = "virtual", parent = id, group = N, score = symbol[2],
-        description = symbol[3],
+        name = symbol[1], type = "virtual", parent = id, group = N, groups = further_groups(role, finding),
+        score = symbol[2], description = symbol[3], one_shot = true,
       }
     end
   end
@@ -268,7 +253,11 @@ function M.register(cfg)
     lua_util.disable_module(N, "config")
     return
   end
+  -- as for the plugins of rspamd: these two keys here, or else in `options`
+  local looked_at = lua_util.config_check_local_or_authed(cfg, N, false, false)
+  self.check_local, self.check_authed = looked_at[1], looked_at[2]
   if self.settings.socket then choose_json() else add_worker(self, cfg) end
+  selector.register(cfg)
   register_symbols(self, cfg)
 end
 

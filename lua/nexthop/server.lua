@@ -54,12 +54,13 @@ function M.new(options)
 end
 
 --- Takes connections at a Unix socket, driven by luv's loop. A socket that nobody listens on any more
--- is replaced; a live one and what is no socket are refused.
+-- is replaced; a live one and what is no socket are refused. With options.fd, a socket that is bound
+-- already, its file is left alone.
 function Server:listen(path, options)
   options = options or {}
   local uv = options.uv or require "luv"
   local listener, reason = socket.listen(path, {
-    uv = uv, mode = options.mode, log = options.log,
+    uv = uv, mode = options.mode, log = options.log, fd = options.fd,
     resolver = self.resolver, limits = self.limits,
     session = function() return self:session() end,
   })

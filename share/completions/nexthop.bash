@@ -5,7 +5,7 @@ _nexthop()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
     COMPREPLY=()
     case $before in
-        -f | --file | --anchor | --unbound-conf | --sts-cache | --ca-file)
+        -f | --file | --anchor | --unbound-conf | --ca-file | --sts-cache | --rollover | --make-tlsa)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return ;;
@@ -33,12 +33,25 @@ _nexthop()
         --helo)
             mapfile -t COMPREPLY < <(compgen -A hostname -- "$word")
             return ;;
-        --stub | --timeout | --deadline | --step | --source | --sts-port | --sts-forget)
+        --usage)
+            mapfile -t COMPREPLY < <(compgen -W '2 3' -- "$word")
+            return ;;
+        --selector)
+            mapfile -t COMPREPLY < <(compgen -W '0 1' -- "$word")
+            return ;;
+        --match)
+            mapfile -t COMPREPLY < <(compgen -W '0 1 2' -- "$word")
+            return ;;
+        --since)
+            mapfile -t COMPREPLY < <(compgen -W '-6h -1d' -- "$word")
+            return ;;
+        --assume | --stub | --timeout | --deadline | --step | --source | --sts-port | --sts-forget)
             return ;;
     esac
     case $word in
         -*)
             mapfile -t COMPREPLY < <(compgen -W '--destinations --ips --tlsa --check --explain --verify
+                --rollover --make-tlsa --assume --since --usage --selector --match
                 --authoritative --warning --critical --quiet
                 --keys --connect-port --smtps --helo --source --step --at --ca-file --global-only --down
                 --file --jobs --retry --ordered --json --resolver --tls --recursive --stub --anchor

@@ -343,7 +343,8 @@ local function send(self, request, callback)
   for _, rcpt in ipairs(request.rcpt or {}) do header("Rcpt", "<" .. rcpt .. ">") end
   if request.ip then header("IP", request.ip) end
   if request.user then header("User", request.user) end
-  local body = request.path and "" or (request.headers or "") .. message
+  local body = request.path and "" or (request.headers or "")
+    .. message:gsub("header@nexthop%.test", request.mime_from or "%0")
   header("Content-Length", #body)
   local function over(text, err)
     if tcp:is_closing() then return end
@@ -376,7 +377,8 @@ function Server:request(request)
   return text
 end
 
---- Scans one message: { from, rcpt = list, ip, user, headers = more of the message's, each with its CRLF }.
+--- Scans one message: { from, rcpt = list, ip, user, mime_from, headers = more of the message's, each with
+-- its CRLF }.
 -- The answer, decoded.
 function Server:scan(envelope)
   return cjson.decode(self:request(envelope))

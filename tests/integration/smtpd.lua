@@ -19,8 +19,8 @@ smtpd.__index = smtpd
 local here = debug.getinfo(1, "S").source:match("^@(.*)/tests/[^/]*/[^/]*$") or "."
 
 -- One list for all, so that there is one root per release.
-local packages = { "opensmtpd", "lua5.4", "luajit", "lua-luv", "liblua5.4-dev", "libluajit-5.1-dev",
-  "gcc", "libc6-dev", "make", "pkgconf", "libunbound-dev", "libuv1-dev", "libidn2-dev",
+local packages = { "opensmtpd", "lua5.4", "luajit", "lua-luv", "lua-cjson", "liblua5.4-dev",
+  "libluajit-5.1-dev", "gcc", "libc6-dev", "make", "pkgconf", "libunbound-dev", "libuv1-dev", "libidn2-dev",
   "libssl-dev", "openssl" }
 
 smtpd.packages = packages
@@ -108,8 +108,9 @@ listen on 127.0.0.1 port %d hostname mx.test filter "nexthop"
 listen on 127.0.0.1 port %d hostname mx.test proxy-v2 filter "nexthop"
 %s
 action "keep" mda "/usr/bin/tee -a /var/keep/mail" user keeper virtual <all>
-match from any for any action "keep"
+%s
 ]]
+local keep_all = 'match from any for any action "keep"'
 local tls_configuration = [[
 listen on 127.0.0.1 port %d hostname mx.test smtps pki "mx.test" auth <creds> proxy-v2 filter "nexthop"
 ]]
@@ -124,7 +125,8 @@ end
 --- Starts smtpd. Options: root; config: text of the filter's configuration, in which `resolver`
 -- stands for the lab (default: nothing else); program: the filter (the installed one, under the Lua
 -- that runs this); tls: also a listener for authenticated sessions (not with smtpd 6.8, which
--- cannot do TLS with OpenSSL 3).
+-- cannot do TLS with OpenSSL 3); rules: text in place of the rule that all mail is kept; table: text of
+-- /etc/nexthop-test/table.lua, in which `resolver` stands for the lab too; resolv_conf: what is in that file.
 function smtpd.start(options)
   local self = setmetatable({ root = options.root, log = "", unlock = lock(options.root) }, smtpd)
   local root = self.root
@@ -133,8 +135,11 @@ function smtpd.start(options)
   local program = options.program
     or lua == "luajit" and "/usr/local/libexec/luajit/filter-nexthop"
     or "filter-nexthop" -- which smtpd knows where to find
+  -- smtpd looks for tables in its own folder alone: `table x nexthop-luajit:...` is the one under LuaJIT
   assert(run(([[
-        cd %s && mkdir -p etc/nexthop-test var/keep && rm -rf var/spool/smtpd/queue/* var/keep/* &&
+        cd %s && mkdir -p etc/nexthop-test var/keep &&
+        ln -sf /usr/local/libexec/luajit/table-nexthop usr/libexec/opensmtpd/table-nexthop-luajit &&
+        rm -rf var/spool/smtpd/queue/* var/keep/* &&
         { grep -q '^keeper:' etc/passwd || chroot . useradd -M -s /bin/sh keeper; } &&
         : >var/keep/mail && chmod 666 var/keep/mail && rm -f var/run/smtpd.sock
     ]]):format(root)))
@@ -145,25 +150,32 @@ function smtpd.start(options)
     table.insert(resolver.trust_anchor, line)
   end
   resolver.trust_anchor_file = nil
-  write(settings .. "/filter.lua", ("local resolver = %s\n%s\n"):format(filter.source(resolver),
-    options.config or "return { resolver = resolver, deadline = 5 }"))
+  self.resolver = ("local resolver = %s\n"):format(filter.source(resolver))
+  write(settings .. "/filter.lua", self.resolver ..
+    (options.config or "return { resolver = resolver, deadline = 5 }"))
+  self:configure_table(options.table or "return { resolver = resolver }")
+  if options.resolv_conf then
+    self.former_resolv_conf = read(root .. "/etc/resolv.conf")
+    write(root .. "/etc/resolv.conf", options.resolv_conf)
+  end
   write(settings .. "/all", "@ keeper\n")
   write(settings .. "/creds", "user@test " ..
     assert(run("chroot " .. root .. " openssl passwd -6 secret")) .. "\n")
   self.port, self.proxy_port, self.tls_port = free_port(), free_port(), free_port()
+  -- smtpd wants to see a bundle of CAs for TLS, and for a relay action
+  assert(run(("mkdir -p %s/etc/ssl/certs"):format(root)))
+  write(root .. "/etc/ssl/certs/ca-certificates.crt", read(lab.certificate_file))
   local pki, listener = "", ""
   if options.tls then
     write(settings .. "/mx.crt", read(lab.certificate_file))
     write(settings .. "/mx.key", read(lab.key_file))
-    -- smtpd wants to see a bundle of CAs, too
-    assert(run(("cd %s/etc && chmod 600 nexthop-test/mx.key && mkdir -p ssl/certs && "
-      .. "cp nexthop-test/mx.crt ssl/certs/ca-certificates.crt"):format(root)))
+    assert(run(("chmod 600 %s/mx.key"):format(settings)))
     pki = 'pki "mx.test" cert "/etc/nexthop-test/mx.crt"\npki "mx.test" key "/etc/nexthop-test/mx.key"'
     listener = tls_configuration:format(self.tls_port)
   end
   write(settings .. "/smtpd.conf", configuration:format(pki, program, self.port, self.proxy_port,
-    listener))
-  assert(run(("cd %s && chmod 644 smtpd.conf filter.lua && chmod 640 creds && "
+    listener, options.rules or keep_all))
+  assert(run(("cd %s && chmod 644 smtpd.conf filter.lua table.lua && chmod 640 creds && "
     .. "chroot %s chown root:opensmtpd /etc/nexthop-test/creds"):format(settings, root)))
 
   local out = uv.new_pipe(false)
@@ -366,15 +378,25 @@ function smtpd:mail()
   return read(self.root .. "/var/keep/mail")
 end
 
---- The ids of the processes of its filter.
-function smtpd:filters()
+--- Writes the configuration of its table; smtpctl("update table NAME") makes the table read it.
+function smtpd:configure_table(text)
+  write(self.root .. "/etc/nexthop-test/table.lua", self.resolver .. text .. "\n")
+end
+
+--- Runs smtpctl; returns what it says, or nil and its last line when it fails.
+function smtpd:smtpctl(words)
+  return run(("chroot %s smtpctl %s"):format(self.root, words))
+end
+
+--- The ids of the processes of its filter, or of another program.
+function smtpd:filters(program)
   local list = {}
   local pipe = assert(io.popen(([[
         for process in /proc/[0-9]*; do
-            [ "$(readlink $process/root)" = "%s" ] && grep -qs filter-nexthop $process/cmdline &&
+            [ "$(readlink $process/root)" = "%s" ] && grep -qs %s $process/cmdline &&
                 echo "${process#/proc/}"
         done 2>/dev/null
-    ]]):format(self.root)))
+    ]]):format(self.root, program or "filter-nexthop")))
   for pid in pipe:lines() do
     list[#list + 1] = tonumber(pid)
   end
@@ -388,6 +410,7 @@ function smtpd:stop()
     self.process:kill("sigterm")
   end
   self:wait(function() return self.code and self.out:is_closing() end)
+  if self.former_resolv_conf then write(self.root .. "/etc/resolv.conf", self.former_resolv_conf) end
   self.unlock()
   uv.run("nowait")
 end

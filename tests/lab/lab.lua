@@ -128,6 +128,13 @@ end
 -- Where the shared lab is kept: busted loads every module anew for each spec file.
 local registry, SHARED = debug.getregistry(), "nexthop.tests.lab"
 
+-- Starts a lab of our own and makes it the shared one of this process, before anybody has asked for that.
+function lab.start_shared(options)
+  assert(not registry[SHARED], "there is a shared lab already")
+  registry[SHARED] = lab.start(options)
+  return registry[SHARED]
+end
+
 -- The lab of this test run: that of $NEXTHOP_LAB, else one that ends with this process.
 function lab.shared()
   if not registry[SHARED] then

@@ -25,7 +25,8 @@
  *
  * Each connection has a thread of its own. The events are: open (the client's address, and how many
  * connections are open then, to this host and to all), command (a line of the client), eof, tls (version,
- * cipher and SNI), tls-failed, early (bytes before TLS was agreed on), close-notify, close.
+ * cipher and SNI), tls-failed, early (bytes before TLS was agreed on), message ("tls" or "clear"), close-notify,
+ * close.
  * tests/support/mail_server.lua is the other side.
  */
 #include "server.h"

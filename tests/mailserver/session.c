@@ -338,6 +338,65 @@ static bool step_serve(struct connection *c, struct step *step)
     return false;
 }
 
+/* Reads a message up to its last line; false at the end of the connection. */
+static bool read_message(struct connection *c)
+{
+    bool is_last = false;
+
+    while (!is_last) {
+        char *line = get_line(c);
+
+        if (!line)
+            return false;
+        is_last = strcmp(line, ".") == 0;
+        free(line);
+    }
+    tell(c, "message", c->ssl ? "tls" : "clear");
+    return put_text(c, "250 2.0.0 Accepted\r\n");
+}
+
+/* One command of a client that delivers mail. */
+static bool take_command(struct connection *c, struct step *step, const char *line)
+{
+    const char *mode = step->words[1];
+
+    if (strncasecmp(line, "EHLO", 4) == 0)
+        return put_text(c, c->ssl || strcmp(mode, "plain") == 0
+                               ? "250 mail.test\r\n"
+                               : "250-mail.test\r\n250 STARTTLS\r\n");
+    if (strncasecmp(line, "STARTTLS", 8) == 0 && !c->ssl) {
+        if (strcmp(mode, "plain") == 0)
+            return put_text(c, "502 5.5.1 No TLS here\r\n");
+        return put_text(c, "220 2.0.0 Ready\r\n") && strcmp(mode, "broken") != 0 &&
+               step_tls(c, step);
+    }
+    if (strncasecmp(line, "DATA", 4) == 0)
+        return put_text(c, "354 Go on\r\n") && read_message(c);
+    return put_text(c, "250 2.0.0 Good\r\n");
+}
+
+/* accept MODE: takes mail until QUIT. The mode is "tls", "plain" (there is no STARTTLS) or "broken" (the
+ * connection ends after STARTTLS). */
+static bool step_accept(struct connection *c, struct step *step)
+{
+    bool more = true;
+
+    while (more) {
+        char *line = get_line(c);
+
+        if (!line)
+            return false;
+        if (strncasecmp(line, "QUIT", 4) == 0) {
+            put_text(c, "221 2.0.0 Bye\r\n");
+            more = false;
+        } else {
+            more = take_command(c, step, line);
+        }
+        free(line);
+    }
+    return false;
+}
+
 /* sleep MILLISECONDS */
 static bool step_sleep(struct connection *c, struct step *step)
 {
@@ -370,7 +429,7 @@ static const struct {
 } steps[] = {
     {"send", step_send},     {"drip", step_drip},   {"line", step_line},   {"raw", step_raw},
     {"silent", step_silent}, {"serve", step_serve}, {"sleep", step_sleep}, {"reset", step_reset},
-    {"close", step_close},   {"tls", step_tls},     {"hello", step_hello},
+    {"close", step_close},   {"tls", step_tls},     {"hello", step_hello}, {"accept", step_accept},
 };
 
 static bool run_step(struct connection *c, struct step *step)

@@ -10,7 +10,8 @@ end
 
 describe("make uninstall", function()
   local folder
-  local programs = { "/bin/nexthop", "/sbin/nexthop-server", "/libexec/opensmtpd/filter-nexthop" }
+  local programs = { "/bin/nexthop", "/sbin/nexthop-server",
+    "/libexec/opensmtpd/filter-nexthop", "/libexec/opensmtpd/table-nexthop" }
   local manual, plugin = "/share/man/man8/nexthop-server.8", "/etc/rspamd/plugins.d/nexthop.lua"
 
   local function put(path, text)

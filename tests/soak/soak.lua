@@ -1,5 +1,5 @@
 -- luacheck: max line length 130
--- Mixed load for a while on the module, filter-nexthop and nexthop-server: plans, cancelled ones, ones at
+-- Mixed load for a while on the module, filter-nexthop, table-nexthop and nexthop-server: plans, cancelled ones, ones at
 -- their deadlines, clients that leave, the name server stopped and started. Memory and descriptors must
 -- stay what they were after the first part of it.
 --
@@ -11,6 +11,7 @@ local filter = require "tests.support.filter"
 local lab = require("tests.lab.lab").shared()
 local nexthop = require "nexthop"
 local servers = require "tests.support.server"
+local tables = require "tests.support.table"
 local verifying = require "tests.support.verifying"
 
 local seconds = tonumber(arg[1]) or 12
@@ -216,6 +217,40 @@ local function filter_part(span)
   assert(f:finish() == 0, "filter-nexthop's status")
 end
 
+-- ---- the table -------------------------------------------------------------------
+
+-- With a server behind it, which is stopped and killed now and then, and with a resolver of its own.
+local function table_part(name, span, behind)
+  local server = behind and servers.start { deadline = 0.6 }
+  local t = tables.start { config = behind and ("return { socket = %q, deadline = 0.1 }"):format(server.path)
+    or { deadline = 0.1 } }
+  steady(name, t.pid, span, function(count)
+    local broken = count % 20 == 10
+    if broken then
+      if behind then
+        local path = server.path
+        server:finish "sigkill"
+        t:check "dane.example"
+        server = servers.start({ deadline = 0.6 }, path)
+      else
+        lab:stop_nsd()
+      end
+    elseif behind and count % 20 == 0 then
+      uv.kill(server.pid, "sigstop")
+    end
+    t.answers, t.count, t.log = {}, 0, ""
+    for i = 1, 20 do
+      t:check(broken and ("z%d-%d.wildcard.example"):format(count, i % 4) or domains[i % #domains + 1])
+    end
+    assert(t.count == 20, t.count .. " answers")
+    if behind and count % 20 == 0 then uv.kill(server.pid, "sigcont") end
+    if broken and not behind then lab:start_nsd() end
+    if count % 50 == 0 then t:update() end
+  end)
+  assert(t:finish() == 0, "table-nexthop's status")
+  if server then server:finish "sigkill" end
+end
+
 -- ---- the server ------------------------------------------------------------------
 
 local function server_part(span)
@@ -250,9 +285,11 @@ end
 
 lab:clear()
 lab:add_zones { filter.zone }
-module_part(seconds / 3)
-filter_part(seconds / 3)
-server_part(seconds / 3)
+module_part(seconds / 4)
+filter_part(seconds / 4)
+table_part("table", seconds / 8, false)
+table_part("table+", seconds / 8, true)
+server_part(seconds / 4)
 rows()
 verifications()
 if long then outage() end

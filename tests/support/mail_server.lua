@@ -13,6 +13,9 @@
 --   no_starttls                  the EHLO reply has no STARTTLS
 --   handshake                    a list of steps in place of the TLS handshake
 --   implicit                     TLS from the first byte
+--   takes_mail                   it takes messages, each of which is an event "message" with the text "tls"
+--                                or "clear": "tls", "plain" (no STARTTLS), or "broken" (the connection ends
+--                                after STARTTLS)
 --   script                       the whole list of steps, in place of all that
 -- TLS, by OpenSSL:
 --   certificates                 list of leaves of tests/support/ca.lua, of different key kinds
@@ -132,6 +135,9 @@ end
 --- The steps of a description.
 function M.script(description)
   if description.script then return description.script end
+  if description.takes_mail then
+    return { steps.reply "220 mail.test ESMTP", "accept " .. description.takes_mail }
+  end
   local script = {}
   local function refuses(said) return type(said) == "string" and said:match "^[45]" end
   if description.implicit then

@@ -45,20 +45,37 @@ function M.run(arguments)
   return (text:gsub("%s+$", "")), status
 end
 
+-- As a service manager starts it, with a socket as descriptor 3.
+local function passing(fd, count, arguments)
+  local words = { "exec", shell.quote(lua) }
+  for _, argument in ipairs(arguments) do words[#words + 1] = shell.quote(argument) end
+  local script = ("export LISTEN_PID=$$ LISTEN_FDS=%d LISTEN_FDNAMES=a; %s"):format(count or 1,
+    table.concat(words, " "))
+  return "/bin/sh", { "-c", script }, fd
+end
+
 --- Starts the program at this path, and waits until it listens.
 -- @param config see tests.support.filter
-function M.start(config, path)
+-- @param passed { fd, count, path }: passes that socket, with `-l path` or without -l; nil: none
+function M.start(config, path, passed)
   local self = setmetatable({ path = path or M.path(), config = filter.config(config), said = "" }, Server)
   local stderr = uv.new_pipe(false)
-  self.handle, self.pid = assert(uv.spawn(lua, {
-    args = { here .. "/bin/nexthop-server", "-l", self.path, "-c", self.config },
-    stdio = { nil, nil, stderr },
+  local program, arguments, fd = lua, { here .. "/bin/nexthop-server", "-l", self.path, "-c", self.config }
+  if passed then
+    arguments = { here .. "/bin/nexthop-server", "-c", self.config, passed.path and "-l" or nil, passed.path }
+    program, arguments, fd = passing(passed.fd, passed.count, arguments)
+  end
+  self.handle, self.pid = assert(uv.spawn(program, {
+    args = arguments, stdio = { nil, nil, stderr, fd },
   }, function(status, signal) self.status, self.signal = status, signal end))
   stderr:read_start(function(_, chunk)
     if chunk then self.said = self.said .. chunk else stderr:close() end
   end)
   M.wait_for("the server", function()
-    if self.status then error("the server ended: " .. self.said, 3) end
+    if self.status then
+      self.handle:close()
+      error("the server ended: " .. self.said, 3)
+    end
     return self.said:find "listening on" ~= nil
   end)
   return self

@@ -246,10 +246,13 @@ end
 -- A filter is told of a session and asked about a sender.
 local dialogue = [[
 config|smtpd-version|7.0.0
+config|subsystem|smtp-out
 config|ready
 report|0.7|1.1|smtp-in|link-connect|5e551011|mx.example|pass|192.0.2.1:1025|192.0.2.2:25
 report|0.7|1.2|smtp-in|link-identify|5e551011|EHLO|mx.example
 report|0.7|1.3|smtp-in|link-auth|5e551011|pass|someone
+report|0.7|1.3|smtp-out|link-connect|5e551012|mx.example|pass|192.0.2.2:1025|192.0.2.1:25
+report|0.7|1.3|smtp-out|link-tls|5e551012|TLSv1.3:TLS_AES_256_GCM_SHA384:256
 filter|0.7|1.4|smtp-in|mail-from|5e551011|70ce2|someone@example.org
 ]]
 
@@ -262,7 +265,8 @@ local function opensmtpd(self)
   uv.fs_write(input.write, dialogue, -1)
   uv.fs_close(input.write)
   local filter = module.new { input = input.read, output = output.write, log = module.log.new(2) }
-  local session
+  local session, outgoing
+  filter:on_outgoing("link-tls", function(event) outgoing = event.session end)
   filter:on("mail-from", function(request)
     session = request.session
     request:proceed()
@@ -271,6 +275,30 @@ local function opensmtpd(self)
   assert(filter:run())
   self:object("nexthop.opensmtpd.Filter", filter)
   self:fields("nexthop.opensmtpd.Session", session)
+  self:fields("nexthop.opensmtpd.OutgoingSession", outgoing)
+end
+
+-- A table is asked for a domain.
+local table_dialogue = [[
+config|tablename|some
+config|ready
+table|0.1|1.0|some|check|domain|0000000a|example.org
+]]
+
+local function opensmtpd_table(self)
+  local module = self:module "nexthop.opensmtpd"
+  local uv = require "luv"
+  self:fields("nexthop.opensmtpd.TableOptions", options_of(module.new_table, self.words))
+  local input, output = uv.pipe(), uv.pipe()
+  uv.fs_write(input.write, table_dialogue, -1)
+  uv.fs_close(input.write)
+  local smtpd_table = module.new_table { input = input.read, output = output.write }
+  smtpd_table:on("domain", function(request)
+    self:object("nexthop.opensmtpd.TableRequest", request)
+    request:found()
+  end)
+  assert(smtpd_table:run())
+  self:object("nexthop.opensmtpd.Table", smtpd_table)
 end
 
 local function server(self)
@@ -307,7 +335,11 @@ end
 function M.differences(api)
   local self = setmetatable({ api = api, list = {}, done = {} }, Comparison)
   self.text, self.words = vocabulary()
-  for _, part in ipairs { resolver, results, policy, opensmtpd, server, client } do part(self) end
+  for _, part in ipairs {
+    resolver, results, policy, opensmtpd, opensmtpd_table, server, client,
+  } do
+    part(self)
+  end
   for name in pairs(api.classes) do
     if not self.done[name] then self:wrong("%s: tools/api/check.lua does not look at this class", name) end
   end

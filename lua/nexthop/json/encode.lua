@@ -14,6 +14,7 @@ local M = {}
 M.null = setmetatable({}, { __tostring = function() return "null" end })
 
 local order, rank = {
+  "verdict", "until", "agreed",
   "domain", "host", "input", "ip", "port", "keys", "ok", "result", "temporary", "absent",
   "reused", "text", "check", "findings", "error", "pref", "tls", "code", "stage", "message",
   "advice", "permanent",
@@ -36,6 +37,7 @@ for i, key in ipairs(order) do rank[key] = i end
 local lists = {
   hosts = true, ips = true, records = true, weaker = true, unusable = true, names = true, trace = true,
   check = true, findings = true, connections = true, chain = true, extensions = true,
+  reasons = true,
 }
 
 -- Fields that hold raw bytes, in hex.

@@ -27,7 +27,12 @@ local function read_on(self)
     if self.closed then return end
     if err then return self:close() end
     if chunk then
+      self.has_read = true
       self.session:feed(chunk)
+      if self.is_last then -- the server ends, and these are its last requests
+        self:finish()
+        return self.listener:pump()
+      end
     else
       self.at_end = true
       self.session:finish()
@@ -99,6 +104,7 @@ end
 
 --- Reads no more; what was read is answered.
 function Connection:finish()
+  if self.closed then return end
   read_no_more(self)
   self.at_end = true
   self.session:finish()

@@ -13,6 +13,9 @@ local longest_path = 103
 -- not block, as rspamd is, gets EAGAIN at once.
 local backlog = 4096
 
+-- ms that a connection on which nothing has come yet has at the end of the server
+local grace = 1000
+
 local Listener = {}
 Listener.__index = Listener
 
@@ -123,6 +126,18 @@ local function bind(self)
   return true
 end
 
+-- Takes a socket that is bound already, and whose file belongs to whoever has bound it.
+local function adopt(self, fd)
+  local ok, reason = self.pipe:open(fd)
+  if not ok then return nil, reason end
+  local bound = self.pipe:getsockname()
+  if self.path and bound ~= self.path then
+    return nil, ("%s: the socket that was passed is %s"):format(self.path, tostring(bound))
+  end
+  self.path, self.is_passed = bound, true
+  return true
+end
+
 local function stop_listening(self)
   if self.pipe:is_closing() then return end
   remove(self.uv, self.path, self.file)
@@ -130,29 +145,32 @@ local function stop_listening(self)
 end
 
 --- Listens.
--- @param path of the socket
+-- @param path of the socket; nil: that of options.fd
 -- @param options session = function() -> session; limits; mode (0660); resolver, to be driven by the
--- loop (nil: somebody else does); log = function(text); uv
+-- loop (nil: somebody else does); log = function(text); uv; fd, a socket that is bound to the path already
 -- @return listener; or nil and why not
 function M.listen(path, options)
   local uv = options.uv or require "luv"
-  if #path > longest_path then
+  if path and #path > longest_path then
     return nil, ("%s: a socket's path has at most %d bytes"):format(path, longest_path)
   end
-  local free, reason = make_room(uv, path)
-  if not free then return nil, reason end
+  if not options.fd then
+    local free, reason = make_room(uv, path)
+    if not free then return nil, reason end
+  end
   local self = setmetatable({
     uv = uv, path = path, session = options.session, limits = options.limits,
     log = options.log or function(text) io.stderr:write("nexthop: ", text, "\n") end,
     connections = {}, awake = {}, count = 0, pipe = uv.new_pipe(false),
   }, Listener)
-  local ok, err = bind(self)
+  local ok, err
+  if options.fd then ok, err = adopt(self, options.fd) else ok, err = bind(self) end
   if not ok then
     self.pipe:close()
     return nil, err
   end
   -- nobody can connect before it listens
-  ok, err = uv.fs_chmod(path, options.mode or 432)
+  if not self.is_passed then ok, err = uv.fs_chmod(path, options.mode or 432) end
   if ok then
     ok, err = self.pipe:listen(backlog, protected(self, function(failed)
       if not failed and not self.draining then self:accept() end
@@ -171,6 +189,16 @@ function Listener:look_for_end()
   if self.draining and self.count == 0 and not self.closed then self:close() end
 end
 
+-- Reads no more from any connection; with `spared` from none but those on which nothing has come yet.
+local function finish_all(self, spared)
+  local all = {}
+  for connection in pairs(self.connections) do all[#all + 1] = connection end
+  for _, connection in ipairs(all) do
+    if spared and not connection.has_read then connection.is_last = true else connection:finish() end
+  end
+  self:pump()
+end
+
 --- Takes no more connections and requests; closes when all is answered, or after so many seconds.
 function Listener:drain(seconds, callback)
   if self.draining then return end
@@ -178,10 +206,13 @@ function Listener:drain(seconds, callback)
   stop_listening(self)
   self.deadline = self.uv.new_timer()
   self.deadline:start(math.ceil(seconds * 1000), 0, protected(self, function() self:close() end))
-  local all = {}
-  for connection in pairs(self.connections) do all[#all + 1] = connection end
-  for _, connection in ipairs(all) do connection:finish() end
-  self:pump()
+  -- Whoever holds a passed socket starts the next server, and clients count on it that nothing is lost: one
+  -- that has just connected may still send its first request.
+  if self.is_passed then
+    self.grace = self.uv.new_timer()
+    self.grace:start(grace, 0, protected(self, function() finish_all(self) end))
+  end
+  finish_all(self, self.is_passed)
   self:look_for_end()
 end
 
@@ -195,6 +226,7 @@ function Listener:close()
   for _, connection in ipairs(all) do connection:close() end
   if self.driver then self.driver:close() end
   if self.deadline then self.deadline:close() end
+  if self.grace then self.grace:close() end
   if self.on_close then self.on_close() end
 end
 

@@ -28,8 +28,8 @@ local by_code = {
   bogus = "bogus",
 }
 
--- What is said of a domain none of whose hosts has an address.
-local function without_address(plan)
+--- What is said of a domain none of whose hosts has an address.
+function M.without_address(plan)
   local bogus = false
   for _, host in ipairs(plan.hosts) do
     local err = host.err
@@ -100,18 +100,23 @@ function M.unfinished(plan)
   return nil
 end
 
+--- The finding of a domain that has no plan, by its error.
+function M.without_plan(err)
+  return by_code[err and err.code] or "failure"
+end
+
 --- The finding for what resolver:plan() gave: one of M.findings[role], or "ok".
 function M.find(role, plan, err)
   if not known[role] then
     error("bad argument #1 to 'find' ('sender' or 'recipient' expected)", 2)
   end
-  if not plan then return by_code[err and err.code] or "failure" end
+  if not plan then return M.without_plan(err) end
   if M.unfinished(plan) then return "failure" end
   local reachable = false
   for _, host in ipairs(plan.hosts) do
     if #host.ips > 0 then reachable = true end
   end
-  if not reachable then return without_address(plan) end
+  if not reachable then return M.without_address(plan) end
   if is_unroutable(plan) then return "unroutable" end
   return role == "recipient" and dane_of(plan) or "ok"
 end

@@ -36,8 +36,8 @@ function server_module.new(options) end
 local server = {}
 
 --- Accepts connections at a Unix socket while luv's loop runs. Call it outside of luv's callbacks.
----@param path string at most 103 bytes
----@param options? { mode?: integer, log?: fun(text: string), uv?: table } mode: 432 (0660)
+---@param path? string at most 103 bytes; nil: that of `fd`
+---@param options? { mode?: integer, log?: fun(text: string), uv?: table, fd?: integer } mode: 432 (0660); fd: a socket that is bound already, as a service manager passes it
 ---@return boolean? ok
 ---@return nexthop.Error? err `config`: the path is in use, or is not a socket
 function server:listen(path, options) end

@@ -24,6 +24,9 @@ M.needed = {
   ["link-auth"] = true,
 }
 
+--- The same for outgoing mail.
+M.needed_outgoing = { ["link-connect"] = true, ["link-disconnect"] = true, ["link-tls"] = true }
+
 -- What a version has no more.
 local removed = { wiz = 7009 } -- 7.9
 

@@ -12,7 +12,7 @@ local function answer(self, decision, parameter)
   self.answered = decision
   local owner = self.filter
   owner.open = owner.open - 1
-  owner:unwatch(self)
+  owner.deadlines:unwatch(self)
   local waiting = owner.waiting[self.id]
   if waiting and waiting[self.phase] == self then
     waiting[self.phase] = nil

@@ -1,4 +1,4 @@
---- What the three programs share: how they begin, what they print, how they end. The main.lua of each returns
+--- What the programs share: how they begin, what they print, how they end. The main.lua of each returns
 -- main(words) -> exit status.
 local core = require "nexthop.core"
 local parse = require "nexthop.programs.options"
@@ -91,9 +91,9 @@ end
 
 --- Prints that a configuration is right, and ends the program.
 -- @param path nil: the defaults
--- @param options of the resolver, which have been checked
+-- @param options of the resolver, which have been checked; nil: there is none
 function Program:print_checked(path, options)
-  local resolver = require("nexthop").new(options)
+  local resolver = options and require("nexthop").new(options)
   if resolver then
     self:warn(resolver)
     resolver:close()

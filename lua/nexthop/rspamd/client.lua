@@ -18,12 +18,25 @@ local function is_error(value)
   return type(value) == "table" and type(value.code) == "string" and type(value.message) == "string"
 end
 
+-- Has a plan the hosts that are read here, each with its name, its verdict and its addresses?
+local function is_plan(plan)
+  if type(plan) ~= "table" or type(plan.hosts) ~= "table" then return false end
+  for _, host in ipairs(plan.hosts) do
+    if type(host) ~= "table" or type(host.host) ~= "string" or type(host.tls) ~= "string"
+      or type(host.ips) ~= "table" then return false end
+    for _, ip in ipairs(host.ips) do
+      if type(ip) ~= "string" then return false end
+    end
+  end
+  return true
+end
+
 -- Is `result` what the server answers to the operations `sender` and `recipient`?
 local function is_result(self, role, result)
   if type(result) ~= "table" then return false, "no result" end
   local domain, plan, err, finding = result.domain, result.plan, result.error, result.finding
   if domain ~= nil and type(domain) ~= "string" then return false, "a domain that is no text" end
-  if plan ~= nil and type(plan) ~= "table" then return false, "a plan that is no object" end
+  if plan ~= nil and not is_plan(plan) then return false, "a plan that is none" end
   if err ~= nil and not is_error(err) then return false, "an error without code or message" end
   if finding == nil and type(result.skipped) == "string" then return true end
   if type(finding) ~= "string" then return false, "no finding" end
@@ -42,7 +55,7 @@ local function take(self, query, answer)
   elseif not is_error(err) then
     err = errors.new("servfail", "the server's answer has an error without code or message")
   end
-  if err == nil and self.restore then result, err = protocol.restore(query.role, answer) end
+  if err == nil and self.restore then result, err = protocol.restore(query.operation, answer) end
   if err ~= nil then
     query.err = err
     self.log(("no finding for %s: %s"):format(query.domain, err.message))
@@ -89,9 +102,9 @@ end
 --- Sends the requests. `done` is called once, now or later; then each query has `finding` or `skipped`
 -- or `err`, and `result`, the plan.
 -- @param talk tcp = require "rspamd_tcp", task, host = the socket, timeout = seconds; queries, each with
--- role and domain; options of the requests, and recipient, more of them for recipients; findings = { role =
--- { finding = ... } }; restore: shall plans
--- be as those of a resolver; log = function(text); done = function()
+-- role, operation and domain; options of the requests, and recipient, more of them for recipients; findings =
+-- { role = { finding = ... } }; restore: shall plans be as those of a resolver; log = function(text);
+-- done = function()
 function M.ask(talk)
   local self = setmetatable(talk, Talk)
   self.waiting = {}
@@ -100,8 +113,8 @@ function M.ask(talk)
     self.waiting[id] = query
     local options = {}
     for key, value in pairs(self.options) do options[key] = value end
-    for key, value in pairs(query.role == "recipient" and self.recipient or {}) do options[key] = value end
-    requests[id] = protocol.encode { id = id, op = query.role, domain = query.domain, options = options }
+    for key, value in pairs(query.operation == "recipient" and self.recipient or {}) do options[key] = value end
+    requests[id] = protocol.encode { id = id, op = query.operation, domain = query.domain, options = options }
   end
   local function read(err, data, connection)
     if self.over then return end

@@ -23,14 +23,15 @@ end
 
 --- Compiles lines or a list: `example.org` is that name, `*.example.net` everything below it.
 -- @param entries list of strings
+-- @param key the option that has them, for messages
 -- @param warn function(text), for entries that are none
 -- @return function(domain) -> boolean
-function M.exclusions(entries, warn)
+function M.exclusions(entries, key, warn)
   return exclusions.compile(entries, function(text)
     local name = to_ascii(text):gsub("%.$", "")
     if name == "" or name:find "[%s*/@]" or name:find("..", 1, true) then return nil end
     return name
-  end, function(reason) warn("exclude_domains: " .. reason) end)
+  end, function(reason) warn(key .. ": " .. reason) end)
 end
 
 return M

@@ -5,7 +5,9 @@ local protect = require "nexthop.protect"
 local M = {}
 
 --- What holds where the section says nothing.
-M.defaults = { sender = true, recipients = true, max_recipients = 10, deadline = 4, resolver = {} }
+M.defaults = {
+  sender = true, from = false, recipients = true, max_recipients = 10, deadline = 4, resolver = {},
+}
 
 -- What was given, in a message. tostring() of one of UCL's tables is nil in rspamd.
 local function shown(value)
@@ -23,8 +25,10 @@ local function path(value)
   return nil, "an absolute path expected, got " .. shown(value)
 end
 
-local checks = { sender = boolean, recipients = boolean, policy = path, sts = boolean, tlsrpt = boolean,
-  ca_file = path }
+local checks = {
+  sender = boolean, from = boolean, recipients = boolean, check_local = boolean, check_authed = boolean,
+  policy = path, sts = boolean, tlsrpt = boolean, ca_file = path,
+}
 
 function checks.sts_port(value)
   local is_whole = type(value) == "number" and value == math.floor(value)
@@ -48,18 +52,23 @@ function checks.deadline(value)
   return nil, "seconds expected, more than 0 and at most 86400, got " .. shown(value)
 end
 
-function checks.exclude_domains(value)
-  if type(value) == "string" then return value end
-  if type(value) == "table" then
+-- What rspamd's lua_maps takes. A list has the entries, or the places of maps; a section describes a map.
+local function map_of(what)
+  local expected = ("a map (a path or URL) or a list of %s expected"):format(what)
+  return function(value)
+    if type(value) == "string" then return value end
+    if type(value) ~= "table" then return nil, expected .. ", got " .. shown(value) end
+    if value[1] == nil and next(value) ~= nil then return value end
     for key, entry in pairs(value) do
-      if type(key) ~= "number" or type(entry) ~= "string" then
-        return nil, "a map (a path or URL) or a list of domains expected"
-      end
+      if type(key) ~= "number" or type(entry) ~= "string" then return nil, expected end
     end
     return value
   end
-  return nil, "a map (a path or URL) or a list of domains expected, got " .. shown(value)
 end
+
+checks.exclude_domains = map_of "domains"
+checks.exclude_hosts = map_of "host names"
+checks.exclude_ips = map_of "addresses"
 
 -- An option of libunbound as it was written: UCL made `yes` true and `4m` a number.
 local function text(value)

@@ -8,10 +8,12 @@
 -- rspamd has periodics for this, but they stop as soon as a worker is told to end, at each reload, and
 -- its tasks live on; connections live as long as its event loop. Timers of a task or of the event loop
 -- are not in every version, and leak.
+local hold = require "nexthop.rspamd.hold"
+
 local M = {}
 
-local Worker, Hold = {}, {}
-Worker.__index, Hold.__index = Worker, Hold
+local Worker = {}
+Worker.__index = Worker
 
 -- Seconds until the next tick. rspamd's timers are as coarse as the system's clock ticks, 4 ms, and a
 -- lookup takes several questions: so the first ticks after a lookup has begun come at once. A server near
@@ -80,51 +82,6 @@ local function make_directory(parents)
   return nil, table.concat(reasons, "; ")
 end
 
--- ---- a task that waits -----------------------------------------------------------------
-
--- A session of nexthop.luv.socket: the task sends the number of its job, and gets a line when it is done.
-function Hold:feed(bytes)
-  self.input = self.input .. bytes
-  local number = self.input:match "^(%d+)\n"
-  if not number then
-    if #self.input > 20 then self.finished = true end
-    return
-  end
-  self.number = tonumber(number)
-  self.job = self.worker.jobs[self.number]
-  if not self.job then
-    self.finished = true
-  elseif self.job.left == 0 then
-    self:answer()
-  else
-    self.job.hold = self
-  end
-end
-
-function Hold:answer()
-  self.output, self.answered = "done\n", true
-  self.wake()
-end
-
-function Hold:take()
-  local output = self.output
-  self.output = nil
-  return output
-end
-
-function Hold:finish() self.finished = true end
-function Hold:advance() end
-function Hold:is_full() return false end
-function Hold:is_done() return self.answered or self.finished end
-
--- The task has gone, and rspamd calls nothing back then: nobody wants the answers.
-function Hold:close()
-  local job = self.job
-  if not job then return end
-  self.worker:forget(self.number)
-  if job.left > 0 then job:cancel() end
-end
-
 -- ---- starting, turning, ending ----------------------------------------------------------
 
 local function start(self)
@@ -143,7 +100,7 @@ local function start(self)
     uv = uv, mode = 384, log = self.log, limits = { output = 65536, connections = 10000 },
     session = function()
       self.taken = self.taken + 1
-      return setmetatable({ worker = self, input = "", wake = function() end }, Hold)
+      return hold.new(self)
     end,
   })
   if not listener then

@@ -6,10 +6,13 @@
 --   client:sender("example.org", function(answer, err) print(err or answer.finding) end)
 local errors = require "nexthop.errors"
 local new_lines = require "nexthop.luv.lines"
+local protect = require "nexthop.protect"
 local protocol = require "nexthop.server.protocol"
 local signals = require "nexthop.luv.signals"
 
 local M = {}
+
+local longest_line = 16777216 -- bytes of an answer; a plan with 1,000 hosts has about one million
 
 local Client = {}
 Client.__index = Client
@@ -42,7 +45,8 @@ local function take(self, line)
   local answer, reason = protocol.decode(line)
   if not answer then return lose(self, reason) end
   if answer.id == nil then
-    return lose(self, answer.error and answer.error.message or "an answer to nothing")
+    local err = answer.error
+    return lose(self, type(err) == "table" and protect.text(err.message) or "an answer to nothing")
   end
   local waiting = self.waiting[answer.id]
   if not waiting then return end
@@ -57,6 +61,7 @@ local function feed(self, pipe, chunk)
     if not line then break end
     take(self, line)
   end
+  if self.pipe == pipe and self.lines:length() > longest_line then lose(self, "an answer without an end") end
 end
 
 local function connect(self)

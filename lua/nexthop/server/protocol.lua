@@ -76,8 +76,10 @@ local function restore(value, kind)
     end
   end
   for _, host in ipairs(value.hosts or {}) do
+    if kind == "plan" then assert(type(host.ips) == "table" and type(host.tls) == "string") end
     restore(host, kind == "plan" and "plan_host" or "host")
   end
+  if kind == "plan" then assert(type(value.hosts) == "table" and value.hosts[1]) end
   restore(value.err, "error")
   for _, err in pairs(value.failed or {}) do restore(err, "error") end
   return setmetatable(value, meta[kind])

@@ -1,5 +1,6 @@
 --- filter-nexthop: looks the sender's and the recipient's domain up while the client waits, and
 -- answers as its configuration says.
+local audits = require "nexthop.programs.filter.audit"
 local errors = require "nexthop.errors"
 local opensmtpd = require "nexthop.opensmtpd"
 local policy = require "nexthop.policy"
@@ -156,6 +157,9 @@ function M.run(settings, options)
   local self = { settings = settings, verbose = options.verbose }
   self.filter = opensmtpd.new {
     input = options.input, output = options.output, max_line = 65536,
+    on_leave = function()
+      if self.audit then self.audit:close() end
+    end,
     -- the plan has a deadline of its own: this one is for when even that does not come
     deadline = settings.deadline + 1,
     on_deadline = function(_, request)
@@ -174,6 +178,9 @@ function M.run(settings, options)
   self.supervisor:get()
   for phase in pairs(roles) do
     self.filter:on(phase, function(request) on_request(self, request) end)
+  end
+  if settings.outgoing == "log" then
+    self.audit = audits.new(self.filter, self.supervisor, settings, self.verbose)
   end
   local ok, reason = self.filter:run()
   self.supervisor:stop()

@@ -10,6 +10,7 @@ M.actions = { "proceed", "log", "junk", "reject", "tempfail" }
 M.defaults = {
   resolver = {},
   deadline = 10,
+  outgoing = "off",
   sender = {
     null_mx = "reject", no_host = "junk", broken = "junk", unroutable = "junk", bogus = "log",
     failure = "proceed",
@@ -56,6 +57,10 @@ local spec = {
   sts_port = policy.options.sts_port, ca_file = policy.options.ca_file,
   sender = actions_of "sender",
   recipient = actions_of "recipient",
+  outgoing = function(value)
+    if value == "off" or value == "log" then return value end
+    return nil, ("\"off\" or \"log\" expected, got %s"):format(tostring(value))
+  end,
   policy = function(value)
     if type(value) == "function" then return value end
     return nil, "a function expected, got a " .. type(value)

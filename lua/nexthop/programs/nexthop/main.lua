@@ -174,6 +174,22 @@ local function run(args, resolver)
   return count:status()
 end
 
+-- What needs no resolver, or opens its own.
+local own = {}
+
+function own.make_tlsa(args)
+  local lines, reason = require("nexthop.programs.nexthop.make_tlsa").lines(args)
+  if not lines then program:fail(program.USAGE, "%s", reason) end
+  program:say(lines)
+  return program.OK
+end
+
+function own.rollover(args)
+  local status, err = require("nexthop.programs.nexthop.rollover").run(program, args, options.resolver(args))
+  if not status then program:fail(program.USAGE, "%s", options.complaint(err.message)) end
+  return status
+end
+
 return function(words)
   local given, names = program:parse(words, true)
   program:need "luv"
@@ -181,6 +197,7 @@ return function(words)
   local args, wrong = options.arguments(given, names)
   if not args then program:misuse(wrong) end
   core.more_descriptors(8192)
+  if own[args.mode] then return own[args.mode](args) end
   local resolver, err = nexthop.new(options.resolver(args))
   if not resolver then program:fail(program.USAGE, "%s", options.complaint(err.message)) end
   for _, warning in ipairs(nexthop.warnings(resolver)) do

@@ -1,6 +1,7 @@
 --- The command line: what it may say, and what of it goes to nexthop.new and to each call.
 local check = require "nexthop.programs.nexthop.check_options"
 local numbers = require "nexthop.programs.nexthop.numbers"
+local rollover = require "nexthop.programs.nexthop.rollover_options"
 local verify = require "nexthop.programs.nexthop.verify_options"
 
 local M = {}
@@ -22,6 +23,8 @@ What to do:
                            (with --verify: connect, too)
   --explain                how the decision is made, step by step
   --verify                 connect to the hosts: does each present what it is owed? never sends mail
+  --rollover FILE          may the certificate in FILE go live on these hosts now? GO, WAIT or NO
+  --make-tlsa FILE         the TLSA record for the certificate or key in FILE (names: hosts, or none)
   --sts-forget DOMAIN      take a domain's MTA-STS policy out of the file of --sts-cache
 
 What else a domain publishes:
@@ -51,6 +54,13 @@ With --verify:
   --global-only            leave out addresses that the Internet cannot reach
   --down                   only the hosts that a DANE sender cannot reach, one a line: host, result
 
+Certificates and their records:
+  --assume RECORD          answer as if this record had been there for long: 'NAME TLSA 3 1 1 ...'
+  --since TIME             with --rollover: all name servers have the records of now since then (-6h)
+  --usage N                with --make-tlsa: 2 for a CA, 3 for the host itself (3)
+  --selector N             with --make-tlsa: 0 the certificate, 1 its public key (1)
+  --match N                with --make-tlsa: 0 all of it, 1 its SHA2-256, 2 its SHA2-512 (1)
+
 Many domains:
   -f PATH, --file PATH     read names from a file, one a line (-: standard input)
   -j N, --jobs N           so many under way at a time (100, at most 10000)
@@ -77,7 +87,7 @@ Other:
 
 Exit status: 0 all planned; 1 a domain failed permanently; 75 one failed for now, or has no host that
 can be used; 64 wrong usage. With --verify: 0 all ok; 1 a host fails what it is owed; 75 nothing worse
-than failures for now. See nexthop(1).
+than failures for now. With --rollover: 0 GO; 1 NO; 75 WAIT. See nexthop(1).
 ]]
 
 local function stub(text)
@@ -91,18 +101,20 @@ local conversions = {
   port = numbers.whole("--port", 1, 65535), sts_port = numbers.whole("--sts-port", 1, 65535),
   timeout = numbers.seconds "--timeout", deadline = numbers.seconds "--deadline",
 }
-for _, more in ipairs { check.conversions, verify.conversions } do
+for _, more in ipairs { check.conversions, verify.conversions, rollover.conversions } do
   for name, convert in pairs(more) do conversions[name] = convert end
 end
 
 -- The options that say what to do; at most one of them.
-local modes = { "destinations", "ips", "tlsa", "check", "explain", "verify" }
+local modes = { "destinations", "ips", "tlsa", "check", "explain", "verify", "rollover", "make_tlsa" }
 
 local function settle(args, given)
   local mode
   for _, name in ipairs(modes) do
     if args[name] and not (mode == "check" and name == "verify") then
-      if mode then return nil, ("--%s and --%s do not go together"):format(mode, name) end
+      if mode then
+        return nil, (("--%s and --%s do not go together"):format(mode, name):gsub("_", "-"))
+      end
       mode = name
     end
   end
@@ -122,13 +134,16 @@ local function settle(args, given)
   end
   if args.ipv4 and args.ipv6 then return nil, "-4 and -6 do not go together" end
   if args.file and #args.names > 0 then return nil, "either names or --file" end
-  if not args.file and #args.names == 0 then return nil, "missing argument 'domain'" end
+  if not args.file and #args.names == 0 and args.mode ~= "make_tlsa" then
+    return nil, "missing argument 'domain'"
+  end
   if args.retry and not args.file then return nil, "--retry needs --file" end
   if args.recursive and #args.resolver > 0 then
     return nil, "--recursive and --resolver do not go together"
   end
   if args.tls and #args.resolver == 0 then return nil, "--tls needs a --resolver (ADDR@853#name)" end
-  local ok, reason = verify.settle(args)
+  local ok, reason = rollover.settle(args)
+  if ok then ok, reason = verify.settle(args) end
   if not ok then return nil, reason end
   return check.settle(args, given.port)
 end
@@ -136,7 +151,8 @@ end
 --- Makes arguments of what the parser has read.
 -- @return the arguments; or nil and what is wrong
 function M.arguments(given, names)
-  local args = { names = names, resolver = given.resolver or {}, source = given.source, stub = {} }
+  local args = { names = names, resolver = given.resolver or {}, source = given.source, stub = {},
+    assume = given.assume }
   for key, value in pairs(given) do
     if not args[key] then args[key] = type(value) == "table" and value[#value] or value end
   end
@@ -200,7 +216,9 @@ end
 
 --- The options of resolver:verify.
 function M.verify_call(args)
-  return verify.call(args, args.ipv4 and "ip4" or args.ipv6 and "ip6" or nil)
+  local call = verify.call(args, args.ipv4 and "ip4" or args.ipv6 and "ip6" or nil)
+  call.assume = args.assume
+  return call
 end
 
 --- The options of each call.
@@ -212,7 +230,7 @@ function M.call(args)
     return { deadline = args.deadline, network = network }
   end
   return {
-    deadline = args.deadline, network = network, port = args.port,
+    deadline = args.deadline, network = network, port = args.port, assume = args.assume,
     trace = args.mode == "explain" or args.mode == "check" or nil,
     max_hosts = args.mode == "check" and 1000 or nil,
     sts = args.sts, tlsrpt = args.tlsrpt, sts_port = args.sts_port, ca_file = args.ca_file,

@@ -1,10 +1,10 @@
 --- The program nexthop-server(8).
 local program = require("nexthop.programs.program").new("nexthop-server", [[
-usage: nexthop-server -l socket [-c file]
+usage: nexthop-server [-l socket] [-c file]
        nexthop-server -n [-c file]
        nexthop-server -V
 
-  -l socket   the Unix socket to listen on
+  -l socket   the Unix socket to listen on; not necessary if a service manager passes it
   -c file     the configuration, a Lua file; without it the defaults hold
   -n          check the configuration and exit
   -V          print versions and exit
@@ -12,7 +12,7 @@ usage: nexthop-server -l socket [-c file]
 ]])
 
 -- Serves until a signal tells the program to end.
-local function serve(server, path)
+local function serve(server, path, fd)
   local protect = require "nexthop.protect"
   local signals = require "nexthop.luv.signals"
   local uv = require "luv"
@@ -28,9 +28,9 @@ local function serve(server, path)
   end
   -- SIGHUP, the end of a terminal session, is ignored: there is nothing to read anew
   local watch = signals.watch(uv, { sigterm = leave, sigint = leave, sighup = false })
-  local ok, err = server:listen(path)
+  local ok, err = server:listen(path, { fd = fd })
   if not ok then program:fail(program.FAILED, "%s", err.message) end
-  program:complain("listening on " .. path)
+  program:complain("listening on " .. server.listener.path)
   protect.keep_running(function() return has_left end)
   watch:close()
   server:close()
@@ -46,6 +46,8 @@ return function(words)
   local nexthop_server = require "nexthop.server"
   local descriptors = require "nexthop.luv.descriptors"
 
+  local fd, wrong = require("nexthop.core").passed_socket()
+  if fd == nil then program:fail(program.FAILED, "the socket of the service manager: %s", wrong) end
   -- Before the configuration is read: it may print, read, and start other programs.
   if given.n then descriptors.reserve_input() else descriptors.reserve() end
   local options, reason = nexthop_server.load(path)
@@ -55,12 +57,12 @@ return function(words)
     if not checked then program:fail(program.FAILED, "%s: %s", path or "defaults", err.message) end
     program:print_checked(path, checked.resolver)
   end
-  if not given.l then program:misuse "-l socket is missing" end
+  if not given.l and not fd then program:misuse "-l socket is missing" end
 
   require("nexthop.core").more_descriptors(8192)
   local server, err = nexthop_server.new(options)
   if not server then program:fail(program.FAILED, "%s: %s", path or "defaults", err.message) end
   program:warn(server.resolver)
-  serve(server, given.l[#given.l])
+  serve(server, given.l and given.l[#given.l], fd or nil)
   return program.OK
 end

@@ -1,0 +1,113 @@
+--- table-nexthop: says which domains are owed TLS, so that smtpd can choose an action for them.
+local errors = require "nexthop.errors"
+local opensmtpd = require "nexthop.opensmtpd"
+local owed = require "nexthop.mail.owed"
+local policy = require "nexthop.policy"
+local protect = require "nexthop.protect"
+local settings_of = require "nexthop.programs.table.settings"
+local sources = require "nexthop.programs.table.sources"
+
+local M = {}
+
+-- What the configuration's own rule says: true or false; nil for nothing, or for nonsense or an error, which
+-- are logged.
+local function ask_rule(self, event)
+  local ok, result = protect.call(self.settings.rule, debug.traceback, event)
+  if ok and (result == nil or type(result) == "boolean") then return result end
+  if ok then result = "neither true nor false nor nil, but a " .. type(result) end
+  self.log:line { error = "rule", domain = event.domain, message = result }
+end
+
+-- Answers a request once it is known what the domain has, or that it cannot be known in time.
+local function decide(self, request, domain, plan, err)
+  if request.answered then return end
+  err = err or policy.unfinished(plan)
+  local is_found, reason = owed.is_owed(self.settings.verdicts, plan, err)
+  if self.settings.rule then
+    local said = ask_rule(self, {
+      role = "destination", phase = request.operation, domain = domain, result = plan, err = err,
+      finding = policy.find("recipient", plan, err),
+    })
+    if said ~= nil then is_found = said end
+  end
+  if is_found == nil then
+    local message = reason.message
+    if not message:find(domain, 1, true) then message = domain .. ": " .. message end
+    request:error(message)
+  elseif is_found then
+    request:found(domain)
+  else
+    request:not_found()
+  end
+end
+
+local function on_domain(self, request)
+  if request.operation == "fetch" then return request:not_found() end -- there is no list of all domains
+  -- policy.domain() takes addresses apart. Its rules for address literals and the rest hold here, too.
+  local domain = not request.query:find("@", 1, true) and policy.domain("@" .. request.query)
+  if not domain or self.settings.exclude(domain) then return request:not_found() end
+  request.domain = domain
+  self.source:ask(domain, function(plan, err, is_skipped)
+    if is_skipped and not request.answered then return request:not_found() end
+    local ok, failure = protect.call(decide, debug.traceback, self, request, domain, plan, err)
+    if not ok then
+      self.log:line { error = "decision", domain = domain, message = failure }
+      request:error "the decision failed, see the log of the table"
+    end
+  end)
+end
+
+local function is_same(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  for key, value in pairs(a) do
+    if not is_same(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+-- Reads the configuration again. A resolver whose options are the same stays, with its cache.
+local function update(self, path)
+  local settings, reason = settings_of.load(path, self.settings.is_file)
+  if not settings then
+    self.log:line { error = "update", message = reason }
+    return nil, reason
+  end
+  local former = self.settings
+  self.settings = settings
+  self.table:set_deadline(settings.deadline)
+  if former.socket ~= settings.socket or former.sts ~= settings.sts
+    or not is_same(former.resolver, settings.resolver) then
+    local source = self.source
+    self.source = sources.new(settings, self.log)
+    source:close()
+  end
+  return true
+end
+
+--- Runs the table until the end of input.
+-- @param settings of nexthop.programs.table.settings
+-- @param options `path`: what is read again at an update; `input`, `output`: descriptors
+-- @return true; or nil and why input or output failed
+function M.run(settings, options)
+  local self = { settings = settings }
+  self.table = opensmtpd.new_table {
+    input = options.input, output = options.output, deadline = settings.deadline,
+    on_deadline = function(_, request)
+      decide(self, request, request.domain, nil,
+        errors.new("timeout", "%s: no answer within %g s", request.domain, self.settings.deadline))
+    end,
+    on_update = function() return update(self, options.path) end,
+  }
+  self.log = self.table.log
+  self.source = sources.new(settings, self.log)
+  self.table:on("domain", function(request) on_domain(self, request) end)
+  local ok, reason = self.table:run()
+  self.source:close()
+  require("luv").run "nowait" -- what was closed is gone before Lua is
+  return ok, reason
+end
+
+return M
