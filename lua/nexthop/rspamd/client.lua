@@ -113,7 +113,8 @@ function M.ask(talk)
     self.waiting[id] = query
     local options = {}
     for key, value in pairs(self.options) do options[key] = value end
-    for key, value in pairs(query.operation == "recipient" and self.recipient or {}) do options[key] = value end
+    local more = query.operation == "recipient" and self.recipient or {}
+    for key, value in pairs(more) do options[key] = value end
     requests[id] = protocol.encode { id = id, op = query.operation, domain = query.domain, options = options }
   end
   local function read(err, data, connection)
