@@ -11,6 +11,7 @@
 #   make docs                   the API as a page (build/docs/index.html) and as man/nexthop.3
 #   make lint asan valgrind     one of the rest (rock, bench, test-luas, test-trixie, format, clean)
 #   make fuzz soak              one minute for each fuzzer, ten of mixed load (SECONDS=)
+#   make STS=no                 without MTA-STS, for which libcurl is needed
 #   make install DESTDIR= PREFIX=/usr [LUA=]       and uninstall
 #   make help                   this
 #
@@ -52,6 +53,11 @@ LIB_CFLAGS := $(foreach l,$(LIBS),$(call pc,--cflags,$(l)))
 LIB_LIBS   := $(foreach l,$(LIBS),$(call pc,--libs,$(l),|| echo -l$(l)))
 LUA_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LUA_PC) 2>/dev/null)
 
+# MTA-STS needs the headers of libcurl. The library itself is loaded when it is used first.
+STS ?= $(if $(shell $(PKG_CONFIG) --exists libcurl 2>/dev/null && echo found),yes,no)
+sts_said := $(if $(filter file default,$(origin STS)),$(filter no,$(STS)))
+STS_CFLAGS := $(if $(filter no,$(STS)),-DNH_NO_STS,$(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null))
+
 CFLAGS   ?= -O2 -g
 hardened := -fstack-protector-strong $(if $(VARIANT),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 ifeq ($(VARIANT),-asan)
@@ -60,7 +66,7 @@ endif
 warnings := -Wall -Wextra -Wshadow -Wconversion
 
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(warnings) $(hardened) \
-             $(LUA_CFLAGS) $(LIB_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(sanitize)
+             $(LUA_CFLAGS) $(LIB_CFLAGS) $(STS_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(sanitize)
 # nodelete: Lua unloads modules at its end, and what a forked child left behind must stay reachable.
 ALL_LDFLAGS = -shared -Wl,-z,relro,-z,now,-z,nodelete -Wl,--as-needed $(LDFLAGS) $(sanitize)
 ALL_LIBS   = $(LIB_LIBS) $(LDLIBS)
@@ -102,7 +108,8 @@ $(B)/flags: force
 force:
 
 libraries:
-	@.ci/headers $(LUA) $(CC) $(LUA_CFLAGS) $(LIB_CFLAGS) $(CPPFLAGS)
+	@$(if $(sts_said),echo "libcurl is not found (Debian: libcurl4-openssl-dev): this build has no MTA-STS" >&2;) \
+	 .ci/headers $(LUA) $(CC) $(LUA_CFLAGS) $(LIB_CFLAGS) $(CPPFLAGS)
 
 .PHONY: help
 help:

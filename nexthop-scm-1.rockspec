@@ -40,6 +40,7 @@ build = {
         CC = "$(CC)",
         CFLAGS = "$(CFLAGS)",
         LUA_CFLAGS = "-I$(LUA_INCDIR)",
+        -- The headers of libcurl are looked for by pkg-config; without them MTA-STS is left out.
         CPPFLAGS = "-I$(UNBOUND_INCDIR) -I$(UV_INCDIR) -I$(IDN2_INCDIR) -I$(OPENSSL_INCDIR)",
         LDFLAGS = "-L$(UNBOUND_LIBDIR) -L$(UV_LIBDIR) -L$(IDN2_LIBDIR) -L$(OPENSSL_LIBDIR)",
     },

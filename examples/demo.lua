@@ -86,5 +86,22 @@ local list = table.concat(all, " ")
 run("--verify --keys rsa,ecdsa --down " .. list, verify_options .. "--keys rsa,ecdsa --down " .. list)
 
 servers.stop()
+
+-- ---- MTA-STS ------------------------------------------------------------
+
+local core = require "nexthop.core"
+if core.sts() then
+  local policies = require("tests.lab.sts_demo").start()
+  local sts_options = ("%s--sts --tlsrpt --sts-port %d --ca-file %s "):format(lab_options, policies.port,
+    quote(policies.ca_file))
+  say("Most large providers have no DANE and publish an MTA-STS policy, at a web server. It counts with",
+    "`--sts`. A web server runs on 127.0.0.0/8 now.", "")
+  for number, case in ipairs(policies.cases) do
+    say(("%d. %s"):format(number, case.introduction), "")
+    run("--sts --tlsrpt " .. case.domain, sts_options .. case.domain)
+  end
+  policies.stop()
+end
+
 lab:stop()
 say(table.concat(next_steps, "\n"))

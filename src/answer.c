@@ -371,10 +371,10 @@ bool nh_answer_has_dnssec(const uint8_t *packet, size_t len)
 const char *nh_type_name(uint16_t type)
 {
     static const char *const names[] = {
-        [NH_TYPE_A] = "A",         [NH_TYPE_NS] = "NS", [NH_TYPE_CNAME] = "CNAME",
-        [NH_TYPE_SOA] = "SOA",     [NH_TYPE_MX] = "MX", [NH_TYPE_AAAA] = "AAAA",
-        [NH_TYPE_DNAME] = "DNAME", [NH_TYPE_DS] = "DS", [NH_TYPE_DNSKEY] = "DNSKEY",
-        [NH_TYPE_TLSA] = "TLSA"};
+        [NH_TYPE_A] = "A",         [NH_TYPE_NS] = "NS",  [NH_TYPE_CNAME] = "CNAME",
+        [NH_TYPE_SOA] = "SOA",     [NH_TYPE_MX] = "MX",  [NH_TYPE_AAAA] = "AAAA",
+        [NH_TYPE_DNAME] = "DNAME", [NH_TYPE_DS] = "DS",  [NH_TYPE_DNSKEY] = "DNSKEY",
+        [NH_TYPE_TLSA] = "TLSA",   [NH_TYPE_TXT] = "TXT"};
 
     return type < sizeof names / sizeof names[0] && names[type] ? names[type] : "?";
 }

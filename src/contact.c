@@ -6,8 +6,7 @@
  *   any stage: refused, closed, no SMTP, its time is up -> result: the failure
  *   result -> on_result; QUIT, if the server listens -> leaving -> it closes, or one second -> on_closed
  *
- * After the result the socket stays open until the server closes it. A socket that is closed while
- * bytes of the server wait in it is reset, and the server would not see our QUIT.
+ * After the result the socket stays open until the server closes it. Else it might not see our QUIT.
  */
 #include "contact.h"
 
@@ -23,10 +22,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LEAVE_SECONDS 1.0 /* how long we wait for the server to close */
-/* How long we wait for a greeting behind the handshake, which servers of other protocols do not
- * send. */
-#define LATE_GREETING_SECONDS 3.0
+#define LEAVE_SECONDS 1.0         /* how long we wait for the server to close */
+#define LATE_GREETING_SECONDS 3.0 /* behind the handshake; not all servers send one */
 
 const char *const nh_stage_names[NH_STAGES] = {"connect", "greeting", "ehlo", "starttls",
                                                "handshake"};
@@ -39,6 +36,9 @@ const char *const nh_result_names[NH_RESULTS] = {
     [NH_RESULT_VALIDATION] = "validation-failure",
     [NH_RESULT_DNSSEC] = "dnssec-invalid",
     [NH_RESULT_DANE_REQUIRED] = "dane-required",
+    [NH_RESULT_STS_FETCH] = "sts-policy-fetch-error",
+    [NH_RESULT_STS_INVALID] = "sts-policy-invalid",
+    [NH_RESULT_STS_WEBPKI] = "sts-webpki-invalid",
     [NH_RESULT_CONNECT] = "connect-failed",
     [NH_RESULT_GREETING] = "greeting-refused",
     [NH_RESULT_PROTOCOL] = "protocol-error",

@@ -11,31 +11,20 @@
 #include "loop.h"
 
 #include <errno.h>
-#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define BUCKETS 1024
 #define REMEMBERED 2000 /* results that are remembered; some 20 KB each */
-#define STORES 4        /* sets of trust anchors that are remembered */
 
 TAILQ_HEAD(contact_list, nh_contact);
 SLIST_HEAD(bucket, nh_contact);
-
-/* A set of trust anchors, and what its file was like when it was read. */
-struct anchors {
-    char *file, *path;
-    struct stat stat;
-    X509_STORE *store;
-};
 
 struct nh_contacts {
     struct nh_resolver *resolver;
     struct nh_tls_contexts tls;
     struct nh_judge *judge;
-    struct anchors anchors[STORES];
-    unsigned next_anchors;
+    struct nh_anchors anchors;
     struct contact_list queued, open, remembered; /* open: those with a socket */
     unsigned n_open, n_remembered;
     bool is_starting;
@@ -291,100 +280,10 @@ void nh_wait_stop(struct nh_wait *wait)
     unref(c);
 }
 
-/* ---- trust anchors ---------------------------------------------------------------------------------- */
-
-static bool same_text(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static void anchors_free(struct anchors *a)
-{
-    X509_STORE_free(a->store);
-    free(a->file);
-    free(a->path);
-    memset(a, 0, sizeof *a);
-}
-
-/* Loads the anchors into a new store. Returns NULL and sets *err on failure. */
-static X509_STORE *load_anchors(const char *file, const char *path, struct nh_err *err)
-{
-    X509_STORE *store;
-    bool ok = false;
-
-    ERR_set_mark();
-    store = X509_STORE_new();
-    if (store && (file || path))
-        ok = X509_STORE_load_locations(store, file, path) == 1;
-    else if (store)
-        ok = X509_STORE_set_default_paths(store) == 1;
-    ERR_pop_to_mark();
-    if (ok)
-        return store;
-    if (!store)
-        nh_fail(err, NH_NO_MEMORY, "trust anchors: out of memory");
-    else
-        nh_fail(err, NH_CONFIG, "%s: no certificate could be read from it",
-                file   ? file
-                : path ? path
-                       : "the trust anchors of the system");
-    X509_STORE_free(store);
-    return NULL;
-}
-
-/* Reads what the file is like. False: it cannot be read, and *err says so. */
-static bool stat_anchors(const char *file, const char *path, struct stat *st, struct nh_err *err)
-{
-    const char *name = NULL;
-
-    memset(st, 0, sizeof *st);
-    if (path && stat(path, st) != 0)
-        name = path;
-    else if (file && stat(file, st) != 0)
-        name = file;
-    if (name)
-        nh_fail(err, NH_CONFIG, "%s: %s", name, strerror(errno));
-    return !name;
-}
-
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 X509_STORE *nh_contacts_anchors(struct nh_contacts *contacts, const char *file, const char *path,
                                 struct nh_err *err)
 {
-    struct anchors *a = NULL;
-    struct stat st;
-    unsigned k;
-
-    if (!stat_anchors(file, path, &st, err))
-        return NULL;
-    for (k = 0; k < STORES; k++) {
-        a = &contacts->anchors[k];
-        if (a->store && same_text(a->file, file) && same_text(a->path, path) &&
-            same_file(&a->stat, &st)) {
-            X509_STORE_up_ref(a->store);
-            return a->store;
-        }
-    }
-    a = &contacts->anchors[contacts->next_anchors++ % STORES];
-    anchors_free(a);
-    a->store = load_anchors(file, path, err);
-    if (!a->store)
-        return NULL;
-    a->stat = st;
-    a->file = file ? strdup(file) : NULL;
-    a->path = path ? strdup(path) : NULL;
-    if ((file && !a->file) || (path && !a->path)) {
-        anchors_free(a);
-        nh_fail(err, NH_NO_MEMORY, "trust anchors: out of memory");
-        return NULL;
-    }
-    X509_STORE_up_ref(a->store);
-    return a->store;
+    return nh_anchors_get(&contacts->anchors, file, path, err);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------- */
@@ -395,7 +294,6 @@ static struct nh_contacts *abandoned;
 void nh_contacts_free(struct nh_contacts *contacts)
 {
     struct nh_contact *c;
-    unsigned k;
 
     if (!contacts)
         return;
@@ -411,8 +309,7 @@ void nh_contacts_free(struct nh_contacts *contacts)
         give_up(contacts, c);
     while ((c = TAILQ_FIRST(&contacts->remembered)) != NULL)
         forget(contacts, c);
-    for (k = 0; k < STORES; k++)
-        anchors_free(&contacts->anchors[k]);
+    nh_anchors_clear(&contacts->anchors);
     nh_judge_free(contacts->judge);
     nh_tls_contexts_free(&contacts->tls);
     free(contacts);

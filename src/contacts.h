@@ -2,6 +2,7 @@
  * many at once. */
 #pragma once
 
+#include "anchors.h"
 #include "contact.h"
 #include "verdict.h"
 

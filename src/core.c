@@ -2,6 +2,7 @@
 #include "lua_core.h"
 
 #include "descriptors.h"
+#include "libcurl.h"
 
 #include <glob.h>
 #include <idn2.h>
@@ -104,6 +105,20 @@ static int core_more_descriptors(lua_State *L)
     return 0;
 }
 
+/* sts(): returns true; or nil and why no policy of MTA-STS can be fetched. */
+static int core_sts(lua_State *L)
+{
+    struct nh_err err;
+
+    if (!nh_libcurl_load(&err)) {
+        lua_pushnil(L);
+        lua_pushstring(L, err.message);
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* Pushes true; or nil and the text of the errno. */
 static int push_outcome(lua_State *L, int error)
 {
@@ -192,6 +207,7 @@ int luaopen_nexthop_core(lua_State *L)
         {"certificates", nh_lua_certificates},
         {"digest", nh_lua_digest},
         {"judge", nh_lua_judge},
+        {"sts", core_sts},
         {NULL, NULL},
     };
 

@@ -19,7 +19,8 @@ enum nh_code {
     NH_CONFIG,
     NH_CLOSED,
     NH_FORKED,
-    NH_NO_MEMORY
+    NH_NO_MEMORY,
+    NH_STS_MISMATCH
 };
 
 /* An error as a value. It is copied by assignment and owns nothing. */

@@ -279,5 +279,69 @@ static void fail_op(struct nh_op *op)
     ((struct nh_tlsa_call *)op)->dane_required = true;
 }
 
+/* ---- which records count for a caller ----------------------------------------------------- */
+
+/* The rank of a matching type by its strength: 0 is the strongest. Full data is never dropped
+ * (RFC 7671 9). */
+static size_t weakness(const uint8_t *digests, size_t n_digests, uint8_t match_type)
+{
+    size_t k;
+
+    if (match_type == 0)
+        return 0;
+    for (k = 0; k < n_digests; k++)
+        if (digests[k] == match_type)
+            break;
+    return k;
+}
+
+void nh_tlsa_call_drop_unaccepted(struct nh_tlsa_call *t, const uint8_t *digests, size_t n_digests)
+{
+    size_t k, n = 0;
+
+    for (k = 0; k < t->n_records; k++) {
+        struct nh_tlsa *r = &t->records[k];
+
+        if (r->match_type != 0 && weakness(digests, n_digests, r->match_type) == n_digests) {
+            snprintf(r->reason, sizeof r->reason,
+                     "matching type %u is not among the digests asked for", r->match_type);
+            t->unusable[t->n_unusable++] = *r;
+        } else {
+            t->records[n++] = *r;
+        }
+    }
+    t->n_records = n;
+}
+
+bool nh_tlsa_call_drop_weaker(struct nh_tlsa_call *t, const uint8_t *digests, size_t n_digests,
+                              struct nh_tlsa **weaker, size_t *n_weaker)
+{
+    size_t best[2][2] = {{SIZE_MAX, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}}, k, n = 0, w;
+
+    if (t->n_records <= 1)
+        return true;
+    for (k = 0; k < t->n_records; k++) {
+        const struct nh_tlsa *r = &t->records[k];
+
+        w = weakness(digests, n_digests, r->match_type);
+        if (r->match_type && w < best[r->usage - 2][r->selector])
+            best[r->usage - 2][r->selector] = w;
+    }
+    *weaker = calloc(t->n_records, sizeof **weaker);
+    if (!*weaker)
+        return false;
+    for (k = 0; k < t->n_records; k++) {
+        const struct nh_tlsa *r = &t->records[k];
+
+        w = weakness(digests, n_digests, r->match_type);
+        if (r->match_type && w > best[r->usage - 2][r->selector])
+            (*weaker)[(*n_weaker)++] = *r;
+        else
+            t->records[n++] = *r;
+    }
+    t->n_records = n;
+    return true;
+}
+
 const struct nh_op_type nh_tlsa_type = {
     .awaited = "its TLSA were known", .start = tlsa_start, .stop = tlsa_stop, .fail = fail_op};

@@ -44,3 +44,12 @@ void nh_tlsa_call_stop_early(struct nh_tlsa_call *t);
  * the early lookup if it is there and nothing else is needed. Otherwise the call fails with
  * NH_TIMEOUT. Never calls done(). */
 void nh_tlsa_call_expire(struct nh_tlsa_call *t, struct nh_resolver *r);
+
+/* For a result: makes records unusable whose digest is not among these, the strongest first. */
+void nh_tlsa_call_drop_unaccepted(struct nh_tlsa_call *t, const uint8_t *digests, size_t n_digests);
+
+/* Digest agility, RFC 7671 9: only the strongest digest counts for each usage and selector. The
+ * weaker records move to a new list in their order, which the caller frees. Returns false when memory
+ * runs out. */
+bool nh_tlsa_call_drop_weaker(struct nh_tlsa_call *t, const uint8_t *digests, size_t n_digests,
+                              struct nh_tlsa **weaker, size_t *n_weaker);

@@ -233,6 +233,14 @@ bool nh_set_plan_option(lua_State *L, struct nh_request *request, struct nh_plan
         p->require_dane = nh_opt_boolean(L, key);
     } else if (strcmp(key, "digests") == 0) {
         opt_digests(L, p);
+    } else if (strcmp(key, "sts") == 0) {
+        p->wants_sts = nh_opt_boolean(L, key);
+    } else if (strcmp(key, "tlsrpt") == 0) {
+        p->wants_tlsrpt = nh_opt_boolean(L, key);
+    } else if (strcmp(key, "sts_port") == 0) {
+        p->sts_port = (uint16_t)nh_opt_integer(L, key, 1, 65535);
+    } else if (strcmp(key, "ca_file") == 0) {
+        p->ca_file = nh_opt_string(L, key);
     } else if (strcmp(key, "trace") == 0) {
         p->op.trace = nh_opt_boolean(L, key) ? &request->trace : NULL;
     } else if (strcmp(key, "assume") == 0) {
@@ -372,6 +380,15 @@ void nh_set_plan_defaults(struct nh_plan *p, struct nh_lua_resolver *self)
     p->digests[0] = 2;
     p->digests[1] = 1;
     p->n_digests = 2;
+    p->sts_port = 443;
+}
+
+/* Runs after the options were read: what MTA-STS and TLSRPT need is made when they are asked for. */
+void nh_prepare_sts(struct nh_plan *p, struct nh_lua_resolver *self)
+{
+    if ((p->wants_sts || p->wants_tlsrpt) && !self->sts && nh_usable(self) == NH_OK)
+        self->sts = nh_sts_new(self->resolver);
+    p->sts = self->sts;
 }
 
 void nh_plan_defaults(struct nh_request *request, struct nh_lua_resolver *self)
@@ -396,8 +413,8 @@ void nh_tlsa_check(lua_State *L, struct nh_request *request)
 
 void nh_plan_check(lua_State *L, struct nh_request *request)
 {
-    (void)L;
     nh_set_plan_lists(request, &request->plan);
+    nh_prepare_sts(&request->plan, nh_check_resolver(L));
 }
 
 void nh_raw_check(lua_State *L, struct nh_request *request)

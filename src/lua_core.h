@@ -102,6 +102,7 @@ double nh_opt_seconds(lua_State *L, const char *key);
 bool nh_set_plan_option(lua_State *L, struct nh_request *request, struct nh_plan *p,
                         const char *key);
 void nh_set_plan_defaults(struct nh_plan *p, struct nh_lua_resolver *self);
+void nh_prepare_sts(struct nh_plan *p, struct nh_lua_resolver *self);
 void nh_set_plan_lists(const struct nh_request *request, struct nh_plan *p);
 /* The text of a host or address as results have it. False: it is neither. */
 bool nh_canonical(const char *s, size_t len, char out[NH_HOST_MAX]);
@@ -162,6 +163,7 @@ struct nh_lua_resolver {
     bool expired;             /* the deadline of a call in `open` has come */
     struct nh_pool requests, hosts;
     struct nh_contacts *contacts; /* NULL until the first verify */
+    struct nh_sts *sts;           /* NULL until it is asked for, or the cache file is opened */
     unsigned long serial;         /* serial of the last call that finished */
     unsigned long calls, delivered;
     double longest_process;

@@ -148,6 +148,51 @@ static int m_stats(lua_State *L)
     return 1;
 }
 
+/* ---- MTA-STS ----------------------------------------------------------------------------- */
+
+/* sts_forget(domain): forgets the policy of a domain, in the file too. Returns true when there was
+ * one. */
+static int m_sts_forget(lua_State *L)
+{
+    struct nh_lua_resolver *self = nh_check_resolver(L);
+    enum nh_code code = nh_usable(self);
+    char domain[NH_HOST_MAX];
+    size_t len;
+    const char *s = luaL_checklstring(L, 2, &len);
+    struct nh_err err;
+
+    if (code != NH_OK)
+        return nh_push_unusable(L, code);
+    if (!nh_canonical(s, len, domain)) {
+        nh_fail(&err, NH_INVALID_NAME, "\"%s\" is no domain name", s);
+        return nh_push_error(L, &err);
+    }
+    lua_pushboolean(L, self->sts && nh_sts_store_forget(nh_sts_store(self->sts), domain));
+    return 1;
+}
+
+/* _sts_notice(): what a person should know of the file of policies, or nil. */
+static int m_sts_notice(lua_State *L)
+{
+    struct nh_lua_resolver *self = nh_check_resolver(L);
+
+    lua_pushstring(L, nh_usable(self) == NH_OK && self->sts
+                          ? nh_sts_store_notice(nh_sts_store(self->sts))
+                          : NULL); /* a NULL is nil */
+    return 1;
+}
+
+/* Opens the file of policies. Returns false and sets *err. */
+static bool open_sts(struct nh_lua_resolver *self, const char *path, struct nh_err *err)
+{
+    if (!path)
+        return true;
+    self->sts = nh_sts_new(self->resolver);
+    if (!self->sts)
+        nh_fail(err, NH_NO_MEMORY, "sts_cache: out of memory");
+    return self->sts && nh_sts_store_open(nh_sts_store(self->sts), path, err);
+}
+
 /* ---- closing ------------------------------------------------------------------------------- */
 
 /* Stops all calls. With callbacks, those whose callback has not run become due with the error
@@ -177,6 +222,8 @@ static void free_resolver(struct nh_lua_resolver *self)
 
     nh_contacts_free(self->contacts);
     self->contacts = NULL;
+    nh_sts_free(self->sts);
+    self->sts = NULL;
     self->resolver = NULL;
     nh_resolver_free(r);
     nh_pool_empty(&self->requests);
@@ -316,7 +363,7 @@ int nh_lua_new(lua_State *L)
     lua_setfield(L, -2, "idle");
     nh_setuservalue(L, -2);
     self->resolver = nh_resolver_new(&config, &err);
-    if (!self->resolver)
+    if (!self->resolver || !open_sts(self, field_string(L, 1, "sts_cache"), &err))
         return nh_push_error(L, &err);
     return 1;
 }
@@ -324,10 +371,20 @@ int nh_lua_new(lua_State *L)
 void nh_open_resolver(lua_State *L)
 {
     static const luaL_Reg resolver_methods[] = {
-        {"pollfd", m_pollfd},   {"getfd", m_pollfd},    {"events", m_events},
-        {"timeout", m_timeout}, {"process", m_process}, {"wait", m_wait},
-        {"pending", m_pending}, {"stats", m_stats},     {"close", m_close},
-        {"__close", m_close},   {"__gc", resolver_gc},  {"__tostring", resolver_tostring},
+        {"pollfd", m_pollfd},
+        {"getfd", m_pollfd},
+        {"events", m_events},
+        {"timeout", m_timeout},
+        {"process", m_process},
+        {"wait", m_wait},
+        {"pending", m_pending},
+        {"stats", m_stats},
+        {"close", m_close},
+        {"sts_forget", m_sts_forget},
+        {"_sts_notice", m_sts_notice},
+        {"__close", m_close},
+        {"__gc", resolver_gc},
+        {"__tostring", resolver_tostring},
         {NULL, NULL},
     };
 

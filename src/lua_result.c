@@ -73,6 +73,7 @@ static const char *code_name(enum nh_code code)
         [NH_CLOSED] = "closed",
         [NH_FORKED] = "forked",
         [NH_NO_MEMORY] = "no_memory",
+        [NH_STS_MISMATCH] = "sts_mismatch",
     };
     return names[code];
 }
@@ -234,11 +235,50 @@ void nh_set_tlsa(lua_State *L, const struct nh_request *request)
 /* ---- plan ------------------------------------------------------------------------------------ */
 
 const char *const nh_tls_names[] = {
-    [NH_TLS_SKIP] = "skip",
-    [NH_TLS_MAY] = "may",
-    [NH_TLS_ENCRYPT] = "encrypt",
-    [NH_TLS_DANE] = "dane",
+    [NH_TLS_SKIP] = "skip", [NH_TLS_MAY] = "may", [NH_TLS_ENCRYPT] = "encrypt",
+    [NH_TLS_DANE] = "dane", [NH_TLS_STS] = "sts",
 };
+
+static const char *const fit_names[] = {[NH_FIT_MATCH] = "match", [NH_FIT_MISMATCH] = "mismatch"};
+
+/* Sets a list of n texts, which follow each other in memory. */
+static void set_texts(lua_State *L, const char *key, const char *text, size_t n)
+{
+    lua_createtable(L, (int)n, 0);
+    for (size_t k = 0; k < n; k++, text += strlen(text) + 1) {
+        lua_pushstring(L, text);
+        lua_rawseti(L, -2, (int)k + 1);
+    }
+    lua_setfield(L, -2, key);
+}
+
+/* Sets what the domain publishes beside its MX: `sts`, `sts_err` and `tlsrpt`. */
+static void set_sts(lua_State *L, const struct nh_sts_call *c)
+{
+    if (c->known) {
+        lua_createtable(L, 0, 6);
+        nh_set_string(L, "mode", nh_sts_mode_names[c->known->policy.mode]);
+        nh_set_string(L, "id", c->known->id);
+        nh_set_integer(L, "max_age", (lua_Integer)c->known->policy.max_age);
+        nh_set_integer(L, "expires", (lua_Integer)c->known->expires);
+        nh_set_string(L, "source", c->is_fetched ? "fetch" : "cache");
+        set_texts(L, "mx", c->known->policy.mx, c->known->policy.n_mx);
+        lua_setfield(L, -2, "sts");
+    }
+    if (c->err.code != NH_STS_OK) {
+        lua_createtable(L, 0, 3);
+        nh_set_string(L, "code", nh_sts_code_names[c->err.code]);
+        nh_set_string(L, "message", c->err.message);
+        nh_set_boolean(L, "permanent", false);
+        nh_set_metatable(L, PREFIX "error");
+        lua_setfield(L, -2, "sts_err");
+    }
+    if (c->report.n_rua) {
+        lua_createtable(L, 0, 1);
+        set_texts(L, "rua", c->report.rua, c->report.n_rua);
+        lua_setfield(L, -2, "tlsrpt");
+    }
+}
 
 static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
 {
@@ -265,8 +305,14 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
         }
         lua_setfield(L, -2, "names");
     }
+    if (h->tls == NH_TLS_STS)
+        set_texts(L, "names", h->name, 1);
     if (h->tls == NH_TLS_DANE || h->tls == NH_TLS_ENCRYPT)
         nh_set_string(L, "sni", h->tlsa.base);
+    else if (h->tls == NH_TLS_STS)
+        nh_set_string(L, "sni", h->name);
+    if (h->sts != NH_FIT_NO_POLICY)
+        nh_set_string(L, "sts", fit_names[h->sts]);
     if (h->err) {
         nh_push_error_table(L, h->err);
         lua_setfield(L, -2, "err");
@@ -323,9 +369,12 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
     if (p->truncated)
         nh_set_integer(L, "truncated", (lua_Integer)p->truncated);
     nh_set_ttl(L, p->op.has_ttl, p->op.ttl);
+    if (p->sts_call)
+        set_sts(L, p->sts_call);
     if (p->op.trace) {
         lua_newtable(L);
         n = append_trace(L, 0, &p->trace, 0);
+        n = append_trace(L, n, &p->sts_trace, 0);
         for (size_t k = 0; k < p->n_hosts; k++)
             n = append_trace(L, n, &p->hosts[k]->trace, k + 1);
         lua_setfield(L, -2, "trace");

@@ -131,10 +131,8 @@ bool nh_verify_option(lua_State *L, struct nh_request *request, const char *key)
         v->limits.step = opt_step(L);
     else if (strcmp(key, "at") == 0)
         opt_at(L, v);
-    else if (strcmp(key, "ca_file") == 0)
-        v->ca_file = nh_opt_string(L, key);
     else if (strcmp(key, "ca_path") == 0)
-        v->ca_path = nh_opt_string(L, key);
+        v->plan.ca_path = nh_opt_string(L, key);
     else if (strcmp(key, "source") == 0)
         opt_source(L, v);
     else if (strcmp(key, "global_only") == 0)
@@ -165,8 +163,8 @@ void nh_verify_defaults(struct nh_request *request, struct nh_lua_resolver *self
 
 void nh_verify_check(lua_State *L, struct nh_request *request)
 {
-    (void)L;
     nh_set_plan_lists(request, &request->verify.plan);
+    nh_prepare_sts(&request->verify.plan, nh_check_resolver(L));
 }
 
 /* ---- certificates -------------------------------------------------------------------------- */
@@ -385,6 +383,8 @@ void nh_set_verify(lua_State *L, const struct nh_request *request)
     const struct nh_verify *v = &request->verify;
 
     nh_set_boolean(L, "ok", v->ok);
+    if (v->result != NH_RESULT_OK)
+        nh_set_string(L, "result", nh_result_names[v->result]);
     if (v->expired)
         nh_set_boolean(L, "expired", true);
     nh_push_plan(L, &v->plan);

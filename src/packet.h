@@ -10,6 +10,7 @@
 #define NH_TYPE_CNAME 5
 #define NH_TYPE_SOA 6
 #define NH_TYPE_MX 15
+#define NH_TYPE_TXT 16
 #define NH_TYPE_AAAA 28
 #define NH_TYPE_DNAME 39
 #define NH_TYPE_DS 43

@@ -8,11 +8,12 @@
  *   on_ips    failed: skip. No secure addresses, no secure alias: may. Else gather_tlsa -> on_tlsa
  *   on_tlsa   failed: skip. No records: may. None usable: encrypt. Else dane, with names
  *   close     the last host that ends also ends the plan
+ *   sts       beside all this, when asked for: the MTA-STS policy of the domain (RFC 8461), which the
+ *             plan waits for. It decides about hosts that are `may`
  *   expire    the deadline: hosts that have not ended end with what is known, or are skip */
 #include "plan.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ static bool is_to_be_kept(const struct nh_plan_host *h)
 static void plan_set_ttl(struct nh_plan *p)
 {
     keep_ttl(&p->op.has_ttl, &p->op.ttl, &p->dest.op);
+    if (p->sts_call)
+        keep_ttl(&p->op.has_ttl, &p->op.ttl, &p->sts_call->op);
     for (size_t k = 0; k < p->n_hosts; k++) {
         const struct nh_plan_host *h = p->hosts[k];
 
@@ -53,10 +56,94 @@ static void plan_set_ttl(struct nh_plan *p)
     }
 }
 
+/* ---- MTA-STS -------------------------------------------------------------------------- */
+
+/* Applies the policy of the domain to the hosts that DANE says nothing of: RFC 8461 5, and RFC 8461 2,
+ * by which a failing DANE is not overridden. */
+static void apply_sts(struct nh_plan *p)
+{
+    const struct nh_sts_known *known = p->sts_call->known;
+
+    for (size_t k = 0; known && known->policy.mode != NH_STS_NONE && k < p->n_hosts; k++) {
+        struct nh_plan_host *h = p->hosts[k];
+
+        h->sts = nh_sts_policy_matches(&known->policy, h->name) ? NH_FIT_MATCH : NH_FIT_MISMATCH;
+        if (h->tls != NH_TLS_MAY || known->policy.mode != NH_STS_ENFORCE)
+            continue;
+        if (h->sts == NH_FIT_MATCH) {
+            h->tls = NH_TLS_STS;
+            continue;
+        }
+        h->tls = NH_TLS_SKIP;
+        h->err = &h->tlsa.op.err;
+        nh_fail(&h->tlsa.op.err, NH_STS_MISMATCH,
+                "%s: the MTA-STS policy of %s does not name this host", h->name, p->domain);
+    }
+}
+
+/* Would the policy exclude a host that has no DANE? */
+static bool has_sts_mismatch(const struct nh_plan *p)
+{
+    const struct nh_sts_known *known = p->sts_call->known;
+
+    if (!known || known->policy.mode != NH_STS_ENFORCE)
+        return false;
+    for (size_t k = 0; k < p->n_hosts; k++)
+        if (p->hosts[k]->tls == NH_TLS_MAY &&
+            !nh_sts_policy_matches(&known->policy, p->hosts[k]->name))
+            return true;
+    return false;
+}
+
+/* Ends the plan, unless the policy is not known yet or must be fetched again. */
 static void plan_finish(struct nh_plan *p)
 {
+    if (p->sts_call && p->op.err.code == NH_OK) {
+        if (!p->sts_call->is_done || (has_sts_mismatch(p) && nh_sts_recheck(p->sts_call)))
+            return;
+        apply_sts(p);
+    }
     plan_set_ttl(p);
     p->op.done(p->op.arg);
+}
+
+static void plan_on_sts(void *arg)
+{
+    struct nh_plan *p = arg;
+
+    if (p->hosts && p->open == 0 && p->op.err.code == NH_OK)
+        plan_finish(p);
+}
+
+/* Starts the lookups of what the domain publishes beside its MX. A host has no policy. Returns false
+ * and sets the error when they cannot be done. */
+static bool start_sts(struct nh_plan *p)
+{
+    struct nh_sts_call *c;
+
+    if ((!p->wants_sts && !p->wants_tlsrpt) || p->literal || p->bracketed)
+        return true;
+    c = p->sts_call = p->sts ? calloc(1, sizeof *c) : NULL;
+    if (!c) {
+        nh_fail(&p->op.err, NH_NO_MEMORY, "%s: out of memory", p->domain);
+        return false;
+    }
+    if (p->wants_sts) {
+        c->anchors = nh_sts_ready(p->sts, p->ca_file, p->ca_path, &p->op.err);
+        if (!c->anchors)
+            return false;
+    }
+    c->sts = p->sts;
+    c->domain = p->domain;
+    c->wants_policy = p->wants_sts;
+    c->wants_report = p->wants_tlsrpt;
+    c->port = p->sts_port;
+    if (p->op.trace)
+        c->op.trace = &p->sts_trace;
+    c->op.done = plan_on_sts;
+    c->op.arg = p;
+    nh_sts_type.start(&c->op, p->op.resolver);
+    return true;
 }
 
 /* ---- one host: the end ------------------------------------------------------------- */
@@ -95,72 +182,7 @@ static void without_dane(struct nh_plan_host *h, enum nh_tls tls)
     skip_host(h, err);
 }
 
-/* ---- records and names ------------------------------------------------------------------ */
-
-/* The rank of a matching type by its strength for this plan: 0 is the strongest. Full data is
- * never dropped (RFC 7671 9). */
-static size_t weakness(const struct nh_plan *p, uint8_t match_type)
-{
-    size_t k;
-
-    if (match_type == 0)
-        return 0;
-    for (k = 0; k < p->n_digests; k++)
-        if (p->digests[k] == match_type)
-            break;
-    return k;
-}
-
-/* Makes records unusable whose digest the caller does not accept. */
-static void drop_unaccepted(struct nh_plan_host *h)
-{
-    struct nh_tlsa_call *t = &h->tlsa;
-    size_t k, n = 0;
-
-    for (k = 0; k < t->n_records; k++) {
-        struct nh_tlsa *r = &t->records[k];
-
-        if (r->match_type != 0 && weakness(h->plan, r->match_type) == h->plan->n_digests) {
-            snprintf(r->reason, sizeof r->reason,
-                     "matching type %u is not among the digests asked for", r->match_type);
-            t->unusable[t->n_unusable++] = *r;
-        } else {
-            t->records[n++] = *r;
-        }
-    }
-    t->n_records = n;
-}
-
-/* Digest agility, RFC 7671 9: only the strongest digest counts for each usage and selector. The
- * weaker records go to the end of the list, in their order. */
-static bool drop_weaker(struct nh_plan_host *h)
-{
-    struct nh_tlsa_call *t = &h->tlsa;
-    size_t best[2][2] = {{SIZE_MAX, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}}, k, n = 0, w;
-
-    if (t->n_records == 1)
-        return true;
-    for (k = 0; k < t->n_records; k++) {
-        const struct nh_tlsa *r = &t->records[k];
-
-        w = weakness(h->plan, r->match_type);
-        if (r->match_type && w < best[r->usage - 2][r->selector])
-            best[r->usage - 2][r->selector] = w;
-    }
-    h->weaker = calloc(t->n_records, sizeof *h->weaker);
-    if (!h->weaker)
-        return false;
-    for (k = 0; k < t->n_records; k++) {
-        const struct nh_tlsa *r = &t->records[k];
-
-        if (r->match_type && weakness(h->plan, r->match_type) > best[r->usage - 2][r->selector])
-            h->weaker[h->n_weaker++] = *r;
-        else
-            t->records[n++] = *r;
-    }
-    t->n_records = n;
-    return true;
-}
+/* ---- names ------------------------------------------------------------------------------ */
 
 static void add_name(struct nh_plan_host *h, const char *name)
 {
@@ -197,13 +219,14 @@ static void plan_on_tlsa(void *arg)
         skip_host(h, &t->op.err); /* 2.1.1: a failed lookup does not mean "no DANE" */
         return;
     }
-    drop_unaccepted(h);
+    nh_tlsa_call_drop_unaccepted(t, h->plan->digests, h->plan->n_digests);
     if (t->n_records == 0) {
         /* 2.2.3: there are records but none is usable: TLS without verification */
         without_dane(h, t->dane_required ? NH_TLS_ENCRYPT : NH_TLS_MAY);
         return;
     }
-    if (!drop_weaker(h)) {
+    if (!nh_tlsa_call_drop_weaker(t, h->plan->digests, h->plan->n_digests, &h->weaker,
+                                  &h->n_weaker)) {
         nh_fail(&t->op.err, NH_NO_MEMORY, "%s: out of memory", h->ips.host);
         skip_host(h, &t->op.err);
         return;
@@ -371,6 +394,10 @@ static void plan_start(struct nh_op *op, struct nh_resolver *r)
     struct nh_plan *p = (struct nh_plan *)op;
 
     op->resolver = r;
+    if (!start_sts(p)) {
+        nh_op_finish_later(op);
+        return;
+    }
     if (p->bracketed) {
         start_hosts(p);
         return;
@@ -411,6 +438,10 @@ static void plan_expire(struct nh_op *op)
     for (size_t k = 0; k < p->n_hosts; k++)
         if (!p->hosts[k]->done)
             expire_host(p->hosts[k]);
+    if (p->sts_call) {
+        nh_sts_type.expire(&p->sts_call->op);
+        apply_sts(p);
+    }
     plan_set_ttl(p);
 }
 
@@ -420,6 +451,11 @@ static void plan_stop(struct nh_op *op)
 
     nh_op_stop(op);
     nh_dest_type.stop(&p->dest.op);
+    if (p->sts_call)
+        nh_sts_type.stop(&p->sts_call->op);
+    free(p->sts_call);
+    p->sts_call = NULL;
+    nh_trace_free(&p->sts_trace);
     for (size_t k = 0; k < p->n_hosts; k++) {
         nh_ips_type.stop(&p->hosts[k]->ips.op);
         nh_tlsa_type.stop(&p->hosts[k]->tlsa.op);

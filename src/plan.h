@@ -3,10 +3,14 @@
 
 #include "gather_dest.h"
 #include "gather_ips.h"
+#include "gather_sts.h"
 #include "gather_tlsa.h"
 #include "pool.h"
 
-enum nh_tls { NH_TLS_SKIP, NH_TLS_MAY, NH_TLS_ENCRYPT, NH_TLS_DANE };
+enum nh_tls { NH_TLS_SKIP, NH_TLS_MAY, NH_TLS_ENCRYPT, NH_TLS_DANE, NH_TLS_STS };
+
+/* Does the MTA-STS policy of the domain name the host? */
+enum nh_fit { NH_FIT_NO_POLICY, NH_FIT_MATCH, NH_FIT_MISMATCH };
 
 struct nh_plan_host {
     struct nh_plan *plan;
@@ -15,6 +19,7 @@ struct nh_plan_host {
     int pref;
     bool done, asked_tlsa;
     enum nh_tls tls;
+    enum nh_fit sts;
     const struct nh_err *err; /* NULL: no error; else the error of ips.op or tlsa.op */
     struct nh_ips_call ips;
     struct nh_tlsa_call tlsa;
@@ -42,14 +47,20 @@ struct nh_plan {
     size_t n_dialed;
     const struct nh_assumed *assumed; /* for gather_tlsa.h; the same owner */
     size_t n_assumed;
+    struct nh_sts *sts; /* the caller owns it, and it outlives the plan */
+    bool wants_sts, wants_tlsrpt;
+    uint16_t sts_port;             /* of the policy host */
+    const char *ca_file, *ca_path; /* NULL: those of the system; valid until the call has started */
     struct nh_pool *pool; /* of struct nh_plan_host; the caller owns it, and it outlives the plan */
 
     struct nh_dest_call dest;
     struct nh_plan_host **hosts;
     size_t n_hosts, truncated, open;
     bool mx_authentic;
-    bool expired;          /* the deadline came before everything was known */
-    struct nh_trace trace; /* of the destinations */
+    bool expired;                 /* the deadline came before everything was known */
+    struct nh_trace trace;        /* of the destinations */
+    struct nh_sts_call *sts_call; /* NULL: not asked for */
+    struct nh_trace sts_trace;
 };
 
 struct nh_dialed {

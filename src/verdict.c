@@ -54,7 +54,8 @@ static bool set_names(X509_VERIFY_PARAM *param, const struct nh_criteria *c)
 
     if (c->is_address)
         return X509_VERIFY_PARAM_set1_ip_asc(param, c->names[0]);
-    X509_VERIFY_PARAM_set_hostflags(param, NAME_FLAGS);
+    X509_VERIFY_PARAM_set_hostflags(
+        param, NAME_FLAGS | (c->no_common_name ? X509_CHECK_FLAG_NEVER_CHECK_SUBJECT : 0));
     for (k = 0; k < c->n_names; k++)
         if (!(k ? X509_VERIFY_PARAM_add1_host : X509_VERIFY_PARAM_set1_host)(param, c->names[k], 0))
             return false;
@@ -89,6 +90,21 @@ static X509_STORE_CTX *new_context(X509_STORE *anchors, STACK_OF(X509) * chain,
 
 /* ---- PKIX -------------------------------------------------------------------------------- */
 
+static enum nh_pkix pkix_of(int error)
+{
+    switch (error) {
+    case X509_V_OK:
+        return NH_PKIX_OK;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return NH_PKIX_WRONG_NAME;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return NH_PKIX_EXPIRED;
+    default:
+        return NH_PKIX_UNTRUSTED;
+    }
+}
+
 bool nh_judge_pkix(X509_STORE *anchors, STACK_OF(X509) * chain, const struct nh_criteria *c,
                    struct nh_pkix_verdict *verdict)
 {
@@ -101,6 +117,7 @@ bool nh_judge_pkix(X509_STORE *anchors, STACK_OF(X509) * chain, const struct nh_
         verdict->ok = X509_verify_cert(ctx) == 1;
         error = X509_STORE_CTX_get_error(ctx);
         verdict->reason = verdict->ok ? NULL : X509_verify_cert_error_string(error);
+        verdict->kind = verdict->ok ? NH_PKIX_OK : pkix_of(error);
         X509_STORE_CTX_free(ctx);
     }
     ERR_pop_to_mark();

@@ -19,8 +19,9 @@ struct nh_criteria {
     size_t n_records;
     const char *const *names; /* reference identifiers; at least one */
     size_t n_names;
-    bool is_address; /* the only name is an IP address */
-    bool has_time;   /* false: the certificates are judged at the present time */
+    bool is_address;     /* the only name is an IP address */
+    bool no_common_name; /* the common name never counts, as RFC 8461 4.2 has it */
+    bool has_time;       /* false: the certificates are judged at the present time */
     time_t time;
 };
 
@@ -43,8 +44,11 @@ struct nh_dane_verdict {
     const char *reason; /* else: in OpenSSL's words */
 };
 
+enum nh_pkix { NH_PKIX_OK, NH_PKIX_WRONG_NAME, NH_PKIX_EXPIRED, NH_PKIX_UNTRUSTED };
+
 struct nh_pkix_verdict {
     bool ok;
+    enum nh_pkix kind;
     const char *reason; /* not ok: in OpenSSL's words */
 };
 

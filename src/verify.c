@@ -51,6 +51,8 @@ static void judge_skipped(struct nh_verify_host *h)
         h->result = NH_RESULT_DNSSEC;
     else if (err->code == NH_NO_DANE)
         h->result = NH_RESULT_DANE_REQUIRED;
+    else if (err->code == NH_STS_MISMATCH)
+        h->result = NH_RESULT_VALIDATION;
 }
 
 static void judge_host(struct nh_verify_host *h)
@@ -76,6 +78,17 @@ static void judge_host(struct nh_verify_host *h)
         h->temporary = false;
 }
 
+/* The domain has a record of MTA-STS, and a sender does not get the policy. */
+static void judge_sts(struct nh_verify *v)
+{
+    enum nh_sts_code code = v->plan.sts_call ? v->plan.sts_call->err.code : NH_STS_OK;
+
+    if (code == NH_STS_OK)
+        return;
+    v->result = NH_RESULT_STS_FETCH + (code - NH_STS_FETCH_ERROR); /* both have the same order */
+    v->ok = false;
+}
+
 static void judge_hosts(struct nh_verify *v)
 {
     v->ok = v->n_hosts > 0;
@@ -83,6 +96,7 @@ static void judge_hosts(struct nh_verify *v)
         judge_host(&v->hosts[k]);
         v->ok = v->ok && v->hosts[k].ok;
     }
+    judge_sts(v);
 }
 
 static void verify_finish(struct nh_verify *v)
@@ -98,7 +112,7 @@ static const char *sni_of(const struct nh_plan_host *p)
 {
     if (p->ips.literal)
         return "";
-    return p->tls == NH_TLS_MAY ? p->name : p->tlsa.base;
+    return p->tls == NH_TLS_MAY || p->tls == NH_TLS_STS ? p->name : p->tlsa.base;
 }
 
 static void set_criteria(const struct nh_verify_host *h, struct nh_criteria *c, const char **own)
@@ -118,6 +132,7 @@ static void set_criteria(const struct nh_verify_host *h, struct nh_criteria *c, 
         c->names = own;
         c->n_names = 1;
         c->is_address = p->ips.literal;
+        c->no_common_name = p->tls == NH_TLS_STS;
     }
 }
 
@@ -224,6 +239,19 @@ static bool judge_by_dane(struct nh_connection *conn, const struct nh_criteria *
     return ok;
 }
 
+/* MTA-STS: PKIX with the host's name has failed (RFC 8461 4.2). */
+static void judge_by_sts(struct nh_connection *conn)
+{
+    static const enum nh_result results[] = {[NH_PKIX_WRONG_NAME] = NH_RESULT_HOST_MISMATCH,
+                                             [NH_PKIX_EXPIRED] = NH_RESULT_EXPIRED,
+                                             [NH_PKIX_UNTRUSTED] = NH_RESULT_NOT_TRUSTED};
+    char what[200];
+
+    snprintf(what, sizeof what, "its certificate cannot be verified as MTA-STS asks: %s",
+             conn->pkix.reason);
+    fail_connection(conn, results[conn->pkix.kind], NH_STAGE_HANDSHAKE, what, NULL);
+}
+
 /* The handshake has ended. */
 static void judge_connection(struct nh_connection *conn)
 {
@@ -238,6 +266,8 @@ static void judge_connection(struct nh_connection *conn)
     conn->judged = ok;
     if (ok && conn->host->plan->tls == NH_TLS_DANE)
         ok = judge_by_dane(conn, &c);
+    if (ok && conn->host->plan->tls == NH_TLS_STS && !conn->pkix.ok)
+        judge_by_sts(conn);
     if (!ok) {
         fail_connection(conn, NH_RESULT_TLS, NH_STAGE_HANDSHAKE,
                         "its certificates could not be judged: out of memory", NULL);
@@ -397,11 +427,9 @@ static void verify_start(struct nh_op *op, struct nh_resolver *r)
     else if (!v->own_helo || !v->contacts)
         nh_fail(&op->err, NH_NO_MEMORY, "%s: out of memory", v->plan.domain);
     else
-        v->anchors = nh_contacts_anchors(v->contacts, v->ca_file, v->ca_path, &op->err);
-    if (!v->anchors) {
-        nh_op_finish_later(op);
-        return;
-    }
+        v->anchors = nh_contacts_anchors(v->contacts, v->plan.ca_file, v->plan.ca_path, &op->err);
+    if (!v->anchors)
+        return nh_op_finish_later(op);
     if (v->connect_port == 0)
         v->connect_port = v->plan.port;
     v->plan.op.done = verify_on_plan;

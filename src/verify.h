@@ -42,17 +42,17 @@ struct nh_verify {
     enum nh_key_kind keys[NH_KEYS_MAX];
     size_t n_keys;
     bool first_only, implicit_tls, global_only;
-    uint16_t connect_port;         /* 0: the port of the plan */
-    const char *helo;              /* these three need to be valid until the call has started */
-    const char *ca_file, *ca_path; /* NULL: those of the system */
+    uint16_t connect_port; /* 0: the port of the plan */
+    const char *helo;      /* these three need to be valid until the call has started */
     bool has_time;
     time_t time;
     struct nh_ip source4, source6; /* family 0: none */
     struct nh_limits limits;
 
     bool ok;
-    bool expired; /* the deadline came before every connection was verified */
-    bool planned; /* the plan has ended, and hosts is set */
+    enum nh_result result; /* of the MTA-STS policy; NH_RESULT_OK: nothing is wrong with it */
+    bool expired;          /* the deadline came before every connection was verified */
+    bool planned;          /* the plan has ended, and hosts is set */
     struct nh_verify_host *hosts;
     size_t n_hosts, open; /* open: connections that have no result yet */
     /* private */

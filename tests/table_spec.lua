@@ -272,7 +272,8 @@ describe("the configuration of a table", function()
   end)
 
   for _, case in ipairs {
-    { "return { nonsense = 1 }", "nonsense: no such key; there are: deadline, exclude, resolver, rule" },
+    { "return { nonsense = 1 }",
+      "nonsense: no such key; there are: ca_file, deadline, exclude, resolver, rule" },
     { "return { deadline = 0 }", "deadline: seconds expected" },
     { "return { verdicts = {} }", "verdicts: a list of verdicts expected: dane, encrypt, sts" },
     { "return { verdicts = { 'skip' } }", "verdicts: no such verdict: skip" },

@@ -23,7 +23,7 @@ return {
   recipient = {
     null_mx = "reject", no_host = "proceed", broken = "proceed", unroutable = "proceed",
     bogus = "log", failure = "proceed",
-    dane = "log", dane_partial = "log", dane_broken = "log", no_dane = "proceed",
+    dane = "log", sts = "log", dane_partial = "log", dane_broken = "log", no_dane = "proceed",
   },
 
   -- Domains that are not checked: one name, and every name below a name.

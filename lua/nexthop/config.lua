@@ -28,7 +28,7 @@ local types = {
   forward = "string or table", resolv_conf = "string or false", stub = "table",
   trust_anchor_file = "string or false", trust_anchor = "string or table", unbound_conf = "string",
   options = "table", timeout = "number", max_pending = "number", budget = "number",
-  tls = "boolean", tls_cert_bundle = "string",
+  tls = "boolean", tls_cert_bundle = "string", sts_cache = "string",
 }
 
 local function check_types(options)
@@ -166,6 +166,9 @@ function M.build(options)
   local timeout = number(options, "timeout", 10, 0.001, 86400)
   local max_pending = number(options, "max_pending", 1000, 1, 1000000, true)
   local budget = number(options, "budget", 0.005, 0, 3600)
+  if options.sts_cache and (options.sts_cache == "" or options.sts_cache:find "%z") then
+    error("bad option 'sts_cache' to 'new' (a path expected)", 3)
+  end
   local ok, config = pcall(build, options)
   if not ok then
     if type(config) == "table" then return nil, config end
@@ -177,6 +180,7 @@ function M.build(options)
   config.timeout = timeout
   config.max_pending = max_pending
   config.budget = budget
+  config.sts_cache = options.sts_cache
   config.idle = function() end
   return config
 end

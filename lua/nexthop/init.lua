@@ -11,10 +11,11 @@ M._VERSION = "nexthop scm"
 
 local warnings = setmetatable({}, { __mode = "k" }) -- by resolver
 
---- What was left out of the configuration of a resolver.
+--- What was left out of the configuration of a resolver, and what is wrong with its file of policies.
 function M.warnings(resolver)
   local list = {}
   for i, message in ipairs(warnings[resolver] or {}) do list[i] = message end
+  list[#list + 1] = resolver:_sts_notice()
   return list
 end
 

@@ -97,7 +97,8 @@ metatables.tlsa.__tostring = function(t)
 end
 
 local owed = {
-  dane = "DANE: verify", encrypt = "TLS without verification", may = "no DANE", skip = "skip",
+  dane = "DANE: verify", sts = "MTA-STS: verify by PKIX",
+  encrypt = "TLS without verification", may = "no DANE", skip = "skip",
 }
 
 local function add_host(host, lines)
@@ -125,5 +126,8 @@ metatables.plan.__tostring = function(p)
   end
   for _, host in ipairs(p.hosts) do add_host(host, lines) end
   if p.truncated then lines[#lines + 1] = ("  %d more hosts left out"):format(p.truncated) end
+  if p.sts then lines[#lines + 1] = ("  MTA-STS: %s, mx %s"):format(p.sts.mode, list(p.sts.mx)) end
+  if p.sts_err then lines[#lines + 1] = "  MTA-STS: " .. tostring(p.sts_err) end
+  if p.tlsrpt then lines[#lines + 1] = "  reports: " .. list(p.tlsrpt.rua) end
   return table.concat(lines, "\n")
 end

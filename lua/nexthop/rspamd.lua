@@ -104,6 +104,7 @@ local function ask_server(self, task, queries)
   client.ask {
     tcp = rspamd_tcp, task = task, host = self.settings.socket, timeout = self.settings.deadline,
     queries = queries, options = { deadline = shortened(self.settings.deadline) },
+    recipient = { sts = self.settings.sts, tlsrpt = self.settings.tlsrpt },
     findings = M.symbols,
     restore = self.settings.policy ~= nil, -- which gets to see the plan
     log = function(text) rspamd_logger.infox(task, "%s", text) end,
@@ -185,6 +186,12 @@ local function choose_json()
   end
 end
 
+-- The options of a recipient's plan that the configuration has.
+local function recipient_options(settings)
+  return { sts = settings.sts, tlsrpt = settings.tlsrpt, sts_port = settings.sts and settings.sts_port or nil,
+    ca_file = settings.sts and settings.ca_file or nil }
+end
+
 local function add_worker(self, cfg)
   local paths = rawget(_G, "rspamd_paths") or {}
   local directories = {}
@@ -193,6 +200,7 @@ local function add_worker(self, cfg)
   end
   self.worker = require("nexthop.rspamd.worker").new {
     resolver = self.settings.resolver, deadline = shortened(self.settings.deadline),
+    recipient = recipient_options(self.settings),
     directories = directories, tcp = rspamd_tcp, now = self.now, config = cfg,
     log = function(text) rspamd_logger.errx(cfg, "nexthop: %s", text) end,
   }

@@ -47,7 +47,7 @@ function M.new(options)
   return setmetatable({
     resolver = resolver,
     excludes = checked.exclude or function() return false end,
-    deadline = checked.deadline or 10,
+    deadline = checked.deadline or 10, settings = checked,
     limits = M.limits,
     counts = { connections = 0, open = 0, requests = 0, answered = 0, bad_requests = 0 },
   }, Server)

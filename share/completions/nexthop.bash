@@ -5,7 +5,7 @@ _nexthop()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
     COMPREPLY=()
     case $before in
-        -f | --file | --anchor | --unbound-conf | --ca-file | --rollover | --make-tlsa)
+        -f | --file | --anchor | --unbound-conf | --ca-file | --sts-cache | --rollover | --make-tlsa)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return ;;
@@ -45,7 +45,7 @@ _nexthop()
         --since)
             mapfile -t COMPREPLY < <(compgen -W '-6h -1d' -- "$word")
             return ;;
-        --assume | --stub | --timeout | --deadline | --step | --source)
+        --assume | --stub | --timeout | --deadline | --step | --source | --sts-port | --sts-forget)
             return ;;
     esac
     case $word in
@@ -55,7 +55,8 @@ _nexthop()
                 --authoritative --warning --critical --quiet
                 --keys --connect-port --smtps --helo --source --step --at --ca-file --global-only --down
                 --file --jobs --retry --ordered --json --resolver --tls --recursive --stub --anchor
-                --unbound-conf --timeout --deadline --port --ipv4 --ipv6 --version --help' -- "$word") ;;
+                --unbound-conf --timeout --deadline --sts --sts-cache --sts-port
+                --sts-forget --tlsrpt --port --ipv4 --ipv6 --version --help' -- "$word") ;;
         *)
             mapfile -t COMPREPLY < <(compgen -A hostname -- "$word") ;;
     esac

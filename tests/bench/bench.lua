@@ -38,7 +38,7 @@ local context = { domains = domains, rounds = rounds, quick = quick, luas = opti
 local results = { quick = quick or false, domains = domains, rounds = rounds, measures = {} }
 
 -- "waiting" has a lab of its own, and is not coarser with --quick: it is left out then.
-local parts = { "plans", "growth", "process", "memory", "programs", "verify", "waiting" }
+local parts = { "plans", "growth", "process", "memory", "programs", "verify", "sts", "waiting" }
 if options.only ~= "waiting" then
   io.write(("Signing %d domains, starting the lab: "):format(domains))
   io.flush()

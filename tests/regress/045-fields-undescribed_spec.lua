@@ -8,7 +8,8 @@ local support = require "tests.support"
 local lab = support.lab
 
 local classes =
-  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan", "Stats" }
+  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan", "Sts", "StsError",
+    "Stats" }
 
 local plain = {
   string = function(value) return type(value) == "string" end,
@@ -94,6 +95,15 @@ describe("the annotations describe", function()
     look("nexthop.Error", (select(2, nexthop.new(lab:options { trust_anchor_file = "/dev/null" }))))
     lab:rule { name = "mx2.dane.example", action = "silent" }
     call(resolver, "nexthop.Plan", "plan", "dane.example", { deadline = 1 * support.slow })
+    -- MTA-STS: the domain has a policy, and for a second resolver it cannot be fetched
+    local world = require("tests.support.sts_world").new("fields.example", 67)
+    local domain = world:domain("a", {
+      records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064b.example"',
+    })
+    world:start()
+    call(resolver, "nexthop.Plan", "plan", domain, world:options { tlsrpt = true })
+    call(support.resolver(), "nexthop.Plan", "plan", domain, world:options { sts_port = 9 })
+    world:stop()
     assert.same({}, wrong)
 
     local never = {}

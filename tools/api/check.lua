@@ -196,7 +196,8 @@ local private_fields = { -- of resolver:_lookup
 }
 
 local result_classes =
-  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan", "Report",
+  { "Error", "Destinations", "Ips", "Tlsa", "Record", "PlanHost", "TraceEntry", "Plan", "Sts", "StsError",
+    "Report",
     "ReportHost", "RecordMatch", "Connection", "Session", "Certificate" }
 
 local function results(self)

@@ -59,6 +59,48 @@ function M.options.deadline(value)
   return value
 end
 
+--- Ask for the MTA-STS policy of recipients' domains, too?
+function M.options.sts(value)
+  if type(value) ~= "boolean" then return nil, "true or false expected, got a " .. type(value) end
+  if value then
+    local ok, reason = require("nexthop.core").sts()
+    if not ok then return nil, reason end
+  end
+  return value
+end
+
+--- Ask for the TLSRPT record, too?
+function M.options.tlsrpt(value)
+  if type(value) == "boolean" then return value end
+  return nil, "true or false expected, got a " .. type(value)
+end
+
+--- The port of the hosts that serve policies.
+function M.options.sts_port(value)
+  if type(value) == "number" and value >= 1 and value <= 65535 and value % 1 == 0 then return value end
+  return nil, "a port expected, 1 to 65535, got " .. tostring(value)
+end
+
+--- A file of certificate authorities for these hosts.
+function M.options.ca_file(value)
+  if type(value) ~= "string" then return nil, "a path expected, got a " .. type(value) end
+  local file, reason = io.open(value, "r")
+  if not file then return nil, reason end
+  file:close()
+  return value
+end
+
+--- The options of plan() that settings have.
+-- @param is_recipient the domain is a recipient's; for others no policy is asked for
+function M.plan_options(settings, deadline, is_recipient)
+  local options = { deadline = deadline }
+  if is_recipient and (settings.sts or settings.tlsrpt) then
+    options.sts, options.tlsrpt = settings.sts, settings.tlsrpt
+    options.sts_port, options.ca_file = settings.sts_port, settings.ca_file
+  end
+  return options
+end
+
 --- A list of domains; the result is a function(domain), see nexthop.mail.exclusions.
 function M.options.exclude(value)
   if type(value) ~= "table" then return nil, "a list of domains expected" end

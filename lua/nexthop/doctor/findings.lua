@@ -12,6 +12,7 @@ local M = {}
 local names = [[
   not-secure no-tlsa no-usable-tlsa no-address reserved-name lookup-failed bogus-answers no-mail
   no-such-domain no-valid-mx too-many-hosts mx-is-address mx-is-alias null-mx-with-others no-tlsrpt
+  sts-policy sts-mismatch
   digest-of-nothing
 
   stale-record uncovered-certificate root-not-sent key-kinds-differ addresses-differ certificate-expiring
@@ -30,6 +31,8 @@ for name in names:gmatch "%S+" do M.names[name] = true end
 local cures = {
   ["not-secure"] = "sign the zones of the domain and of the host with DNSSEC, and have their DS published",
   ["no-tlsa"] = "publish a TLSA record such as 3 1 1 for the host, in a signed zone",
+  ["sts-policy"] = "repair the record, the policy or the host that serves it",
+  ["sts-mismatch"] = "name the host in the policy and change the id of the record",
   ["no-usable-tlsa"] = "publish a TLSA record such as 3 1 1 in the place of those that cannot be used",
   ["no-address"] = "add A or AAAA records for the host, or take it out of the MX",
   ["reserved-name"] = "let the MX name a host that the DNS has",

@@ -8,7 +8,7 @@ M.findings = {
   sender = { "null_mx", "no_host", "broken", "unroutable", "bogus", "failure" },
   recipient = {
     "null_mx", "no_host", "broken", "unroutable", "bogus", "failure",
-    "dane", "dane_partial", "dane_broken", "no_dane",
+    "dane", "sts", "dane_partial", "dane_broken", "no_dane",
   },
 }
 
@@ -48,7 +48,8 @@ end
 local function is_unroutable(plan)
   if plan.truncated then return false end
   for _, host in ipairs(plan.hosts) do
-    if host.err and host.err.code ~= "not_found" and host.err.code ~= "no_dane" then return false end
+    local code = host.err and host.err.code
+    if code and code ~= "not_found" and code ~= "no_dane" and code ~= "sts_mismatch" then return false end
     if host.failed and next(host.failed) ~= nil then return false end
     for _, ip in ipairs(host.ips) do
       if addresses.is_global(ip) ~= false then return false end
@@ -66,21 +67,28 @@ local function is_broken(host)
     return host.tlsa_base_domain ~= nil or host.dane_required == true
       or host.err.dane_required == true
   end
-  return code ~= "no_dane"
+  return code ~= "no_dane" and code ~= "sts_mismatch"
 end
 
+-- Behind an insecure MX a host with DANE is not protected by it (RFC 7672 2.2.1). It is when the policy of
+-- the
+-- domain names it, and its certificate is verified as that of a host that is `sts`.
 local function dane_of(plan)
-  local all, some = not plan.truncated, false
-  if plan.have_mx and not plan.mx_authentic then all = false end -- RFC 7672 2.2.1: not protected
+  local secure = not (plan.have_mx and not plan.mx_authentic)
+  local dane, protected, some, usable = secure and not plan.truncated, not plan.truncated, false, false
   for _, host in ipairs(plan.hosts) do
     if is_broken(host) then return "dane_broken" end
     if #host.ips > 0 then
-      if host.tls ~= "dane" then all = false end
+      usable = usable or not (host.err and host.err.code == "sts_mismatch")
+      if host.tls ~= "dane" then dane = false end
+      if host.tls ~= "sts" and not (secure and host.tls == "dane") then protected = false end
       if host.tls == "dane" or host.tls == "encrypt" then some = true end
     end
   end
-  if not some then return "no_dane" end
-  return all and "dane" or "dane_partial"
+  if not usable then return "failure" end -- the policy excludes every host, for now
+  if dane and some then return "dane" end
+  if protected then return "sts" end
+  return some and "dane_partial" or "no_dane"
 end
 
 --- The error of the first host that the deadline kept from being looked up; nil when the plan is whole.

@@ -25,10 +25,11 @@ local nexthop = {}
 ---| "cname_limit"  # more than 15 (domain), 11 (host) or 10 (TLSA) aliases in a row
 ---| "not_found"    # the host has no address
 ---| "no_dane"      # with require_dane: the host has no usable TLSA record
+---| "sts_mismatch" # with sts: the MTA-STS policy of the domain is enforced and does not name the host
 ---| "bogus"        # DNSSEC validation failed, also when it was tried again. message has the validator's reason
 ---| "servfail"     # SERVFAIL, REFUSED, unreachable servers, DNSSEC keys that cannot be fetched, and others
 ---| "timeout"      # no answer came within the timeout of the lookup or the deadline of the call
----| "config"       # an option of nexthop.new is wrong or does not work
+---| "config"       # an option of nexthop.new is wrong or does not work; sts, and there is no libcurl
 ---| "closed"       # the resolver was closed
 ---| "forked"       # the resolver was created before a fork
 ---| "no_memory"    # there is not enough memory
@@ -77,6 +78,7 @@ local nexthop = {}
 ---@field budget? number seconds for which one process() may work (0.005)
 ---@field tls? boolean use DNS over TLS to `forward`, and verify the name after '#' (false)
 ---@field tls_cert_bundle? string PEM file of the CAs for tls (that of the system)
+---@field sts_cache? string a file for MTA-STS policies. Several processes may share it. It is created with the mode 0640. A damaged file is set aside as PATH.damaged, see nexthop.warnings. Default: policies are kept in memory alone
 
 --- Creates a resolver. It has its own libunbound context, and belongs to one thread.
 ---@param options? nexthop.Options
@@ -84,8 +86,8 @@ local nexthop = {}
 ---@return nexthop.Error? err code `config`
 function nexthop.new(options) end
 
---- Returns what was left out of the configuration of a resolver: nameserver lines of a resolv.conf that hold no
---- address.
+--- Returns what was left out of the configuration of a resolver (nameserver lines of a resolv.conf that hold no
+--- address), and what is wrong with its file of policies (`sts_cache`).
 ---@param resolver nexthop.Resolver
 ---@return string[] messages of one line each
 function nexthop.warnings(resolver) end
@@ -162,6 +164,12 @@ function resolver:pending() end
 ---@return nexthop.Stats?
 ---@return nexthop.Error? err
 function resolver:stats() end
+
+--- Forgets the MTA-STS policy of a domain, also in the file `sts_cache`, and that its fetch has failed.
+---@param domain string
+---@return boolean? forgotten false: no policy of it was known
+---@return nexthop.Error? err
+function resolver:sts_forget(domain) end
 
 --- Frees everything. Pending callbacks run inside this function, with the error `closed`. It may be called twice.
 --- __close does the same, and so does __gc, which runs no callbacks. Afterwards every other method returns nil and
@@ -288,18 +296,23 @@ function nexthop.gather_tlsa_names(names) end
 ---@field digests? integer[] the matching types that are accepted, the strongest first; default { 2, 1 }
 ---@field trace? boolean
 ---@field assume? nexthop.AssumedRecord[]
+---@field sts? boolean also look up the domain's MTA-STS policy (RFC 8461), and let it decide about hosts without DANE
+---@field sts_port? integer the port of the host that serves the policy (443)
+---@field ca_file? string PEM file of the CAs for that host, in place of those of the system
+---@field tlsrpt? boolean also look up where the domain wants reports about TLS (RFC 8460)
 
 ---@class nexthop.PlanHost: nexthop.Ips
 ---@field host string
 ---@field pref integer -1: no MX
----@field tls "dane"|"encrypt"|"may"|"skip" dane: use TLS and verify it with records; encrypt: there are records but none is usable: use TLS without verification; may: there is no DANE; skip: a lookup was not safe, see err: do not use this host
+---@field tls "dane"|"sts"|"encrypt"|"may"|"skip" dane: use TLS and verify it with records; sts (with the option): use TLS, and verify the certificate by PKIX for the host's own name; encrypt: there are records but none is usable: use TLS without verification; may: there is no DANE; skip: a lookup was not safe, see err: do not use this host
 ---@field dane_required boolean
 ---@field records nexthop.Record[] the usable records, after digest agility (RFC 7671 9)
 ---@field weaker nexthop.Record[] the records that digest agility has dropped
 ---@field unusable nexthop.Record[]
 ---@field tlsa_base_domain? string nil when TLSA was not looked up
----@field names? string[] for `dane`: the names that a certificate may have for usage 2 (RFC 7672 3.2.2). Do not check names for usage 3
----@field sni? string for `dane` and `encrypt`: the TLSA base domain
+---@field sts? "match"|"mismatch" with sts, and a policy whose mode is not `none`: does the policy name the host? It changes `tls` only in the mode `enforce`, and only for hosts that would be `may`
+---@field names? string[] for `sts`: the host's own name. For `dane`: the names that a certificate may have for usage 2 (RFC 7672 3.2.2). Do not check names for usage 3
+---@field sni? string for `dane` and `encrypt`: the TLSA base domain; for `sts`: the host's own name
 ---@field err? nexthop.Error for `skip`
 ---@field ttl? integer seconds
 
@@ -310,6 +323,21 @@ function nexthop.gather_tlsa_names(names) end
 ---@field security "secure"|"insecure"|"bogus"|"failed"
 ---@field section string the section of the RFC that requires the question
 ---@field host? integer the number of the host in the plan that it was asked for; nil: it was asked for the destinations
+
+--- The MTA-STS policy of a domain.
+---@class nexthop.Sts
+---@field mode "enforce"|"testing"|"none"
+---@field id string of the domain's TXT record when the policy was fetched
+---@field max_age integer seconds, at most a year
+---@field expires integer seconds since 1970
+---@field mx string[] names of hosts, and `*.` with a domain
+---@field source "fetch"|"cache" fetch: it was fetched by this call; cache: it was known
+
+--- Why the policy of a domain could not be looked up or fetched. It may be set beside a policy that is known.
+---@class nexthop.StsError
+---@field code "sts-policy-fetch-error"|"sts-policy-invalid"|"sts-webpki-invalid" a result type of RFC 8460 4.3
+---@field message string
+---@field permanent false
 
 ---@class nexthop.Plan
 ---@field domain string
@@ -322,13 +350,20 @@ function nexthop.gather_tlsa_names(names) end
 ---@field truncated? integer how many hosts were left out because of max_hosts; nil: none
 ---@field expired? true the deadline came before everything was known
 ---@field trace? nexthop.TraceEntry[]
+---@field sts? nexthop.Sts with the option: the policy that counts; nil: none is known
+---@field sts_err? nexthop.StsError
+---@field tlsrpt? { rua: string[] } with the option: the addresses for reports (mailto: and https:)
 ---@field ttl? integer seconds; 0 when a host failed temporarily
 
 --- Does all steps by RFC 7672: it finds the destinations, and then looks up the addresses and TLSA records of all
 --- hosts at the same time. A domain in brackets, [mail.example.org], is that host itself. A host that fails never
 --- makes the plan fail. At the deadline the hosts that are not done are `skip`. If only one address family of a host
 --- is still missing, the host has the addresses of the other family, and `failed`.
---- Errors: those of gather_destinations, and nxdomain.
+--- With `sts`, a policy that cannot be had never makes the plan fail: see sts_err. A known policy counts until it
+--- expires. It is fetched again when the id of the domain's record changes, every day, when half of its max_age is
+--- over, and (once in five minutes) when it does not name a host. An id whose fetch has failed is tried again after
+--- five minutes. DANE goes first: a host that is dane, encrypt or skip because of TLSA stays so.
+--- Errors: those of gather_destinations, nxdomain, and config.
 ---@param domain string
 ---@param options? nexthop.PlanOptions
 ---@param callback? fun(result?: nexthop.Plan, err?: nexthop.Error)

@@ -8,13 +8,14 @@
 ---| "bogus"        # DNSSEC validation failed
 ---| "failure"      # the lookup failed
 ---| "dane"         # recipients: every host with an address has DANE
+---| "sts"          # recipients, with sts: every host with an address has DANE or is named by an MTA-STS policy that is enforced
 ---| "dane_partial" # recipients: some hosts have DANE, or have TLSA records of which none is usable
 ---| "dane_broken"  # recipients: the lookup of the TLSA records of a host failed
 ---| "no_dane"      # recipients: no host has DANE
 
 ---@class nexthop.policy
 ---@field findings { sender: nexthop.Finding[], recipient: nexthop.Finding[] } the findings of each role, without `ok`
----@field options { resolver: function, deadline: function, exclude: function } functions for check()
+---@field options { resolver: function, deadline: function, exclude: function, sts: function, tlsrpt: function, sts_port: function, ca_file: function } functions for check()
 local policy = {}
 
 --- Returns the finding for the result of resolver:plan().

@@ -7,6 +7,10 @@ local server_module = {}
 ---@class nexthop.server.Options
 ---@field resolver? nexthop.Options
 ---@field exclude? string[] domains that `sender` and `recipient` do not look up: "example.org", "*.example.net"
+---@field sts? boolean `plan` and `recipient` look up MTA-STS policies, unless the request says otherwise (false)
+---@field tlsrpt? boolean the same for TLSRPT (false)
+---@field sts_port? integer see nexthop.PlanOptions; a request cannot set it
+---@field ca_file? string the same
 ---@field deadline? number seconds that a request may take, and the highest deadline that it may ask for (10)
 
 --- Reads a configuration file. Checks only that it returns a table.

@@ -28,7 +28,8 @@
 --- What an MTA would see. tostring(report) is a few lines for a person.
 ---@class nexthop.Report
 ---@field domain string
----@field ok boolean every host is ok
+---@field ok boolean every host is ok, and with the option sts the policy could be had
+---@field result? nexthop.Result with the option sts: why the domain's MTA-STS policy could not be had
 ---@field hosts nexthop.ReportHost[] in the order of the plan
 ---@field plan nexthop.Plan
 ---@field ttl? integer that of the plan
@@ -37,7 +38,7 @@
 ---@class nexthop.ReportHost
 ---@field host string
 ---@field pref integer -1: no MX
----@field tls "dane"|"encrypt"|"may"|"skip"
+---@field tls "dane"|"sts"|"encrypt"|"may"|"skip"
 ---@field ok boolean every connection is ok. A host that is `skip` or has no address is not ok
 ---@field result? nexthop.Result that of the first connection that is not ok; nil when the host is ok, and for errors without a result
 ---@field temporary? true the failures may go away: no connection, a timeout, a reply of 4xx, or an error that is not permanent
@@ -57,7 +58,7 @@
 ---@field ip string
 ---@field port integer
 ---@field keys nexthop.KeyKind
----@field ok boolean the host gives what its `tls` owes: for `dane` a record matches, for `encrypt` the handshake ends, for `may` there is TLS, or none is offered
+---@field ok boolean the host gives what its `tls` owes: for `dane` a record matches, for `sts` the certificate is valid by PKIX for the host's name, for `encrypt` the handshake ends, for `may` there is TLS, or none is offered
 ---@field result? nexthop.Result nil when ok
 ---@field stage? "connect"|"greeting"|"ehlo"|"starttls"|"handshake" the step that was under way when it failed
 ---@field message? string one sentence that names the host, its address and what failed

@@ -102,17 +102,20 @@ end
 --- Sends the requests. `done` is called once, now or later; then each query has `finding` or `skipped`
 -- or `err`, and `result`, the plan.
 -- @param talk tcp = require "rspamd_tcp", task, host = the socket, timeout = seconds; queries, each with
--- role, operation and domain; options of the requests; findings = { role = { finding = ... } }; restore:
--- shall plans be as those of a resolver; log = function(text); done = function()
+-- role, operation and domain; options of the requests, and recipient, more of them for recipients; findings =
+-- { role = { finding = ... } }; restore: shall plans be as those of a resolver; log = function(text);
+-- done = function()
 function M.ask(talk)
   local self = setmetatable(talk, Talk)
   self.waiting = {}
   local requests = {}
   for id, query in ipairs(self.queries) do
     self.waiting[id] = query
-    requests[id] = protocol.encode {
-      id = id, op = query.operation, domain = query.domain, options = self.options,
-    }
+    local options = {}
+    for key, value in pairs(self.options) do options[key] = value end
+    local more = query.operation == "recipient" and self.recipient or {}
+    for key, value in pairs(more) do options[key] = value end
+    requests[id] = protocol.encode { id = id, op = query.operation, domain = query.domain, options = options }
   end
   local function read(err, data, connection)
     if self.over then return end

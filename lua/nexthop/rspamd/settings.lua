@@ -27,8 +27,14 @@ end
 
 local checks = {
   sender = boolean, from = boolean, recipients = boolean, check_local = boolean, check_authed = boolean,
-  policy = path,
+  policy = path, sts = boolean, tlsrpt = boolean, ca_file = path,
 }
+
+function checks.sts_port(value)
+  local is_whole = type(value) == "number" and value == math.floor(value)
+  if is_whole and value >= 1 and value <= 65535 then return value end
+  return nil, "a port expected, 1 to 65535, got " .. shown(value)
+end
 
 -- A longer one fits no address, and rspamd would ask the DNS for it.
 function checks.socket(value)

@@ -24,6 +24,7 @@ local M = {
 }
 
 M.recipient.dane = { "NEXTHOP_RCPT_DANE", 0, "All mail hosts of the recipient domain have DANE" }
+M.recipient.sts = { "NEXTHOP_RCPT_STS", 0, "All mail hosts of the recipient domain have DANE or MTA-STS" }
 M.recipient.dane_partial = {
   "NEXTHOP_RCPT_DANE_PARTIAL", 0, "Some mail hosts of the recipient domain have DANE",
 }

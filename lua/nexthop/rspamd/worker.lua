@@ -219,7 +219,11 @@ local function start_lookups(self, job, queries, answered)
   self.worked = self.now()
   self.began = self.worked
   for _, query in ipairs(queries) do
-    local handle, err = self.resolver:plan(query.domain, { deadline = self.options.deadline },
+    local options = { deadline = self.options.deadline }
+    if query.role == "recipient" then
+      for key, value in pairs(self.options.recipient or {}) do options[key] = value end
+    end
+    local handle, err = self.resolver:plan(query.domain, options,
       function(plan, failed)
         job.handles[query] = nil
         job.left = job.left - 1

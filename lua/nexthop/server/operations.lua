@@ -4,17 +4,35 @@ local protocol = require "nexthop.server.protocol"
 
 local M = {}
 
+-- The options of a plan: those of the request, and what the server's configuration has for all. A client does
+-- not choose which files are read and which ports are connected to.
+local function plan_options(server, options, all)
+  for _, key in ipairs { "ca_file", "sts_port" } do
+    if options[key] ~= nil then error(("option '%s' is the server's to set"):format(key), 0) end
+  end
+  local settings = server.settings
+  for _, key in ipairs { "sts", "tlsrpt" } do
+    if options[key] == nil and all then options[key] = settings[key] end
+  end
+  if options.sts then options.sts_port, options.ca_file = settings.sts_port, settings.ca_file end
+  return options
+end
+
 -- { field, run } by name. run = function(server, request, options, answer): calls answer(result, err) once,
 -- now or later, and returns the handle of what is under way.
 local ops = {}
 
 for op, field in pairs {
-  gather_destinations = "domain", plan = "domain", gather_ips = "host", gather_tlsa = "host",
+  gather_destinations = "domain", gather_ips = "host", gather_tlsa = "host",
 } do
   ops[op] = { field = field, run = function(server, request, options, answer)
     return server.resolver[op](server.resolver, request[field], options, answer)
   end }
 end
+
+ops.plan = { field = "domain", run = function(server, request, options, answer)
+  return server.resolver:plan(request.domain, plan_options(server, options, true), answer)
+end }
 
 for _, role in ipairs { "sender", "recipient" } do
   ops[role] = { field = "domain", run = function(server, request, options, answer)
@@ -24,6 +42,7 @@ for _, role in ipairs { "sender", "recipient" } do
       return answer { finding = protocol.null, plan = protocol.null, error = protocol.null,
         domain = domain, skipped = skipped }
     end
+    options = plan_options(server, options, role == "recipient")
     return server.resolver:plan(domain, options, function(plan, err)
       answer { finding = policy.find(role, plan, err), domain = domain, plan = plan or protocol.null,
         error = err or policy.unfinished(plan) or protocol.null }

@@ -6,6 +6,7 @@ local opensmtpd = require "nexthop.opensmtpd"
 local policy = require "nexthop.policy"
 local protocol = require "nexthop.opensmtpd.protocol"
 local protect = require "nexthop.protect"
+local plan_options = require("nexthop.config.settings").plan_options
 local settings_of = require "nexthop.programs.filter.settings"
 local supervisor = require "nexthop.luv.supervisor"
 
@@ -129,7 +130,8 @@ local function on_request(self, request)
   request.event = event
 
   local deadline = self.settings.deadline
-  local handle = self.supervisor:plan(domain, { deadline = deadline }, function(plan, err)
+  local options = plan_options(self.settings, deadline, role == "recipient")
+  local handle = self.supervisor:plan(domain, options, function(plan, err)
     if request.answered then return end
     opensmtpd.guarded(self.filter, "decision", session, function()
       event.result, event.err = plan, err or policy.unfinished(plan)

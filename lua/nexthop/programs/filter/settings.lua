@@ -18,7 +18,7 @@ M.defaults = {
   recipient = {
     null_mx = "reject", no_host = "proceed", broken = "proceed", unroutable = "proceed",
     bogus = "log", failure = "proceed",
-    dane = "log", dane_partial = "log", dane_broken = "log", no_dane = "proceed",
+    dane = "log", sts = "log", dane_partial = "log", dane_broken = "log", no_dane = "proceed",
   },
 }
 
@@ -53,6 +53,8 @@ local spec = {
   resolver = policy.options.resolver,
   deadline = policy.options.deadline,
   exclude = policy.options.exclude,
+  sts = policy.options.sts, tlsrpt = policy.options.tlsrpt,
+  sts_port = policy.options.sts_port, ca_file = policy.options.ca_file,
   sender = actions_of "sender",
   recipient = actions_of "recipient",
   outgoing = function(value)

@@ -216,6 +216,11 @@ local function judge(plan, i, port, facts)
       text = ("%s, but %s failed: %s"):format(text, family, words.message(err, host.host))
     end
     return true, text
+  elseif host.tls == "sts" then
+    return true, "sts, protected by the MTA-STS policy"
+  elseif host.tls == "skip" and host.err.code == "sts_mismatch" then
+    return false, ("the MTA-STS policy does not name it, and senders that enforce the policy hold mail back: "
+      .. "add a line `mx: %s` to the policy and change the id"):format(host.host), "sts-mismatch"
   elseif host.tls == "encrypt" then
     return false, none_usable(host, here, port), "no-usable-tlsa"
   elseif host.tls == "skip" and host.err.code == "not_found" then
@@ -232,6 +237,21 @@ local function judge(plan, i, port, facts)
   return false, insecure(plan, host, here, facts.mx), host.expanded_host and "not-secure" or "mx-is-address"
 end
 
+-- What is wrong with the MTA-STS policy: names of findings, and texts.
+local function sts_faults(plan)
+  local out = {}
+  if plan.sts_err then
+    out[1] = { "sts-policy", ("%s (%s)"):format(words.message(plan.sts_err, plan.domain), plan.sts_err.code) }
+  end
+  for _, host in ipairs(plan.sts and plan.sts.mode == "testing" and plan.hosts or {}) do
+    if host.sts == "mismatch" then
+      local text = "the MTA-STS policy (testing) does not name %s: add a line `mx: %s`"
+      out[#out + 1] = { "sts-mismatch", text:format(host.host, host.host) }
+    end
+  end
+  return out
+end
+
 --- Judges the hosts of a plan with its trace.
 -- @param facts what diagnose.lua has found; without it no more is said than the plan tells
 -- @return a list of { ok, host (nil: the domain itself), subject, text, name (of the finding; nil: ok) }
@@ -246,6 +266,9 @@ function M.verdicts(name, plan, err, port, facts)
     local ok, text, finding = judge(plan, i, port, facts)
     local subject = host.pref >= 0 and ("%s %d %s"):format(plan.domain, host.pref, host.host) or host.host
     out[i] = { ok = ok, host = host.host, subject = subject, text = text, name = finding }
+  end
+  for _, text in ipairs(sts_faults(plan)) do
+    out[#out + 1] = { ok = false, subject = plan.domain, name = text[1], text = text[2] }
   end
   if plan.truncated then
     out[#out + 1] = { ok = false, subject = plan.domain, name = "too-many-hosts",

@@ -46,6 +46,12 @@ function came_back.TLSA(entry, _, _, host, next_entry)
   return entry.security == "secure" and "no TLSA record" or "no TLSA record that is secure"
 end
 
+function came_back.TXT(entry, plan)
+  if entry.section == "RFC 8460 3" then return plan.tlsrpt and "a record" or "no record that is valid" end
+  local is_invalid = plan.sts_err and plan.sts_err.code == "sts-policy-invalid" and not plan.sts
+  return is_invalid and "no record that is valid, or no valid policy behind it" or "an answer"
+end
+
 -- Asked for name by name, to tell which link of a chain is secure: the next question tells the target,
 -- and where there is none the result does, but for a TLSA record's name.
 function came_back.CNAME(entry, plan, err, host, next_entry)
@@ -162,6 +168,8 @@ function Story:verdict(host)
     local skip, why = self.tree:paint("red", "skip"), words.message(host.err, host.host)
     if host.err.code == "not_found" then
       self:so("RFC 5321 5.1", "%s: %s", skip, why)
+    elseif host.err.code == "sts_mismatch" then
+      self:so("RFC 8461 5", "%s: %s, and it is enforced", skip, why)
     else
       self:so("RFC 7672 2.1.1", "%s: %s; a failure never means \"no DANE\"", skip, why)
     end
@@ -183,6 +191,10 @@ function Story:verdict(host)
       self:so("RFC 7672 3.2.2", "with DANE-TA it must also bear one of: %s", table.concat(host.names, ", "))
     end
     self:so("RFC 7672 8.1", "the name sent in TLS (SNI): %s", host.sni)
+  elseif host.tls == "sts" then
+    self:so("RFC 8461 4.1", "the policy names this host")
+    self:so("RFC 8461 4.2", "%s: TLS, and the certificate must be valid for %s",
+      self.tree:paint("green", "sts"), host.host)
   elseif host.tls == "encrypt" then
     self:so("RFC 7672 2.2", "%s: there are records, none usable: TLS, but not verified",
       self.tree:paint("yellow", "encrypt"))
@@ -191,30 +203,54 @@ function Story:verdict(host)
   end
 end
 
+-- What the domain publishes beside its MX.
+function Story:published()
+  local plan = self.plan
+  if plan.sts_err then
+    self:so("RFC 8461 3", "%s: %s", plan.sts_err.code, words.message(plan.sts_err, self.name))
+  end
+  if plan.sts then
+    local section = plan.sts.source == "fetch" and "RFC 8461 3.3" or "RFC 8461 5.1"
+    self:so(section, "the policy: %s", words.sts(plan.sts))
+    if #plan.sts.mx > 0 then self:so("RFC 8461 3.2", "its hosts: %s", table.concat(plan.sts.mx, ", ")) end
+    if plan.sts.mode ~= "enforce" then
+      self:so("RFC 8461 5", "the mode is %s: it excludes no host", plan.sts.mode)
+    end
+  end
+  if plan.tlsrpt then
+    self:so("RFC 8460 3", "reports go to %s", utf8.clean(table.concat(plan.tlsrpt.rua, ", ")))
+  end
+end
+
 -- What was asked to know where the mail goes, and for each host.
 local function split(trace)
-  local first, parts = {}, {}
+  local first, parts, published = {}, {}, {}
   for _, entry in ipairs(trace) do
-    local part = first
+    local part = entry.type == "TXT" and published or first
     if entry.host then
       part = parts[entry.host] or {}
       parts[entry.host] = part
     end
     part[#part + 1] = entry
   end
-  return first, parts
+  return first, parts, published
 end
 
 --- The story as text.
 function M.story(tree, name, plan, err)
   local self = { tree = tree, name = name, plan = plan, err = err, out = {}, steps = 0 }
   setmetatable(self, Story)
-  local first, parts = split((plan or err).trace or {})
+  local first, parts, published = split((plan or err).trace or {})
 
   self:line(tree:paint("bold", ("How the decision about %s is made"):format(words.name(name))))
   self:heading("Where does its mail go?")
   for k in ipairs(first) do self:asked(first, k) end
   self:destinations()
+  if plan and #published > 0 then
+    self:heading("What does it publish about TLS?")
+    for k in ipairs(published) do self:asked(published, k) end
+    self:published()
+  end
   for i, host in ipairs(plan and plan.hosts or {}) do
     self:heading("%s%s", host.host, host.pref >= 0 and (" (preference %d)"):format(host.pref) or "")
     local asked_tlsa = false

@@ -203,6 +203,17 @@ return function(words)
   for _, warning in ipairs(nexthop.warnings(resolver)) do
     program:complain(options.complaint(warning))
   end
+  if args.sts_forget then
+    local forgotten, failure = resolver:sts_forget(args.sts_forget)
+    resolver:close()
+    if failure then program:misuse(failure.message) end
+    print(("%s: %s"):format(args.sts_forget, forgotten and "forgotten" or "there is no policy of it"))
+    return forgotten and program.OK or program.FAILED
+  end
+  if args.sts then
+    local ok, reason = core.sts()
+    if not ok then program:fail(program.USAGE, "%s", reason) end
+  end
   local status = run(args, resolver)
   resolver:close()
   return status

@@ -25,6 +25,13 @@ What to do:
   --verify                 connect to the hosts: does each present what it is owed? never sends mail
   --rollover FILE          may the certificate in FILE go live on these hosts now? GO, WAIT or NO
   --make-tlsa FILE         the TLSA record for the certificate or key in FILE (names: hosts, or none)
+  --sts-forget DOMAIN      take a domain's MTA-STS policy out of the file of --sts-cache
+
+What else a domain publishes:
+  --sts                    its MTA-STS policy, which also decides (RFC 8461)
+  --sts-cache FILE         keep policies in this file, which processes may share
+  --sts-port PORT          port of the hosts that serve policies (443)
+  --tlsrpt                 where it wants reports about TLS (RFC 8460)
 
 With --check:
   --authoritative          ask every name server of the zones on its own: do they agree, do signatures last?
@@ -42,7 +49,8 @@ With --verify:
   --source ADDR            local address to connect from, one a family
   --step SECONDS           for each step of a connection (30)
   --at TIME                judge certificates at that time: +30d, -1w, 2027-01-01, seconds since 1970
-  --ca-file FILE           certificates of the CAs that the PKIX verdict rests on (the system's)
+  --ca-file FILE           certificates of the CAs that the PKIX verdict rests on, with --sts also for the
+                           hosts that serve policies (the system's)
   --global-only            leave out addresses that the Internet cannot reach
   --down                   only the hosts that a DANE sender cannot reach, one a line: host, result
 
@@ -90,7 +98,7 @@ end
 
 local conversions = {
   jobs = numbers.whole("--jobs", 1, 10000), retry = numbers.whole("--retry", 0, 100),
-  port = numbers.whole("--port", 1, 65535),
+  port = numbers.whole("--port", 1, 65535), sts_port = numbers.whole("--sts-port", 1, 65535),
   timeout = numbers.seconds "--timeout", deadline = numbers.seconds "--deadline",
 }
 for _, more in ipairs { check.conversions, verify.conversions, rollover.conversions } do
@@ -111,6 +119,19 @@ local function settle(args, given)
     end
   end
   args.mode = mode or "plan"
+  if args.sts_forget then
+    if not args.sts_cache then return nil, "--sts-forget needs --sts-cache" end
+    if mode or args.file or #args.names > 0 then return nil, "--sts-forget goes with --sts-cache alone" end
+    return args
+  end
+  for _, name in ipairs { "sts", "tlsrpt" } do
+    if args[name] and (mode == "destinations" or mode == "ips" or mode == "tlsa") then
+      return nil, ("--%s and --%s do not go together"):format(name, mode)
+    end
+  end
+  if not args.sts and (args.sts_cache or args.sts_port) then
+    return nil, "--sts-cache and --sts-port need --sts"
+  end
   if args.ipv4 and args.ipv6 then return nil, "-4 and -6 do not go together" end
   if args.file and #args.names > 0 then return nil, "either names or --file" end
   if not args.file and #args.names == 0 and args.mode ~= "make_tlsa" then
@@ -154,7 +175,7 @@ end
 function M.resolver(args)
   local options = {
     trust_anchor_file = args.anchor, unbound_conf = args.unbound_conf, timeout = args.timeout,
-    tls = args.tls,
+    tls = args.tls, sts_cache = args.sts_cache,
   }
   if #args.resolver > 0 then options.forward = args.resolver end
   if args.recursive then options.resolv_conf = false end
@@ -169,7 +190,7 @@ end
 
 local names = {
   forward = "--resolver", tls = "--tls", stub = "--stub", trust_anchor_file = "--anchor",
-  unbound_conf = "--unbound-conf",
+  unbound_conf = "--unbound-conf", sts_cache = "--sts-cache",
 }
 
 -- What such messages advise, and how that is said of the command line.
@@ -212,6 +233,7 @@ function M.call(args)
     deadline = args.deadline, network = network, port = args.port, assume = args.assume,
     trace = args.mode == "explain" or args.mode == "check" or nil,
     max_hosts = args.mode == "check" and 1000 or nil,
+    sts = args.sts, tlsrpt = args.tlsrpt, sts_port = args.sts_port, ca_file = args.ca_file,
   }
 end
 

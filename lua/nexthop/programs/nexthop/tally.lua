@@ -1,9 +1,9 @@
 --- Counts what became of the domains, and tells the exit status from it.
 --
 -- A domain counts once: as the weakest TLS among the hosts that can be used (may is weaker than
--- encrypt, encrypt than dane), because mail may go to any of them; as `skip` when none can be used;
--- as `no_mail` when it takes no mail; every other failure is an error. With --verify it counts as the worst
--- of its hosts.
+-- encrypt, encrypt than sts, sts than dane), because mail may go to any of them; as `skip` when none can be
+-- used; as `no_mail` when it takes no mail; every other failure is an error. With --verify it counts as the
+-- worst of its hosts.
 local program = require "nexthop.programs.program"
 
 local M = {}
@@ -12,7 +12,7 @@ local Tally = {}
 Tally.__index = Tally
 
 local kinds = {
-  plan = { "dane", "encrypt", "may", "skip", "no_mail", "errors" },
+  plan = { "dane", "sts", "encrypt", "may", "skip", "no_mail", "errors" }, -- `sts` is told with --sts alone
   -- what --verify has seen: `temporary` is a domain with no other failures than temporary ones
   verify = { "ok", "failing", "temporary", "no_mail", "errors" },
 }
@@ -24,9 +24,9 @@ function M.new(mode)
   return self
 end
 
-local strength = { may = 1, encrypt = 2, dane = 3 }
+local strength = { may = 1, encrypt = 2, sts = 3, dane = 4 }
 
---- "dane", "encrypt", "may" or "skip": what a plan counts as.
+--- "dane", "sts", "encrypt", "may" or "skip": what a plan counts as.
 function M.kind(plan)
   local weakest
   for _, host in ipairs(plan.hosts) do
@@ -113,7 +113,11 @@ function Tally:summary()
     return ("%d names: %d failed"):format(self.total, self.permanent + self.temporary)
   end
   local parts = {}
-  for i, kind in ipairs(kinds[self.mode]) do parts[i] = ("%d %s"):format(self.counts[kind], kind) end
+  for _, kind in ipairs(kinds[self.mode]) do
+    if kind ~= "sts" or self.counts.sts > 0 then
+      parts[#parts + 1] = ("%d %s"):format(self.counts[kind], kind)
+    end
+  end
   return ("%d domain%s: %s"):format(self.total, self.total == 1 and "" or "s", table.concat(parts, ", "))
 end
 

@@ -3,10 +3,12 @@ local memo = require "nexthop.memo"
 local utf8 = require "nexthop.json.utf8"
 local words = require "nexthop.programs.nexthop.words"
 
+local unpack = unpack or table.unpack -- luacheck: ignore
+
 local M = {}
 
 local codes = { bold = 1, dim = 2, red = 31, green = 32, yellow = 33 }
-local hue = { dane = "green", encrypt = "yellow", may = "yellow", skip = "red" }
+local hue = { dane = "green", sts = "green", encrypt = "yellow", may = "yellow", skip = "red" }
 
 local Tree = {}
 Tree.__index = Tree
@@ -117,10 +119,18 @@ function Tree:host(plan, host, seen)
   self:records(lines, host, seen)
   if host.names then
     local names = table.concat(host.names, ", ")
-    if not words.names_count(host.records) then names = names .. " (not looked at with DANE-EE)" end
+    if host.tls == "dane" and not words.names_count(host.records) then
+      names = names .. " (not looked at with DANE-EE)"
+    end
     lines[#lines + 1] = self:field("names", names)
   end
   if host.sni then lines[#lines + 1] = self:field("SNI", host.sni) end
+  if host.sts then
+    local mode = plan.sts.mode
+    local text = host.sts == "match" and ("the policy (%s) names it"):format(mode)
+      or self:paint("yellow", ("the policy (%s) does not name it"):format(mode))
+    lines[#lines + 1] = self:field("MTA-STS", text)
+  end
   return lines
 end
 
@@ -140,18 +150,34 @@ function Tree:next_hop(d, name, secure)
   return ("%s  %s (%s)"):format(line, how, self:secure(secure))
 end
 
+-- What the domain publishes beside its MX, a node each.
+function Tree:published(plan)
+  local nodes = {}
+  local function node(label, ...) nodes[#nodes + 1] = { self:paint("bold", label), ... } end
+  if plan.sts then
+    local lines = { self:field("policy", words.sts(plan.sts)) }
+    for i, mx in ipairs(plan.sts.mx) do lines[#lines + 1] = self:field(i == 1 and "mx" or "", mx) end
+    if plan.sts_err then lines[#lines + 1] = self:field("but", self:failure(plan.sts_err, plan.domain)) end
+    node("MTA-STS", unpack(lines))
+  elseif plan.sts_err then
+    node("MTA-STS", self:field("none", self:failure(plan.sts_err, plan.domain)))
+  end
+  if plan.tlsrpt then
+    node("TLSRPT", self:field("reports", utf8.clean(table.concat(plan.tlsrpt.rua, ", "))))
+  end
+  return nodes
+end
+
 --- A plan as a tree.
 -- @param host_lines function(i) -> the lines of its host number i
 -- @param remark text for the first line, or nil
 function Tree:hosts(plan, host_lines, remark)
   local secure = plan.have_mx and plan.mx_authentic or not plan.have_mx and plan.expanded_next_hop_authentic
-  local out = { self:next_hop(plan, plan.domain, secure) .. (remark or "") }
-  for i in ipairs(plan.hosts) do
-    self:branch(out, host_lines(i), i == #plan.hosts and not plan.truncated)
-  end
-  if plan.truncated then
-    self:branch(out, { words.count(plan.truncated, "more host") .. " left out" }, true)
-  end
+  local out, nodes = { self:next_hop(plan, plan.domain, secure) .. (remark or "") }, {}
+  for i in ipairs(plan.hosts) do nodes[i] = host_lines(i) end
+  if plan.truncated then nodes[#nodes + 1] = { words.count(plan.truncated, "more host") .. " left out" } end
+  for _, node in ipairs(self:published(plan)) do nodes[#nodes + 1] = node end
+  for i, node in ipairs(nodes) do self:branch(out, node, i == #nodes) end
   return table.concat(out, "\n") .. "\n"
 end
 

@@ -95,7 +95,7 @@ M.conversions = {
 -- ---- together ------------------------------------------------------------
 
 -- What means nothing without --verify.
-local own = { "keys", "connect_port", "smtps", "helo", "source", "step", "at", "ca_file", "global_only",
+local own = { "keys", "connect_port", "smtps", "helo", "source", "step", "at", "global_only",
   "down" }
 
 --- Checks that the options go together, and fills in defaults.
@@ -105,6 +105,9 @@ function M.settle(args)
     if args[name] ~= nil and not args.verify then
       return nil, ("--%s needs --verify"):format((name:gsub("_", "-")))
     end
+  end
+  if args.ca_file and not args.verify and not args.sts then
+    return nil, "--ca-file needs --verify or --sts"
   end
   if not args.verify then return args end
   if args.down and args.json then return nil, "--down and --json do not go together" end
@@ -121,6 +124,7 @@ function M.call(args, network)
     deadline = args.deadline, network = network, port = args.port, keys = args.keys,
     connect_port = args.connect_port, implicit_tls = args.smtps, helo = args.helo, source = args.source,
     step = args.step, at = args.at, ca_file = args.ca_file, global_only = args.global_only,
+    sts = args.sts, tlsrpt = args.tlsrpt, sts_port = args.sts_port,
   }
 end
 

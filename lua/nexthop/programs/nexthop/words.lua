@@ -15,6 +15,7 @@ end
 M.tls = {
   dane = "dane: TLS, verified by the TLSA records below",
   encrypt = "encrypt: TLS, not verified (no TLSA record is usable)",
+  sts = "sts: TLS, verified by certificate authorities with the host's own name (MTA-STS)",
   may = "may: TLS if the host offers it (no DANE)",
   skip = "skip: leave this host alone for now",
 }
@@ -55,6 +56,12 @@ function M.no_dane(plan, host)
     return "the MX records are not secure, so TLSA is not asked for (RFC 7672 2.2.1)"
   end
   return "its addresses are not secure, so TLSA is not asked for (RFC 7672 2.2.2)"
+end
+
+--- The policy of a domain, in one line.
+function M.sts(sts)
+  return ("%s, id %s, %s, known until %s"):format(sts.mode, sts.id,
+    sts.source == "fetch" and "fetched now" or "fetched before", os.date("!%Y-%m-%d %H:%M UTC", sts.expires))
 end
 
 --- A text of so many characters at most, on one line.

@@ -15,6 +15,7 @@ local spec = {
   resolver = policy.options.resolver,
   deadline = policy.options.deadline,
   exclude = policy.options.exclude,
+  sts_port = policy.options.sts_port, ca_file = policy.options.ca_file,
 }
 
 function spec.socket(value)
@@ -47,18 +48,6 @@ function spec.rule(value)
   return nil, "a function expected, got a " .. type(value)
 end
 
--- Can plans of this resolver have a policy of MTA-STS? The name in this call is never looked up.
-local function check_sts(resolver_options)
-  local resolver = require("nexthop").new(resolver_options)
-  if not resolver then return true end -- for now: it has been checked
-  local ok, _, err = pcall(resolver.plan, resolver, "..", { sts = true })
-  resolver:close()
-  if not ok or err and err.code == "config" then
-    return nil, "sts: this build of nexthop has no MTA-STS"
-  end
-  return true
-end
-
 --- Checks a configuration and completes it with the defaults.
 -- @return the settings: `verdicts` as a set, `exclude` compiled; or nil and a message that names the key
 function M.check(given)
@@ -83,7 +72,7 @@ function M.check(given)
   end
   if settings.sts and settings.resolver then
     local ok
-    ok, reason = check_sts(settings.resolver)
+    ok, reason = require("nexthop.core").sts()
     if not ok then return nil, reason end
   end
   settings.exclude = settings.exclude or function() return false end

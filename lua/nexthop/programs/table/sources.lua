@@ -137,6 +137,7 @@ function M.new(settings, log)
     self.client = require("nexthop.client").new(settings.socket)
     return setmetatable(self, Remote)
   end
+  if settings.sts then self.options.sts_port, self.options.ca_file = settings.sts_port, settings.ca_file end
   self.supervisor = supervisor.new(settings.resolver, function(reason, pause)
     log:line { error = "resolver", message = reason, retry = pause }
   end, function(warning)

@@ -1,0 +1,34 @@
+/* gather_sts.h - what a domain publishes beside its MX: its MTA-STS policy (RFC 8461) and where
+ * reports go (TLSRPT, RFC 8460). plan runs this beside its other lookups. */
+#pragma once
+
+#include "op.h"
+#include "sts.h"
+
+struct nh_sts_call {
+    struct nh_op op;
+    /* what is asked for; set by the caller */
+    struct nh_sts *sts; /* the caller owns it, and it outlives the call */
+    const char *domain; /* the same */
+    bool wants_policy, wants_report;
+    X509_STORE *anchors; /* nh_sts_ready(); the call frees them. NULL without wants_policy */
+    uint16_t port;       /* of the policy host */
+    /* the result */
+    struct nh_sts_known *known; /* NULL: the domain has no policy that is known */
+    bool is_fetched;            /* known comes from this call, not from memory or file */
+    struct nh_sts_err err;      /* NH_STS_OK: nothing has failed. May be set beside known */
+    struct nh_tlsrpt report;    /* n_rua 0: there is none */
+    bool is_done;
+    /* private */
+    char policy_name[NH_HOST_MAX], report_name[NH_HOST_MAX];
+    struct nh_lookup policy_lookup, report_lookup;
+    struct nh_sts_wait wait;
+    unsigned open; /* what is under way */
+};
+
+extern const struct nh_op_type nh_sts_type;
+
+/* A host does not match a policy that was known before. Must the policy be fetched again before that
+ * counts? If so, the fetch begins, and done() is called once more. Owners change the file and forget
+ * the id. */
+bool nh_sts_recheck(struct nh_sts_call *c);
