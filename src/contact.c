@@ -15,6 +15,7 @@
 #include "timer.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,28 +25,6 @@
 
 #define LEAVE_SECONDS 1.0         /* how long we wait for the server to close */
 #define LATE_GREETING_SECONDS 3.0 /* behind the handshake; not all servers send one */
-
-const char *const nh_stage_names[NH_STAGES] = {"connect", "greeting", "ehlo", "starttls",
-                                               "handshake"};
-
-const char *const nh_result_names[NH_RESULTS] = {
-    [NH_RESULT_NO_STARTTLS] = "starttls-not-supported",
-    [NH_RESULT_HOST_MISMATCH] = "certificate-host-mismatch",
-    [NH_RESULT_EXPIRED] = "certificate-expired",
-    [NH_RESULT_NOT_TRUSTED] = "certificate-not-trusted",
-    [NH_RESULT_VALIDATION] = "validation-failure",
-    [NH_RESULT_DNSSEC] = "dnssec-invalid",
-    [NH_RESULT_DANE_REQUIRED] = "dane-required",
-    [NH_RESULT_STS_FETCH] = "sts-policy-fetch-error",
-    [NH_RESULT_STS_INVALID] = "sts-policy-invalid",
-    [NH_RESULT_STS_WEBPKI] = "sts-webpki-invalid",
-    [NH_RESULT_CONNECT] = "connect-failed",
-    [NH_RESULT_GREETING] = "greeting-refused",
-    [NH_RESULT_PROTOCOL] = "protocol-error",
-    [NH_RESULT_INJECTED] = "plaintext-injected",
-    [NH_RESULT_TLS] = "tls-failed",
-    [NH_RESULT_TIMEOUT] = "timeout",
-};
 
 /* ---- stages and their time --------------------------------------------------------------- */
 
@@ -104,11 +83,9 @@ void nh_contact_abort(struct nh_contact *c)
     c->state = NH_CONTACT_CLOSED;
 }
 
-static void contact_closed(void *arg)
+static void contact_closed(void *c)
 {
-    struct nh_contact *c = arg;
-
-    c->on_closed(c);
+    ((struct nh_contact *)c)->on_closed(c);
 }
 
 /* Tells it later, because on_closed may free the contact, which our callers still use. */
@@ -212,6 +189,7 @@ static void contact_finish(struct nh_contact *c, enum nh_result result)
 {
     c->has_result = true;
     c->result = result;
+    nh_smtp_end_reading(&c->smtp);
     c->ended = nh_now();
     if (c->smtp.code >= 400 && c->smtp.code < 500 && c->smtp.state == NH_SMTP_REFUSED)
         c->temporary = true;
@@ -275,16 +253,29 @@ static void begin_handshake(struct nh_contact *c)
     flush_session(c);
 }
 
+/* Before TLS 1.2 the kind of a key cannot be asked for in every case. */
+static bool is_wanted_kind(const struct nh_contact *c)
+{
+    const char *kind = nh_tls_key_name(sk_X509_value(c->chain, 0));
+
+    return c->target.kind == NH_KEY_ANY ||
+           (kind && strcmp(kind, nh_key_kind_names[c->target.kind]) == 0);
+}
+
 static void on_session_open(struct nh_contact *c)
 {
     double wait = c->step < LATE_GREETING_SECONDS ? c->step : LATE_GREETING_SECONDS;
 
-    if (!keep_session(c))
+    if (!keep_session(c)) {
         nh_contact_fail(c, NH_RESULT_TLS, "the server has sent no certificate");
-    else if (c->target.implicit_tls)
+    } else if (!is_wanted_kind(c)) {
+        c->refused = true;
+        nh_contact_fail(c, NH_RESULT_TLS, "the server has sent a certificate of another kind");
+    } else if (c->target.implicit_tls) {
         begin_stage(c, NH_STAGE_GREETING, wait);
-    else
+    } else {
         succeed(c);
+    }
 }
 
 /* Reads the greeting behind the handshake. What is no SMTP is no failure. */
@@ -449,6 +440,13 @@ static void contact_on_event(int fd, short bits, void *arg)
     contact_read(c);
 }
 
+static bool is_connected(const struct nh_contact *c)
+{
+    struct pollfd poll_fd = {.fd = c->fd, .events = POLLOUT};
+
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
 /* Handles the end of a stage's time. What has come meanwhile is read first, because the host program
  * may have been late. */
 static void contact_timed_out(void *arg)
@@ -460,7 +458,9 @@ static void contact_timed_out(void *arg)
         contact_close(c);
         return;
     }
-    if (stage != NH_STAGE_CONNECT)
+    if (stage == NH_STAGE_CONNECT && is_connected(c))
+        on_connected(c);
+    else if (stage != NH_STAGE_CONNECT)
         contact_read(c);
     if (c->has_result || c->stage != stage)
         return;

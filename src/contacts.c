@@ -13,9 +13,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BUCKETS 1024
-#define REMEMBERED 2000 /* results that are remembered; some 20 KB each */
+#define REMEMBERED 2000              /* results that are remembered ... */
+#define REMEMBERED_BYTES (64u << 20) /* ... and the memory of all of them */
+#define CERTIFICATE_BYTES                                                                          \
+    ((size_t)8192) /* the memory of one certificate, or of a contact without */
 
 TAILQ_HEAD(contact_list, nh_contact);
 SLIST_HEAD(bucket, nh_contact);
@@ -26,7 +30,8 @@ struct nh_contacts {
     struct nh_judge *judge;
     struct nh_anchors anchors;
     struct contact_list queued, open, remembered; /* open: those with a socket */
-    unsigned n_open, n_remembered;
+    unsigned n_open, n_remembered, most; /* most: the largest max_connections of all callers */
+    size_t bytes;                        /* of those that are remembered */
     bool is_starting;
     struct bucket table[BUCKETS];
     struct nh_contacts *next_abandoned;
@@ -43,6 +48,11 @@ struct nh_contacts *nh_contacts_new(struct nh_resolver *r)
     TAILQ_INIT(&contacts->open);
     TAILQ_INIT(&contacts->remembered);
     return contacts;
+}
+
+bool nh_contacts_are_open(const struct nh_contacts *contacts)
+{
+    return contacts && contacts->n_open > 0;
 }
 
 struct nh_judge *nh_contacts_judge(struct nh_contacts *contacts)
@@ -97,6 +107,18 @@ static void unref(struct nh_contact *c)
         nh_contact_free(c);
 }
 
+static size_t length_of(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+/* About the memory that the result of the contact takes. */
+static size_t size_of(const struct nh_contact *c)
+{
+    return CERTIFICATE_BYTES * (size_t)(1 + (c->chain ? sk_X509_num(c->chain) : 0)) +
+           length_of(c->smtp.greeting) + length_of(c->smtp.extensions) + length_of(c->smtp.text);
+}
+
 /* Removes the contact from the table and from those that are remembered. */
 static void forget(struct nh_contacts *contacts, struct nh_contact *c)
 {
@@ -104,6 +126,7 @@ static void forget(struct nh_contacts *contacts, struct nh_contact *c)
         c->in_memory = false;
         TAILQ_REMOVE(&contacts->remembered, c, memory_link);
         contacts->n_remembered--;
+        contacts->bytes -= size_of(c);
     }
     if (c->in_table) {
         c->in_table = false;
@@ -152,7 +175,7 @@ static void start_queued(struct nh_contacts *contacts)
     if (contacts->is_starting)
         return;
     contacts->is_starting = true;
-    for (c = TAILQ_FIRST(&contacts->queued); c; c = next) {
+    for (c = TAILQ_FIRST(&contacts->queued); c && contacts->n_open < contacts->most; c = next) {
         next = TAILQ_NEXT(c, link);
         if (!has_place(contacts, c))
             continue;
@@ -176,7 +199,9 @@ static void on_result(struct nh_contact *c)
         return;
     c->in_memory = true;
     TAILQ_INSERT_TAIL(&contacts->remembered, c, memory_link);
-    if (++contacts->n_remembered > REMEMBERED)
+    contacts->bytes += size_of(c);
+    contacts->n_remembered++;
+    while (contacts->n_remembered > REMEMBERED || contacts->bytes > REMEMBERED_BYTES)
         forget(contacts, TAILQ_FIRST(&contacts->remembered));
 }
 
@@ -223,6 +248,8 @@ static struct nh_contact *new_contact(struct nh_contacts *contacts, const struct
     c->step = limits->step;
     c->max_connections = limits->max_connections;
     c->per_ip = limits->per_ip;
+    if (limits->max_connections > contacts->most)
+        contacts->most = limits->max_connections;
     c->owner = contacts;
     c->resolver = contacts->resolver;
     c->tls = &contacts->tls;
@@ -250,16 +277,22 @@ bool nh_contacts_ask(struct nh_contacts *contacts, struct nh_wait *wait,
         c = new_contact(contacts, target, limits);
     if (!c)
         return false;
+    if (c->state == NH_CONTACT_QUEUED && limits->step < c->step)
+        c->step = limits->step;
     c->refs++;
     wait->contact = c;
     wait->done = done;
     wait->arg = arg;
+    wait->task.is_heavy = true; /* it judges certificates */
     if (c->has_result) {
         nh_resolver_later(contacts->resolver, &wait->task, done, arg);
         return true;
     }
     TAILQ_INSERT_TAIL(&c->waits, wait, link);
-    start_queued(contacts);
+    if (c->state == NH_CONTACT_QUEUED && !wait->reused && has_place(contacts, c)) {
+        TAILQ_REMOVE(&contacts->queued, c, link);
+        (void)begin(contacts, c);
+    }
     return true;
 }
 
@@ -298,6 +331,9 @@ void nh_contacts_free(struct nh_contacts *contacts)
     if (!contacts)
         return;
     if (!nh_resolver_mine(contacts->resolver)) {
+        TAILQ_FOREACH (c, &contacts->open, link) /* else the server would see no end of them */
+            if (c->fd >= 0)
+                close(c->fd);
         contacts->next_abandoned = abandoned;
         abandoned = contacts;
         return;

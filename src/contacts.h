@@ -30,6 +30,9 @@ struct nh_contacts *nh_contacts_new(struct nh_resolver *r);
  * nothing is ended, because the sockets belong to the parent. */
 void nh_contacts_free(struct nh_contacts *contacts);
 
+/* Has a contact a socket, which may still have to be closed when nobody waits any more? */
+bool nh_contacts_are_open(const struct nh_contacts *contacts);
+
 /* Finds or makes the contact. done(arg) is called once when it has its result, from
  * nh_resolver_run() or nh_resolver_drain(). Returns false when memory runs out. */
 bool nh_contacts_ask(struct nh_contacts *contacts, struct nh_wait *wait,

@@ -318,6 +318,7 @@ int nh_lua_judge(lua_State *L)
     read_chain(L, j);
     read_records(L, &c);
     read_names(L, &c);
+    luaL_argcheck(L, c.n_names > 0, 1, "judge: there are no names");
     lua_getfield(L, 1, "at");
     c.has_time = !lua_isnil(L, -1);
     if (c.has_time)

@@ -75,7 +75,7 @@ static int m_timeout(lua_State *L)
     }
     /* A deadline may have come while another call was started. Then its timer is gone. */
     double seconds = self->expired ? 0 : nh_resolver_timeout(self->resolver);
-    if (self->pending == 0 || seconds < 0)
+    if ((self->pending == 0 && !nh_contacts_are_open(self->contacts)) || seconds < 0)
         lua_pushnil(L);
     else
         lua_pushnumber(L, seconds);

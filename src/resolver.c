@@ -53,6 +53,7 @@ static struct nh_resolver *new_resolver(void)
     TAILQ_INIT(&r->ready);
     TAILQ_INIT(&r->overdue);
     TAILQ_INIT(&r->tasks);
+    TAILQ_INIT(&r->heavy_tasks);
     TAILQ_INIT(&r->awaiting);
     TAILQ_INIT(&r->young);
     TAILQ_INIT(&r->aged);
@@ -165,20 +166,25 @@ void nh_resolver_later(struct nh_resolver *r, struct nh_task *task, void (*run)(
                        void *arg)
 {
     *task = (struct nh_task){.run = run, .arg = arg, .is_queued = true};
-    TAILQ_INSERT_TAIL(&r->tasks, task, link);
+    TAILQ_INSERT_TAIL(task->is_heavy ? &r->heavy_tasks : &r->tasks, task, link);
 }
 
 void nh_task_stop(struct nh_resolver *r, struct nh_task *task)
 {
     if (task->is_queued)
-        TAILQ_REMOVE(&r->tasks, task, link);
+        TAILQ_REMOVE(task->is_heavy ? &r->heavy_tasks : &r->tasks, task, link);
     task->is_queued = false;
 }
 
-/* Runs the first task. This may free the task. */
-static void do_task(struct nh_resolver *r)
+static bool has_no_task(const struct nh_resolver *r)
 {
-    struct nh_task *task = TAILQ_FIRST(&r->tasks);
+    return TAILQ_EMPTY(&r->tasks) && TAILQ_EMPTY(&r->heavy_tasks);
+}
+
+/* Runs the first task of the list. This may free the task. */
+static void do_task(struct nh_resolver *r, const struct nh_tasks *tasks)
+{
+    struct nh_task *task = TAILQ_FIRST(tasks);
 
     nh_task_stop(r, task);
     task->run(task->arg);
@@ -246,7 +252,7 @@ void nh_resolver_drain(struct nh_resolver *r)
     nh_lookup_send_queued(r); /* a lookup that was stopped has left its place free */
     for (;;) {
         if (!TAILQ_EMPTY(&r->tasks))
-            do_task(r);
+            do_task(r, &r->tasks);
         else if ((l = TAILQ_FIRST(&r->ready)) != NULL)
             nh_lookup_finish(l);
         else if (!resolver_dispatch(r, nh_loop_dispatch_zero_delay))
@@ -281,7 +287,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     nh_sigpipe_enter(&r->sigpipe);
     notice_lateness(r);
     nh_lookup_send_queued(r);
-    if (seconds > 0 && !nh_loop_ready(r->loop) && TAILQ_EMPTY(&r->ready) && TAILQ_EMPTY(&r->tasks))
+    if (seconds > 0 && !nh_loop_ready(r->loop) && TAILQ_EMPTY(&r->ready) && has_no_task(r))
         wait(r, seconds);
     else if (!nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
@@ -289,10 +295,13 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
         if (left > 0 && resolver_dispatch(r, nh_loop_dispatch)) {
             left--;
         } else if (!TAILQ_EMPTY(&r->tasks)) {
-            do_task(r);
+            do_task(r, &r->tasks);
         } else if ((l = TAILQ_FIRST(&r->ready)) != NULL) {
             nh_lookup_finish(l);
             left = 0;
+        } else if (!TAILQ_EMPTY(&r->heavy_tasks)) {
+            do_task(r, &r->heavy_tasks);
+            left = BATCH; /* answers wait for one of these, and not for all */
         } else if (nh_loop_ready(r->loop) || nh_lookup_can_send(r)) {
             nh_lookup_send_queued(r);
             left = BATCH;
@@ -322,7 +331,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
 
 double nh_resolver_timeout(struct nh_resolver *r)
 {
-    return TAILQ_EMPTY(&r->ready) && TAILQ_EMPTY(&r->tasks) && TAILQ_EMPTY(&r->overdue) &&
+    return TAILQ_EMPTY(&r->ready) && has_no_task(r) && TAILQ_EMPTY(&r->overdue) &&
                    !nh_lookup_can_send(r)
                ? nh_loop_timeout(r->loop)
                : 0;

@@ -45,10 +45,11 @@ struct nh_task {
     void (*run)(void *arg);
     void *arg;
     bool is_queued;
+    bool is_heavy; /* the caller sets it before nh_resolver_later(): it takes about a millisecond */
 };
 
 /* Calls run(arg) once, from nh_resolver_run() or nh_resolver_drain(). It never calls it before
- * it returns. */
+ * it returns. A heavy task runs only in nh_resolver_run(), which looks at the time. */
 void nh_resolver_later(struct nh_resolver *r, struct nh_task *task, void (*run)(void *arg),
                        void *arg);
 void nh_task_stop(struct nh_resolver *r, struct nh_task *task);

@@ -68,7 +68,7 @@ struct nh_resolver {
     struct nh_lookups queued, queued_first; /* they wait for a place; the second is served first */
     struct nh_lookups ready;                /* they have an outcome, but not yet done() */
     struct nh_lookups overdue;              /* the time of these lookups is up */
-    struct nh_tasks tasks;
+    struct nh_tasks tasks, heavy_tasks;
     struct nh_lookups awaiting; /* bogus; they wait for the probe of the forwarders */
     /* The queries of the main context, in the order in which they were sent. */
     struct nh_queries young; /* sent less than NH_YOUNG seconds ago */

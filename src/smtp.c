@@ -20,7 +20,7 @@
 
 char *nh_smtp_quote(const char *text, size_t len)
 {
-    char *out = malloc(len * 4 + 1), *end = out;
+    char *out = malloc(len * 4 + 1), *end = out, *shrunk;
 
     if (!out)
         return NULL;
@@ -35,7 +35,8 @@ char *nh_smtp_quote(const char *text, size_t len)
             end += sprintf(end, "\\x%02x", c);
     }
     *end = '\0';
-    return out;
+    shrunk = realloc(out, (size_t)(end - out) + 1);
+    return shrunk ? shrunk : out;
 }
 
 /* The lines of the reply from number `first` on, each without its first `skip` bytes, cut at
@@ -113,7 +114,7 @@ static void on_reply(struct nh_smtp *s)
         s->greeting = strdup(s->text);
     if (!s->text || (s->state == NH_SMTP_GREETING && !s->greeting)) {
         broken(s, "there is no memory for it");
-    } else if (s->code >= 400) {
+    } else if (s->code >= 400 && s->code < 600) {
         smtp_end(s, NH_SMTP_REFUSED);
     } else if (s->code >= 300 || s->code < 200) {
         broken(s, "it is no reply to this command");
@@ -220,6 +221,13 @@ size_t nh_smtp_feed(struct nh_smtp *s, const char *data, size_t len)
         used = len;
     }
     return used;
+}
+
+void nh_smtp_end_reading(struct nh_smtp *s)
+{
+    free(s->reply);
+    s->reply = NULL;
+    s->len = s->size = s->line = 0;
 }
 
 void nh_smtp_free(struct nh_smtp *s)

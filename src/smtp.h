@@ -47,6 +47,8 @@ static inline bool nh_smtp_is_over(const struct nh_smtp *s)
     return s->state >= NH_SMTP_READY;
 }
 
+/* Frees what only reading needs. The texts stay. */
+void nh_smtp_end_reading(struct nh_smtp *s);
 void nh_smtp_free(struct nh_smtp *s);
 
 /* Writes text of a server as printable ASCII: other bytes become \xHH, and a backslash is

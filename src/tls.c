@@ -10,19 +10,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DH_BITS_MAX 8192
+
 const char *const nh_key_kind_names[NH_KEY_KINDS] = {"any", "rsa", "ecdsa", "ed25519"};
 
-/* TLS 1.2 asks for a kind of key by cipher and by signature algorithm, TLS 1.3 by the second
+/* Ciphers without encryption and without certificates are never offered: the names of OpenSSL for
+ * kinds of keys include the first. TLS 1.2 asks for a kind of key by cipher and by signature algorithm, TLS 1.3 by the second
  * alone. In TLS 1.2 the ciphers of ECDSA are also those of Ed25519 (RFC 8422 5.10). */
 static const struct {
     const char *ciphers, *algorithms;
 } offers[NH_KEY_KINDS] = {
     [NH_KEY_ANY] = {"ALL:!aNULL:!PSK:!SRP", NULL},
-    [NH_KEY_RSA] = {"aRSA:!PSK:!SRP", "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
-                                      "rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"
-                                      "RSA+SHA256:RSA+SHA384:RSA+SHA512:RSA+SHA224:RSA+SHA1"},
-    [NH_KEY_ECDSA] = {"aECDSA", "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ECDSA+SHA224:ECDSA+SHA1"},
-    [NH_KEY_ED25519] = {"aECDSA", "ed25519"},
+    [NH_KEY_RSA] = {"aRSA:!eNULL:!PSK:!SRP",
+                    "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
+                    "rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"
+                    "RSA+SHA256:RSA+SHA384:RSA+SHA512:RSA+SHA224:RSA+SHA1"},
+    [NH_KEY_ECDSA] = {"aECDSA:!eNULL",
+                      "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ECDSA+SHA224:ECDSA+SHA1"},
+    [NH_KEY_ED25519] = {"aECDSA:!eNULL", "ed25519"},
 };
 
 static int accept_any(X509_STORE_CTX *ctx, void *arg)
@@ -30,6 +35,15 @@ static int accept_any(X509_STORE_CTX *ctx, void *arg)
     (void)ctx;
     (void)arg;
     return 1;
+}
+
+/* Allows what a server of any age offers. A prime of Diffie-Hellman that is larger than any server
+ * needs is refused, because it would keep the processor busy for long. */
+static int allows(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid, void *other,
+                  void *arg)
+{
+    (void)ssl, (void)ctx, (void)bits, (void)nid, (void)arg;
+    return op != SSL_SECOP_TMP_DH || !other || EVP_PKEY_bits(other) <= DH_BITS_MAX;
 }
 
 static SSL_CTX *context(struct nh_tls_contexts *contexts, enum nh_key_kind kind)
@@ -42,6 +56,7 @@ static SSL_CTX *context(struct nh_tls_contexts *contexts, enum nh_key_kind kind)
     if (!ctx)
         return NULL;
     SSL_CTX_set_security_level(ctx, 0);
+    SSL_CTX_set_security_callback(ctx, allows);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_cert_verify_callback(ctx, accept_any, NULL);
@@ -92,19 +107,56 @@ static void tls_failed(struct nh_tls_session *t)
     snprintf(t->reason, sizeof t->reason, "%s", reason ? reason : "the handshake failed");
 }
 
+/* The errors that the host program has left in OpenSSL's queue. SSL_do_handshake() empties the
+ * queue, so they are put back afterwards. */
+struct left_errors {
+    unsigned long codes[16];
+    const char *files[16];
+    int lines[16];
+    size_t n;
+};
+
+static unsigned long next_error(const char **file, int *line)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+    return ERR_get_error_all(file, line, NULL, NULL, NULL);
+#else
+    return ERR_get_error_line(file, line);
+#endif
+}
+
+static void take_errors(struct left_errors *left)
+{
+    for (left->n = 0; left->n < 16; left->n++) {
+        left->codes[left->n] = next_error(&left->files[left->n], &left->lines[left->n]);
+        if (left->codes[left->n] == 0)
+            break;
+    }
+}
+
+static void put_errors_back(const struct left_errors *left)
+{
+    for (size_t k = 0; k < left->n; k++)
+        ERR_put_error(ERR_GET_LIB(left->codes[k]), 0, ERR_GET_REASON(left->codes[k]),
+                      left->files[k], left->lines[k]);
+}
+
 static void handshake(struct nh_tls_session *t)
 {
+    struct left_errors left = {.n = 0};
     int status;
 
     if (t->state != NH_SESSION_HANDSHAKE)
         return;
-    ERR_set_mark();
+    if (ERR_peek_error() != 0)
+        take_errors(&left);
     status = SSL_do_handshake(t->ssl);
     if (status == 1)
         t->state = NH_SESSION_OPEN;
     else if (SSL_get_error(t->ssl, status) != SSL_ERROR_WANT_READ)
         tls_failed(t);
-    ERR_pop_to_mark();
+    ERR_clear_error();
+    put_errors_back(&left);
 }
 
 bool nh_tls_start(struct nh_tls_session *t, struct nh_tls_contexts *contexts, enum nh_key_kind kind,

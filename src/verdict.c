@@ -16,6 +16,9 @@
  * when the certificate has DNS names. */
 #define NAME_FLAGS X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS
 
+/* Records of usage 2 with full data that are tried one by one. Each takes a verification. */
+#define UNSENT_MAX 20
+
 struct nh_judge {
     SSL_CTX *ctx;
     X509_STORE *empty; /* DANE needs no trust anchors of the system */
@@ -191,8 +194,11 @@ static SSL *verify(struct nh_judge *judge, STACK_OF(X509) * chain, const struct 
     }
     X509_STORE_CTX_set0_dane(ctx, SSL_get0_dane(ssl));
     *error = X509_V_OK;
-    if (X509_verify_cert(ctx) != 1)
+    if (X509_verify_cert(ctx) != 1) {
         *error = X509_STORE_CTX_get_error(ctx);
+        if (*error == X509_V_OK)
+            *error = X509_V_ERR_UNSPECIFIED;
+    }
     X509_STORE_CTX_free(ctx);
     return ssl;
 }
@@ -237,6 +243,7 @@ static bool is_unsent_issuer(struct nh_judge *judge, STACK_OF(X509) * chain,
 bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) * chain, const struct nh_criteria *c,
                       enum nh_matches *matches)
 {
+    unsigned n_unsent = 0;
     bool ok = true;
     size_t k;
     int i;
@@ -254,7 +261,8 @@ bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) * chain, const stru
         for (i = 1; i < sk_X509_num(chain); i++)
             if (fits(r, sk_X509_value(chain, i)))
                 matches[k] = NH_MATCHES_ISSUER;
-        if (matches[k] == NH_MATCHES_NONE && is_unsent_issuer(judge, chain, c, r, &ok))
+        if (matches[k] == NH_MATCHES_NONE && r->match_type == 0 && n_unsent++ < UNSENT_MAX &&
+            is_unsent_issuer(judge, chain, c, r, &ok))
             matches[k] = NH_MATCHES_ISSUER;
     }
     ERR_pop_to_mark();
@@ -276,6 +284,10 @@ static void describe_match(SSL *ssl, STACK_OF(X509) * chain, const struct nh_cri
         if (r->usage == usage && r->selector == selector && r->match_type == match_type &&
             r->len == len && memcmp(r->data, data, len) == 0) {
             verdict->record = k;
+            /* OpenSSL tells the certificate that a bare key has signed. */
+            if (usage == 2 && match_type == 0 && selector == 1 &&
+                !fits(r, sk_X509_value(chain, verdict->depth)))
+                verdict->depth++;
             break;
         }
     }

@@ -53,6 +53,7 @@ describe("the page of the rspamd module", function()
     local expected = {
       socket = "none", policy = "none", check_local = "false", check_authed = "false",
       exclude_domains = "none", exclude_hosts = "none", exclude_ips = "none",
+      sts = "false", tlsrpt = "false", ca_file = "none", sts_port = "none",
     }
     for name, default in pairs(settings.defaults) do
       expected[name] = type(default) == "table" and "{}" or tostring(default)

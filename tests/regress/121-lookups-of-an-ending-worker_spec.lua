@@ -86,8 +86,8 @@ describe("a worker of rspamd that ends", function()
     local most = 0
     tcp.run(function()
       most = math.max(most, tcp.connections())
-      if worker.ticks >= 60 and id then
-        lab:wait("nullmx.example", "MX") -- the ticks may be faster than the name server
+      -- The ticks may be faster than the name server.
+      if id and worker.ticks >= 60 and lab:count("nullmx.example", "MX") > 0 then
         lab:release(id)
         id = nil
       end

@@ -213,7 +213,7 @@ local function results(self)
     end
   end
   -- set in a loop
-  for key in read("src/contact.c"):match("nh_stage_names%[NH_STAGES%] = (%b{})"):gmatch '"(%l+)"' do
+  for key in read("src/outcome.c"):match("nh_stage_names%[NH_STAGES%] = (%b{})"):gmatch '"(%l+)"' do
     there[key] = true
   end
   for _, name in ipairs(result_classes) do

@@ -124,7 +124,7 @@ function resolver:getfd() end
 function resolver:events() end
 
 --- Returns the time after which to call process() even if the descriptor is not readable.
----@return number? seconds 0: now; nil: nothing is pending
+---@return number? seconds 0: now; nil: nothing is pending. After a `verify` it may be a number for up to a second more: the server has not closed yet
 function resolver:timeout() end
 
 --- Does the work that is ready, for about `budget` seconds, and runs callbacks. It never blocks. When a callback

@@ -114,15 +114,20 @@ end
 
 -- ---- hosts ------------------------------------------------------------
 
+-- The whole record: what is printed of a long one is cut.
+local function key_of(record)
+  return ("%d %d %d "):format(record.usage, record.selector, record.match_type) .. record.data
+end
+
 -- Returns function(record) -> which certificate the record matched, for the records of the plan.
 local function note_of(tree, host)
   local seen, presented = {}, false
-  for _, entry in ipairs(host.records or {}) do seen[words.record(entry.record)] = entry end
+  for _, entry in ipairs(host.records or {}) do seen[key_of(entry.record)] = entry end
   for _, connection in ipairs(host.connections) do
     presented = presented or connection.tls and connection.tls.chain and #connection.tls.chain > 0
   end
   return function(record)
-    local entry = seen[words.record(record)]
+    local entry = seen[key_of(record)]
     local kind = entry and repairs.kind(entry.key)
     local certificate = kind and ("the %s certificate"):format(kind) or "the certificate"
     if entry and entry.matches == "leaf" then
