@@ -16,10 +16,12 @@ local steps = mail_server.steps
 describe("verify", function()
   local it = verifying.grouped(it)
   world:host("null-rsa", { tlsa = { rsa },
-    server = { certificates = { chains.rsa }, max = "TLSv1.2", ciphers = "NULL-SHA256:ECDHE-RSA-NULL-SHA" } })
+    server = { certificates = { chains.rsa }, max = "TLSv1.2",
+      ciphers = "NULL-SHA256:ECDHE-RSA-NULL-SHA" } })
   world:host("null-ec", { tlsa = { ec },
     server = { certificates = { chains.ec }, max = "TLSv1.2", ciphers = "ECDHE-ECDSA-NULL-SHA" } })
-  world:host("old", { tlsa = { ec }, server = { certificates = { chains.ec }, min = "TLSv1", max = "TLSv1" } })
+  world:host("old", { tlsa = { ec },
+    server = { certificates = { chains.ec }, min = "TLSv1", max = "TLSv1" } })
   world:host("six", { tlsa = { ec }, server = { script = { steps.reply "650 hello", steps.serve } } })
   world:host("bare", { tlsa = { ca.tlsa(chains.issuer, 2, 1, 0) },
     server = { certificates = { chains.alone } } })
