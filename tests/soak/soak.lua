@@ -35,7 +35,8 @@ local failures = 0
 
 -- LuaJIT runs no finalizer while compiled code runs: collectgarbage() in a compiled loop keeps all descriptors
 -- and certificates that Lua has no more use for.
-if rawget(_G, "jit") then jit.off() end
+local compiler = rawget(_G, "jit")
+if compiler then compiler.off() end
 
 local function resident(pid)
   return tonumber(files.read(("/proc/%s/status"):format(pid)):match "\nVmRSS:%s+(%d+) kB")

@@ -6,10 +6,11 @@ local core = require "nexthop.core"
 local M = {}
 
 -- Since 1.19.3 libunbound sends one packet for each try. Older releases send two: they repeat a question
--- that was not answered with another EDNS buffer size. Where a fifth of the packets is lost each way, five tries
--- lose one plan of 400. With a forwarder there are six tries and no more, as libunbound makes all of them when
--- the forwarder answers SERVFAIL. The time for an answer doubles with each try, from 50 ms on: it is 0.8 s at
--- the fifth and 1.6 s at the sixth. A forwarder that was fast and now needs 1.4 s has its time at the sixth.
+-- that was not answered with another EDNS buffer size. Where a fifth of the packets is lost each way, five
+-- tries lose one plan of 400. With a forwarder there are six tries and no more, as libunbound makes all of
+-- them when the forwarder answers SERVFAIL. The time for an answer doubles with each try, from 50 ms on: it
+-- is 0.8 s at the fifth and 1.6 s at the sixth. A forwarder that was fast and now needs 1.4 s has its time at
+-- the sixth.
 local function tries(has_forwarder)
   local major, minor, patch = core.versions().libunbound:match "^(%d+)%.(%d+)%.(%d+)"
   local one_packet = major and (major * 1000 + minor) * 1000 + patch >= 1019003
