@@ -1,5 +1,5 @@
 -- A forwarder that had answered at once and then needed 1.4 s for each answer. The time that libunbound gives
--- it doubles from 50 ms on, and the fifth try, its last, gave it 0.8 s. The lookup went on in a fresh context,
+-- it doubles from 50 ms on, and the fifth try, its last, gave it 0.8 s. The lookup went on in a new context,
 -- which had to fetch all keys, at 1.4 s for each, and came to its end after 10 s.
 local nexthop = require "nexthop"
 local support = require "tests.support"
