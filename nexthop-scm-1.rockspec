@@ -64,6 +64,7 @@ build = {
             ["nexthop.doctor.keys"] = "lua/nexthop/doctor/keys.lua",
             ["nexthop.doctor.live"] = "lua/nexthop/doctor/live.lua",
             ["nexthop.doctor.mail"] = "lua/nexthop/doctor/mail.lua",
+            ["nexthop.doctor.metrics"] = "lua/nexthop/doctor/metrics.lua",
             ["nexthop.doctor.rollover"] = "lua/nexthop/doctor/rollover.lua",
             ["nexthop.doctor.roots"] = "lua/nexthop/doctor/roots.lua",
             ["nexthop.doctor.servers"] = "lua/nexthop/doctor/servers.lua",

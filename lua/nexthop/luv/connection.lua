@@ -1,7 +1,7 @@
 --- A connection of nexthop.luv.socket: moves bytes between its pipe and its session, an object with feed,
 -- finish, take, advance, is_full, is_done, close and the fields `wake` and `blocked` (server/session.lua). A
--- session may have `time_limit`, the ms that each of its stages may take, and `stage`, a number: the connection
--- ends when a stage takes longer.
+-- session may have `time_limit`, the ms that each of its stages may take, and `stage`, a number: the
+-- connection ends when a stage takes longer.
 local protect = require "nexthop.protect"
 
 local linger = 2000 -- ms that a client has to read why its connection ends

@@ -1,13 +1,13 @@
---- A small HTTP server (RFC 9112) on luv's loop, for GET and HEAD: a session for nexthop.luv.connection, and a
--- TCP socket for it.
+--- A small HTTP server (RFC 9112) on luv's loop, for GET and HEAD: a session for nexthop.luv.connection, and
+-- a TCP socket for it.
 --
 -- Each connection has one request, which has at most 8,192 bytes and is complete within 5 s; the client then
 -- has 5 s to take the response. A socket serves 64 connections at a time. Others wait in the queue of the
 -- system until one of them has ended.
 --
--- Routes are a function(path, fields) -> status, content type, body; nil: there is nothing at that path. `path`
--- is as the client wrote it, without its query. `fields` has the fields of the request by their names in
--- small letters.
+-- Routes are a function(path, fields) -> status, content type, body; nil: there is nothing at that path.
+-- `path` is as the client wrote it, without its query. `fields` has the fields of the request by their names
+-- in small letters.
 local new_connection = require "nexthop.luv.connection"
 local protect = require "nexthop.protect"
 

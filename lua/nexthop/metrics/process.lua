@@ -50,7 +50,7 @@ function M.add(page)
     page:sample(name, nil, value)
   end
   if user and system then
-    page:family("process_cpu_seconds", "counter", "Time of the processor that the process has used.", "seconds")
+    page:family("process_cpu_seconds", "counter", "Processor time that the process has used.", "seconds")
     page:sample("process_cpu_seconds_total", nil, (user + system) / ticks)
   end
   gauge("process_resident_memory_bytes", "Memory of the process that is in use.", "bytes",

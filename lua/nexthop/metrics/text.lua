@@ -6,8 +6,8 @@
 --   return page:finish()
 --
 -- Two formats differ in how they name a counter. OpenMetrics declares `nexthop_lookups`, and the older text
--- format of Prometheus declares `nexthop_lookups_total`; each refuses the declaration of the other, or does not
--- see it. Therefore a page says what it is for:
+-- format of Prometheus declares `nexthop_lookups_total`; each refuses the declaration of the other, or does
+-- not see it. Therefore a page says what it is for:
 --   nil            readers of both: a counter has its help, and its type is left out
 --   "openmetrics"  a reader that has asked for OpenMetrics
 --   "textfile"     a reader of the older format, such as node_exporter
@@ -62,7 +62,7 @@ local function label_text(labels, last_name, last_value)
 end
 
 --- Begins a family; the samples that follow belong to it.
--- @param name without the suffix of its samples: a counter `nexthop_lookups` has samples `nexthop_lookups_total`
+-- @param name without the suffix of its samples: a counter `nexthop_lookups` has `nexthop_lookups_total`
 -- @param kind "counter", "gauge" or "histogram"
 -- @param unit that the name ends with, or nil
 function Page:family(name, kind, help, unit)
