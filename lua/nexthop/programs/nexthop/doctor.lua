@@ -99,7 +99,8 @@ end
 
 --- Returns function(name, callback, age), which examines a domain. It calls back with the plan of the first
 -- port, the error in its place, and { ports = list of { port, plan, err, facts, verdicts, report }, findings,
--- signatures = seconds since 1970 at which the first one of each zone ends (--authoritative), by zone }.
+-- signatures = seconds since 1970 at which the first one of each zone ends (--authoritative), by zone,
+-- seconds = how long it took }.
 -- @param wake function(): has the loop run the resolver
 function M.lookup(resolver, args, wake)
   local hrtime = require "luv".hrtime
@@ -113,6 +114,7 @@ function M.lookup(resolver, args, wake)
     return tasks.run(function(task)
       local state, err = examine(task, resolver, name, args, left, driver, verify.reuse(age))
       if state then
+        state.seconds = (hrtime() - begun) / 1e9
         callback(state.ports[1].plan, state.ports[1].err, state)
       else
         callback(nil, err)
