@@ -6,6 +6,7 @@ local histograms = require "nexthop.metrics.histogram"
 local metrics_file = require "nexthop.metrics.file"
 local process = require "nexthop.metrics.process"
 local promtool = require "tests.support.promtool"
+local support = require "tests.support"
 local text = require "nexthop.metrics.text"
 local uv = require "luv"
 
@@ -198,6 +199,75 @@ describe("a request by HTTP", function()
     for _, wrong in ipairs { "localhost:9645", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:9645", "", {} } do
       assert.is_nil(http.endpoint(wrong))
     end
+  end)
+end)
+
+describe("a client of the HTTP server", function()
+  local limits, listener = {}, nil
+  before_each(function()
+    for name, value in pairs(http.limits) do limits[name] = value end
+    http.limits.time = 500 * support.slow
+    local big = ("x"):rep(8000000)
+    listener = assert(http.listen({ host = "127.0.0.1", port = 0 }, function(path)
+      if path == "/big" then return 200, "text/plain", big end
+      if path == "/small" then return 200, "text/plain", "small" end
+    end, error))
+  end)
+  after_each(function()
+    for name, value in pairs(limits) do http.limits[name] = value end
+    listener:close()
+    uv.run "nowait"
+  end)
+
+  -- Connects and sends these bytes. Returns the connection, and { output, ended }.
+  local function connect(bytes, reads)
+    local tcp, state = uv.new_tcp(), { output = "" }
+    tcp:connect("127.0.0.1", listener:port(), function()
+      state.connected = true
+      if bytes then tcp:write(bytes) end
+      if not reads then return end
+      tcp:read_start(function(err, chunk)
+        if chunk then state.output = state.output .. chunk else state.ended = err or "end" end
+      end)
+    end)
+    return tcp, state
+  end
+
+  local function run_until(condition)
+    while not condition() do uv.run "once" end
+  end
+
+  it("that never reads is ended, and holds up nobody meanwhile", function()
+    local deaf = connect "GET /big HTTP/1.0\r\n\r\n"
+    run_until(function() return listener.count == 1 end)
+    local reader, state = connect("GET / HTTP/1.0\r\n\r\n", true)
+    run_until(function() return state.ended end)
+    assert.equal("HTTP/1.1 404", state.output:sub(1, 12))
+    assert.is_true(listener.count >= 1) -- the deaf one is still there
+    reader:close()
+    run_until(function() return listener.count == 0 end)
+    deaf:close()
+  end)
+
+  it("that asks for nothing, or sends no end, is ended", function()
+    for _, bytes in ipairs { false, "GET / HTTP/1.0\r\nA: " } do
+      local tcp, state = connect(bytes or nil, true)
+      run_until(function() return state.ended end)
+      assert.equal("", state.output)
+      tcp:close()
+    end
+  end)
+
+  it("waits while there are too many", function()
+    listener.limits.connections = 1
+    local first = connect()
+    run_until(function() return listener.count == 1 end)
+    local second, state = connect("GET /small HTTP/1.0\r\n\r\n", true)
+    run_until(function() return state.connected end)
+    first:close()
+    run_until(function() return state.ended end)
+    assert.equal("small", state.output:match "\r\n\r\n(.*)$")
+    second:close()
   end)
 end)
 
