@@ -19,7 +19,8 @@ local function key(certificate) return ca.tlsa(certificate, 3, 1, 1) end
 local rsa = leaf("rsa", { key = "rsa", to = 60 })
 local next_key = ca.stale(3, 1, 1)
 local short, shorter = leaf("short", { to = 10 }), leaf("shorter", { to = 2 })
-local issued, urgent = leaf("issued", { issuer = issuing, to = 10 }), leaf("urgent", { issuer = issuing, to = 2 })
+local issued = leaf("issued", { issuer = issuing, to = 10 })
+local urgent = leaf("urgent", { issuer = issuing, to = 2 })
 local by_issuer = { ca.tlsa(issuing, 2, 1, 1), ca.tlsa(issuing, 2, 0, 1) }
 
 local function host(label, records, certificate, more)
@@ -80,7 +81,7 @@ describe("nexthop --check --format nagios", function()
     for _, label in ipairs { "mx-short", "mx-shorter" } do
       local status, line, data = plugin(label)
       assert.same({ 0, "NEXTHOP OK - 1 domain, 1 host, nothing to mend" }, { status, line })
-      assert.falsy(data:find "certificate_days")
+      assert.is_nil(data:find "certificate_days")
     end
   end)
 
@@ -150,12 +151,13 @@ describe("nexthop --check --format openmetrics", function()
   after_each(files.remove)
 
   it("prints a page with each family and each sample once", function()
-    local r = run { "--format", "openmetrics", "mx-healthy", "mx-changed", "several", "mx-issued", "mx-healthy" }
+    local r = run { "--format", "openmetrics", "mx-healthy", "mx-changed", "several", "mx-issued",
+      "mx-healthy" }
     assert.same({ 0, "" }, { r.status, r.err })
     local seen = {}
     for line in r.out:gmatch "[^\n]+" do
       local name = line:match "^(# %u+ %S+)" or line:match "^(.*) %S+$"
-      assert.falsy(seen[name], name)
+      assert.is_nil(seen[name], name)
       seen[name] = line:match "%S+$"
     end
     local v = ".vformats.example"
@@ -166,12 +168,9 @@ describe("nexthop --check --format openmetrics", function()
       seen[('nexthop_connection_ok{host="changed%s",ip="%s",keys="rsa"}'):format(v,
         world.hosts.changed.addresses[1])],
     })
-    assert.same({ "1", "0" }, {
-      seen[('nexthop_tlsa_matches{digest="%s",host="healthy%s",match_type="1",selector="1",usage="3"}'):format(
-        key(rsa):match "%x+$", v)],
-      seen[('nexthop_tlsa_matches{digest="%s",host="healthy%s",match_type="1",selector="1",usage="3"}'):format(
-        next_key:match "%x+$", v)],
-    })
+    local record = 'nexthop_tlsa_matches{digest="%s",host="healthy%s",match_type="1",selector="1",usage="3"}'
+    assert.same({ "1", "0" },
+      { seen[record:format(key(rsa):match "%x+$", v)], seen[record:format(next_key:match "%x+$", v)] })
     local ends = seen[('nexthop_certificate_expiry_timestamp_seconds{host="issued%s",key="ecdsa"}'):format(v)]
     local days = (tonumber(ends) - os.time()) / 86400
     assert.is_true(days > 9.9 and days < 10.1, ends)
@@ -193,7 +192,8 @@ describe("nexthop --check --format openmetrics", function()
       ["--format openmetrics a.example"] = "--format needs --check",
       ["--check --format xml a.example"] = "--format: 'xml' is no format (nagios, openmetrics)",
       ["--check --format openmetrics --json a.example"] = "--format and --json do not go together",
-      ["--check --format openmetrics --quiet a.example"] = "--quiet and --format openmetrics do not go together",
+      ["--check --format openmetrics --quiet a.example"] =
+        "--quiet and --format openmetrics do not go together",
     } do
       local list = {}
       for word in words:gmatch "%S+" do list[#list + 1] = word end

@@ -43,7 +43,11 @@ local function open(target, bytes, deaf)
       end
     end)
   end
-  if is_port then self.handle:connect("127.0.0.1", target, connected) else self.handle:connect(target, connected) end
+  if is_port then
+    self.handle:connect("127.0.0.1", target, connected)
+  else
+    self.handle:connect(target, connected)
+  end
   return self
 end
 
@@ -100,7 +104,8 @@ describe("the metrics of nexthop-server", function()
         "Connection: close\r\n")
       assert.equal("\n# EOF\n", page:sub(-7))
       assert.same({ 0, "" }, { promtool.check(page) })
-      local _, _, strict = get(target, "GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: " .. text.CONTENT_TYPE .. "\r\n\r\n")
+      local _, _, strict = get(target,
+        "GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: " .. text.CONTENT_TYPE .. "\r\n\r\n")
       contains(strict, "# TYPE nexthop_lookups counter\n", "# TYPE nexthop_request_seconds histogram\n",
         "# UNIT nexthop_request_seconds seconds\n")
     end
@@ -116,13 +121,17 @@ describe("the metrics of nexthop-server", function()
   end)
 
   it("equal its counters after a mixed load", function()
+    lab:rule { name = "mx-only4.example", action = "refused" }
     local c = server:connect()
     local load = {
       { op = "plan", domain = "dane.example" }, { op = "plan", domain = "dane.example" },
       { op = "recipient", domain = "nullmx.example" }, { op = "sender", domain = "nodane.filter.example" },
       { op = "sender", domain = "example.org" }, { op = "gather_tlsa", host = "mx1.dane.example" },
-      { op = "gather_ips", host = "mx1.dane.example" }, { op = "gather_destinations", domain = "nothing.example" },
-      { op = "nonsense" }, { op = "plan", domain = "dane.example", options = { nonsense = 1 } },
+      { op = "gather_ips", host = "mx1.dane.example" },
+      { op = "gather_destinations", domain = "nothing.example" },
+      { op = "gather_destinations", domain = "mx-only4.example" },
+      { op = "gather_ips", host = "bogus4.example" }, { op = "nonsense" },
+      { op = "plan", domain = "dane.example", options = { nonsense = 1 } },
     }
     for i, each in ipairs(load) do
       each.id = i
@@ -150,18 +159,21 @@ describe("the metrics of nexthop-server", function()
     assert.same({ 3, 2, 1, 1 }, { stats.ops.plan, stats.ops.sender, stats.ops.recipient, stats.ops.invalid })
     assert.equal(stats.requests, sum(stats.ops))
     local resolver = stats.resolver
-    assert.is_true(resolver.secure > 0 and resolver.kept > 0)
+    assert.is_true(resolver.secure > 0 and resolver.kept > 0 and resolver.bogus > 0)
+    assert.is_true(resolver.servfail + resolver.timeouts > 0)
+    assert.are_not.equal(resolver.bogus, resolver.servfail + resolver.timeouts)
     assert.same({ secure = resolver.secure, insecure = resolver.insecure, bogus = resolver.bogus,
       failed = resolver.servfail + resolver.timeouts }, of("nexthop_lookups_total", "security"))
     assert.same({ resolver.kept, resolver.pending },
       { found.nexthop_cache_hits_total, found.nexthop_pending })
+    lab:clear()
     -- the answer to `stats` itself came after its counters were read
     assert.equal(stats.answered + 1, found.nexthop_request_seconds_count)
     assert.equal(found.nexthop_request_seconds_count, found['nexthop_request_seconds_bucket{le="+Inf"}'])
     assert.is_true(found.nexthop_request_seconds_sum > 0)
   end)
 
-  it("are kept from nobody for long, and lookups from nobody, by scrapers that never ask or never read", function()
+  it("come to others soon, and lookups at once, where scrapers never ask or never read", function()
     local slow = {}
     for i = 1, 70 do
       slow[#slow + 1] = open(port, "GET /met")
@@ -211,8 +223,8 @@ describe("the metrics of nexthop-server", function()
   it("come from a server that cannot have its port: it says so and ends", function()
     local path = filter.config { metrics = "127.0.0.1:" .. port }
     local said, status = servers.run(("-l %s -c %s"):format(servers.path(), path))
-    assert.same({ 1, "nexthop-server: metrics: 127.0.0.1 port " .. port .. ": EADDRINUSE: address already in use" },
-      { status, said })
+    assert.equal(1, status)
+    contains(said, ("nexthop-server: metrics: 127.0.0.1 port %d: EADDRINUSE: "):format(port))
     said, status = servers.run("-n -c " .. filter.config { metrics = "localhost" })
     assert.equal(1, status)
     contains(said, 'metrics: an address and a port expected, such as "127.0.0.1:9645", got localhost')

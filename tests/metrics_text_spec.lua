@@ -107,10 +107,41 @@ describe("the metrics of checks", function()
     for _, list in ipairs { { known(1, 0), known(2, 1) }, { known(2, 1), known(1, 0) } } do
       local page = text.new()
       metrics.add(page, list)
-      assert.equal('# TYPE nexthop_connection_ok gauge\n# HELP nexthop_connection_ok Did the host present what it '
-        .. 'is owed at this address, for this kind of key?\n'
+      assert.equal('# TYPE nexthop_connection_ok gauge\n'
+        .. '# HELP nexthop_connection_ok Did the host present what it is owed at this address, for this kind '
+        .. 'of key?\n'
         .. 'nexthop_connection_ok{host="mx",ip="192.0.2.1",keys="rsa"} 1\n# EOF\n', page:finish())
     end
+  end)
+end)
+
+describe("the metrics of a check", function()
+  it("have the worse value where two ports differ, and the digest of a record that is whole", function()
+    local function entry(ok, ends)
+      return {
+        plan = { hosts = { { host = "mx", tls = "dane" } } },
+        report = { hosts = { {
+          host = "mx", records = { { matches = "leaf", record =
+            { usage = 3, selector = 0, match_type = 0, data = "abc" } } },
+          connections = { { ip = "192.0.2.1", keys = "rsa", ok = ok,
+            tls = { chain = { { key = "ec", not_after = ends } } } } },
+        } } },
+      }
+    end
+    local state = { ports = { entry(true, 9), entry(false, 7), entry(true, 8) }, findings = {},
+      signatures = { ["a.example"] = 5 } }
+    local values = {}
+    for _, sample in ipairs(metrics.of("a.example", state, { at = 1, seconds = 2 }).samples) do
+      values[sample.name] = sample.value
+      if sample.labels.digest then values.digest = sample.labels.digest end
+      if sample.labels.key then values.key = sample.labels.key end
+    end
+    assert.same({
+      nexthop_domain_ok = 1, nexthop_host_ok = 1, nexthop_connection_ok = 0, nexthop_tlsa_matches = 1,
+      nexthop_certificate_expiry_timestamp_seconds = 7, nexthop_signature_expiry_timestamp_seconds = 5,
+      nexthop_check_timestamp_seconds = 1, nexthop_check_seconds = 2, key = "ecdsa",
+      digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    }, values)
   end)
 end)
 
@@ -196,7 +227,9 @@ describe("a request by HTTP", function()
     assert.same({ host = "127.0.0.1", port = 9645 }, http.endpoint "127.0.0.1:9645")
     assert.same({ host = "::1", port = 1 }, http.endpoint "[::1]:1")
     assert.same({ host = "127.0.0.1", port = 9645 }, http.endpoint(9645))
-    for _, wrong in ipairs { "localhost:9645", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:9645", "", {} } do
+    for _, wrong in ipairs {
+      "localhost:9645", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "::1:9645", "", {},
+    } do
       assert.is_nil(http.endpoint(wrong))
     end
   end)
@@ -234,7 +267,11 @@ describe("a client of the HTTP server", function()
   end
 
   local function run_until(condition)
-    while not condition() do uv.run "once" end
+    local begun, timer = uv.hrtime(), uv.new_timer()
+    timer:start(0, 20, function() end)
+    while not condition() and (uv.hrtime() - begun) / 1e9 < 20 * support.slow do uv.run "once" end
+    timer:close()
+    assert.is_true(condition() and true)
   end
 
   it("that never reads is ended, and holds up nobody meanwhile", function()

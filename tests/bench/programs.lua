@@ -1,11 +1,13 @@
 -- Loads filter-nexthop, table-nexthop or nexthop-server and tells what it costs them.
 --
---   LUA tests/bench/programs.lua filter|table|table-server|server|scrape ANCHOR-FILE ADDRESS DOMAINS COUNT ZONE...
+--   LUA tests/bench/programs.lua WHAT ANCHOR-FILE ADDRESS DOMAINS COUNT ZONE...
+--
+-- WHAT is filter, table, table-server, server or scrape.
 --
 -- Prints microseconds per request: CPU of the program, then wall time. Tables are asked one question at a
 -- time, as smtpd does it, and their wall time is the 99th percentile. table-server is a table with a
--- nexthop-server behind it, whose CPU does not count. scrape is GET /metrics of a nexthop-server, one after the
--- other, also with the 99th percentile.
+-- nexthop-server behind it, whose CPU does not count. scrape is GET /metrics of a nexthop-server, one after
+-- the other, also with the 99th percentile.
 local files = require "tests.support.files"
 local uv = require "luv"
 
