@@ -20,6 +20,7 @@ end
 local function stop(self)
   local resolver, driver = self.resolver, self.driver
   self.resolver, self.driver = nil, nil
+  if resolver and self.on_stop then self.on_stop() end
   if driver then driver:close() end
   if resolver then pcall(resolver.close, resolver) end -- runs the callbacks that wait, with `closed`
 end
@@ -73,6 +74,11 @@ function Supervisor:plan(domain, options, callback)
   return handle
 end
 
+--- Ends the resolver, from a callback of the loop.
+function Supervisor:close()
+  stop(self)
+end
+
 function Supervisor:stop()
   stop(self)
   uv.run("nowait") -- what was closed is gone before Lua is
@@ -82,8 +88,11 @@ return {
   --- @param options of nexthop.new
   -- @param on_error called with what went wrong and the seconds until the next try
   -- @param on_warning called with what was left out of the configuration when a resolver is made; or nil
-  new = function(options, on_error, on_warning)
-    local self = setmetatable({ options = options, on_error = on_error, on_warning = on_warning }, Supervisor)
+  -- @param on_stop called before a resolver is closed; or nil
+  new = function(options, on_error, on_warning, on_stop)
+    local self = setmetatable({
+      options = options, on_error = on_error, on_warning = on_warning, on_stop = on_stop,
+    }, Supervisor)
     self.drive = function() drive(self) end
     return self
   end,

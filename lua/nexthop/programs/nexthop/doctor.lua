@@ -82,7 +82,7 @@ local function examine(task, resolver, name, args, left, driver, reuse)
   if args.authoritative then
     append(state.findings, require("nexthop.programs.nexthop.authoritative").check(task, resolver, domain,
       state.ports, {
-        resolver = options.resolver(args), network = call.network, timeout = args.timeout, left = left,
+        resolver = args.resolver_options or options.resolver(args), network = call.network, timeout = args.timeout, left = left,
         critical = args.critical, now = os.time(), driver = driver,
       }))
   end
@@ -96,6 +96,8 @@ end
 
 --- Returns function(name, callback, age), which examines a domain. It calls back with the plan of the first
 -- port, the error in its place, and { ports, findings }.
+-- @param args of options.lua. Other programs give resolver_options, those of nexthop.new; reuse, the seconds
+-- for which what a contact has shown is taken again; and on_error, see tasks.lua
 -- @param wake function(): has the loop run the resolver
 function M.lookup(resolver, args, wake)
   local hrtime = require "luv".hrtime
@@ -107,14 +109,14 @@ function M.lookup(resolver, args, wake)
       return args.deadline and math.max(0, args.deadline - (hrtime() - begun) / 1e9) or nil
     end
     return tasks.run(function(task)
-      local state, err = examine(task, resolver, name, args, left, driver, verify.reuse(age))
+      local state, err = examine(task, resolver, name, args, left, driver, args.reuse or verify.reuse(age))
       if state then
         callback(state.ports[1].plan, state.ports[1].err, state)
       else
         callback(nil, err)
       end
       wake()
-    end)
+    end, args.on_error)
   end
 end
 
