@@ -124,11 +124,12 @@ end
 --- Waits until that is true of the report of a domain: the report.
 function Monitor:wait(domain, condition)
   local report
-  M.wait_for(domain, function()
+  local ok, reason = pcall(M.wait_for, domain, function()
     if self.status then error("the monitor ended: " .. self.said, 0) end
     report = self:report(domain)
     return condition(report)
   end, 20)
+  assert(ok, ("%s; the last report: %s"):format(tostring(reason), report and cjson.encode(report)))
   return report
 end
 

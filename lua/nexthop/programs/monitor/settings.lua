@@ -152,20 +152,29 @@ local function check_together(settings)
   if settings.critical > settings.warning then return "critical: it must not be more than warning" end
 end
 
+local function is_number(value)
+  return type(value) == "number" and value >= 1
+end
+
+-- A default gives way to a value that was given.
+local function adjust(complete, given)
+  if given.retry == nil and is_number(given.interval) then
+    complete.retry = math.min(complete.retry, given.interval)
+  end
+  if given.warning == nil and is_number(given.critical) then
+    complete.warning = math.max(complete.warning, given.critical)
+  elseif given.critical == nil and is_number(given.warning) then
+    complete.critical = math.min(complete.critical, given.warning)
+  end
+end
+
 --- Checks a configuration and completes it with the defaults.
 -- @return the settings; or nil and a message that names the key
 function M.check(given)
   local complete = {}
   for key, value in pairs(M.defaults) do complete[key] = value end
   for key, value in pairs(given) do complete[key] = value end
-  if given.retry == nil and type(complete.interval) == "number" then
-    complete.retry = math.min(complete.retry, complete.interval)
-  end
-  if given.warning == nil and type(complete.critical) == "number" then
-    complete.warning = math.max(complete.warning, complete.critical)
-  elseif given.critical == nil and type(complete.warning) == "number" then
-    complete.critical = math.min(complete.critical, complete.warning)
-  end
+  adjust(complete, given)
   if complete.domains == nil then return nil, "domains: it is missing; a list of domains expected" end
   local resolver = complete.resolver
   complete.resolver = nil
