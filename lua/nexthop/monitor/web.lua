@@ -30,7 +30,7 @@ function M.routes(monitor)
   return function(path)
     path = path:match "^[^?#]*"
     if path == "/" then return overview(monitor) end
-    if path == "/metrics" then return 200, M.METRICS, monitor:metrics() end
+    if path == "/metrics" then return 200, M.METRICS, monitor.metrics and monitor:metrics() or "# EOF\n" end
     local domain = path:match "^/check/([^/]+)$"
     if domain then return check(monitor, domain) end
     return nil
