@@ -180,8 +180,6 @@ describe("the settings", function()
     assert.same({ "a.example", "b.example", "xn--bcher-kva.example" }, checked.domains)
     assert.same({ host = "127.0.0.1", port = 9646 }, checked.listen)
     assert.same({ 3600, 300, 14, 3 }, { checked.interval, checked.retry, checked.warning, checked.critical })
-    assert.same({ host = "::1", port = 80 }, settings.endpoint "[::1]:80")
-    assert.is_nil(settings.endpoint "127.0.0.1:65536")
   end)
 end)
 

@@ -1,13 +1,16 @@
 --- The monitor: has the domains checked when their time comes, keeps what was found, and tells changes.
 local checks = require "nexthop.monitor.checks"
+local domain_metrics = require "nexthop.doctor.metrics"
 local hook = require "nexthop.monitor.hook"
 local outcome = require "nexthop.monitor.outcome"
+local process_metrics = require "nexthop.metrics.process"
 local protect = require "nexthop.protect"
 local reports = require "nexthop.monitor.reports"
 local schedule = require "nexthop.monitor.schedule"
 local settings_of = require "nexthop.programs.monitor.settings"
 local states = require "nexthop.monitor.states"
 local store = require "nexthop.monitor.store"
+local text = require "nexthop.metrics.text"
 local uv = require "luv"
 
 local M = {}
@@ -41,20 +44,22 @@ end
 -- Takes the result of a check into the record of its domain. Returns: is the domain to be checked again soon?
 local function take(self, record, seconds, ...)
   record.checks = (record.checks or 0) + 1
-  local found, reason = outcome.of(record.domain, self.args, ...)
+  local now = math.floor(self:now())
+  local found, reason = outcome.of(record.domain, self.args, { at = now, seconds = seconds }, ...)
   if not found then
     if not record.trouble then self.log(("%s: the check says nothing: %s"):format(record.domain, reason)) end
-    record.trouble = { at = self:now(), reason = reason }
+    record.trouble = { at = now, reason = reason }
     return true
   end
   record.trouble = nil
-  record.checked, record.seconds = math.floor(self:now()), seconds
-  record.report, record.findings, record.samples = found.report, found.findings, found.samples
+  record.checked, record.seconds = now, seconds
+  record.report, record.findings, record.metrics = found.report, found.findings, found.metrics
   local before = record.state.level
   if states.step(record.state, found.result, record.checked) then
     record.changed = record.report
     announce(self, record, before)
   end
+  outcome.add_state(record.domain, record.metrics, record.state)
   tell(self, record)
   self.store:save(record)
   return states.is_unsettled(record.state)
@@ -108,6 +113,17 @@ local function new_hook(self)
       self.store:save(record)
     end,
   })
+end
+
+--- Returns the page of metrics.
+-- @param reader of nexthop.metrics.text
+function Monitor:metrics(reader)
+  local known = {}
+  for _, domain in ipairs(self.domains) do known[#known + 1] = self.records[domain].metrics end
+  local page = text.new(reader)
+  domain_metrics.add(page, known)
+  process_metrics.add(page)
+  return page:finish()
 end
 
 -- ---- configuration ------------------------------------------------------------

@@ -35,12 +35,12 @@ local function write(path, temporary, text)
 end
 
 --- Writes what is known of a domain. A failure is logged once, until it works again.
--- @param record { domain, state, checked, seconds, report, samples }
+-- @param record { domain, state, checked, seconds, report, metrics }
 function Store:save(record)
   if not self.folder then return end
   local text = json.line({
     version = VERSION, domain = record.domain, state = record.state, checked = record.checked,
-    seconds = record.seconds, report = record.report, samples = record.samples,
+    seconds = record.seconds, report = record.report, metrics = record.metrics,
   }, true)
   local ok, reason = write(path_of(self, record.domain), self.folder .. "/.new", text)
   if not ok and not self.has_failed then
@@ -51,6 +51,15 @@ end
 
 local levels = { ok = true, warning = true, error = true }
 
+local function is_metrics(value)
+  if type(value) ~= "table" or type(value.at) ~= "number" or type(value.samples) ~= "table" then return false end
+  for _, sample in ipairs(value.samples) do
+    if type(sample) ~= "table" or type(sample.name) ~= "string" or type(sample.labels) ~= "table"
+      or type(sample.value) ~= "number" then return false end
+  end
+  return true
+end
+
 -- Is this what save() writes? A file of another version is as good as none.
 local function is_record(value, domain)
   if type(value) ~= "table" or value.version ~= VERSION or value.domain ~= domain then return false end
@@ -58,7 +67,7 @@ local function is_record(value, domain)
   return type(state) == "table" and (state.level == nil or levels[state.level] ~= nil)
     and (state.level == nil or type(state.key) == "string" and type(state.since) == "number")
     and type(value.checked) == "number" and type(value.seconds) == "number"
-    and type(value.report) == "string" and (value.samples == nil or type(value.samples) == "table")
+    and type(value.report) == "string" and is_metrics(value.metrics)
 end
 
 --- Reads what is known of a domain; nil: nothing is.

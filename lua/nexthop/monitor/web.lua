@@ -2,6 +2,7 @@
 local core = require "nexthop.core"
 local page = require "nexthop.monitor.page"
 local reports = require "nexthop.monitor.reports"
+local text = require "nexthop.metrics.text"
 
 local M = {}
 
@@ -25,18 +26,19 @@ local function overview(monitor)
   return 200, HTML, page.html(list, function(domain) return monitor.schedule:due(domain) end, monitor:now())
 end
 
---- Returns function(path) -> status, content type, body; or nil: there is nothing at that path.
+local function metrics(monitor, fields)
+  return 200, text.CONTENT_TYPE, monitor:metrics(text.reader_of(fields.accept))
+end
+
+--- Returns function(path, fields) -> status, content type, body; or nil: there is nothing at that path.
 function M.routes(monitor)
-  return function(path)
-    path = path:match "^[^?#]*"
+  return function(path, fields)
     if path == "/" then return overview(monitor) end
-    if path == "/metrics" then return 200, M.METRICS, monitor.metrics and monitor:metrics() or "# EOF\n" end
+    if path == "/metrics" then return metrics(monitor, fields) end
     local domain = path:match "^/check/([^/]+)$"
     if domain then return check(monitor, domain) end
     return nil
   end
 end
-
-M.METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 return M

@@ -25,8 +25,8 @@ Service.__index = Service
 function Service:listen(endpoint)
   if self.listener and same(self.endpoint, endpoint) then return true end
   local http = require "nexthop.luv.http"
-  local listener, reason = http.listen(endpoint, function(path)
-    return self.routes(path)
+  local listener, reason = http.listen(endpoint, function(...)
+    return self.routes(...)
   end, log)
   if not listener then return nil, reason end
   if self.listener then self.listener:close() end

@@ -1,5 +1,6 @@
 --- The settings of nexthop-monitor: the file, the defaults and the checks.
 local core = require "nexthop.core"
+local http = require "nexthop.luv.http"
 local settings_of = require "nexthop.config.settings"
 local verify_options = require "nexthop.programs.nexthop.verify_options"
 
@@ -74,19 +75,9 @@ local function domains(value)
   return out
 end
 
---- Takes "127.0.0.1:9646" or "[::1]:9646" apart.
--- @return { host, port }; or nil
-function M.endpoint(value)
-  local host, port = value:match "^%[([%x:.]+)%]:(%d+)$"
-  if not host then host, port = value:match "^([%d.]+):(%d+)$" end
-  port = tonumber(port)
-  if not host or not core.address(host) or port > 65535 then return nil end
-  return { host = host, port = port }
-end
-
 local function listen(value)
-  local endpoint = type(value) == "string" and M.endpoint(value)
-  if endpoint then return endpoint end
+  local endpoint = type(value) == "string" and http.endpoint(value)
+  if endpoint and core.address(endpoint.host) then return endpoint end
   return nil, ("an address with a port expected, such as 127.0.0.1:9646 or [::1]:9646, got %s"):format(
     tostring(value))
 end
