@@ -24,6 +24,9 @@ local lua = os.getenv "NEXTHOP_LUA" or arg[-1]
 
 M.wait_for = server.wait_for
 
+--- The interpreter of this run.
+M.lua = lua
+
 local function text_of(value)
   if type(value) ~= "table" then return type(value) == "string" and ("%q"):format(value) or tostring(value) end
   local parts = {}

@@ -15,12 +15,22 @@ Checks.__index = Checks
 -- Seconds after its deadline at which a check that has not ended is given up.
 local PATIENCE = 10
 
+-- Lookups that a check may have under way. A resolver for more of them than there are takes memory for nothing.
+local LOOKUPS = 25
+
+local function sized(resolver, jobs)
+  local options = { max_pending = math.max(200, jobs * LOOKUPS) }
+  for key, value in pairs(resolver) do options[key] = value end
+  return options
+end
+
 --- @param resolver options of nexthop.new
+-- @param jobs how many checks are under way at a time
 -- @param args of nexthop.programs.nexthop.doctor
 -- @param log function(text)
-function M.new(resolver, args, log)
+function M.new(resolver, jobs, args, log)
   local self = setmetatable({ args = args, log = log, running = {}, count = 0 }, Checks)
-  self.supervisor = supervisor.new(resolver, function(reason, pause)
+  self.supervisor = supervisor.new(sized(resolver, jobs), function(reason, pause)
     self.reason = reason
     log(("the resolver: %s; the next try is in %d s"):format(reason, pause))
   end, log, function() self:cancel "the resolver was ended" end)

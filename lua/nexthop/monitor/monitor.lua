@@ -1,7 +1,8 @@
 --- The monitor: has the domains checked when their time comes, keeps what was found, and tells changes.
 local checks = require "nexthop.monitor.checks"
-local domain_metrics = require "nexthop.doctor.metrics"
+local exposition = require "nexthop.monitor.exposition"
 local hook = require "nexthop.monitor.hook"
+local json = require "nexthop.json.encode"
 local outcome = require "nexthop.monitor.outcome"
 local process_metrics = require "nexthop.metrics.process"
 local protect = require "nexthop.protect"
@@ -53,15 +54,18 @@ local function take(self, record, seconds, ...)
   end
   record.trouble = nil
   record.checked, record.seconds = now, seconds
-  record.report, record.findings, record.metrics = found.report, found.findings, found.metrics
+  record.report, record.findings = found.report, found.findings
   local before = record.state.level
   if states.step(record.state, found.result, record.checked) then
     record.changed = record.report
     announce(self, record, before)
   end
-  outcome.add_state(record.domain, record.metrics, record.state)
+  outcome.add_state(record.domain, found.metrics, record.state)
+  self.exposition:put(record.domain, found.metrics)
+  record.metrics = json.line(found.metrics, true)
   tell(self, record)
   self.store:save(record)
+  _G.CNT=(_G.CNT or 0)+1 if _G.CNT%100==1 then local a=collectgarbage'count' collectgarbage() local rs=io.open'/proc/self/status':read'*a':match'VmRSS:%s*(%d+)' self.log(('DBG %d: %.1f MB before, %.1f after gc, rss %.1f'):format(_G.CNT,a/1024,collectgarbage'count'/1024,rs/1024)) end
   return states.is_unsettled(record.state)
 end
 
@@ -118,19 +122,18 @@ end
 --- Returns the page of metrics.
 -- @param reader of nexthop.metrics.text
 function Monitor:metrics(reader)
-  local known = {}
-  for _, domain in ipairs(self.domains) do known[#known + 1] = self.records[domain].metrics end
   local page = text.new(reader)
-  domain_metrics.add(page, known)
   process_metrics.add(page)
-  return page:finish()
+  return self.exposition:text() .. page:finish()
 end
 
 -- ---- configuration ------------------------------------------------------------
 
 -- What is known of a domain: from the last configuration, or from the folder of the state.
 local function record_of(self, domain, old)
-  local record = old[domain] or self.store:load(domain)
+  if old[domain] then return old[domain] end
+  local record, metrics = self.store:load(domain)
+  if record then self.exposition:put(domain, metrics) end
   return record or { domain = domain, state = {} }
 end
 
@@ -151,9 +154,12 @@ function Monitor:configure(settings)
     end
   end
   for domain in pairs(old) do
-    if not self.records[domain] then old_store:forget(domain) end
+    if not self.records[domain] then
+      old_store:forget(domain)
+      self.exposition:put(domain, nil)
+    end
   end
-  self.checks = checks.new(settings.resolver, self.args, self.log)
+  self.checks = checks.new(settings.resolver, settings.jobs, self.args, self.log)
   self.schedule = schedule.new(settings.domains, settings, self:now(), known)
   self.hook.command = settings.on_change
   for _, domain in ipairs(settings.domains) do tell(self, self.records[domain]) end
@@ -165,7 +171,7 @@ end
 function M.new(settings, log)
   local self = setmetatable({
     log = log, settings = settings, records = {}, begun = os.time(), begun_at = uv.hrtime(),
-    timer = uv.new_timer(),
+    timer = uv.new_timer(), exposition = exposition.new(),
   }, Monitor)
   self.tick = protect.callback(function() tick(self) end, log)
   self.store = store.new(nil, log)

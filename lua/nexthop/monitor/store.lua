@@ -1,6 +1,8 @@
 --- Keeps what is known of each domain in a folder, so that a start knows what the last run knew. Each domain
 -- has a file of its own, which is written whole under another name and then renamed.
+local domain_metrics = require "nexthop.doctor.metrics"
 local json = require "nexthop.json.encode"
+local text = require "nexthop.metrics.text"
 local uv = require "luv"
 
 local M = {}
@@ -23,11 +25,11 @@ local function path_of(self, domain)
 end
 
 -- Writes a file whole. Returns nil and why not.
-local function write(path, temporary, text)
+local function write(path, temporary, bytes)
   local file, reason = io.open(temporary, "wb")
   if not file then return nil, reason end
   local ok
-  ok, reason = file:write(text)
+  ok, reason = file:write(bytes)
   local closed, why = file:close()
   if ok and closed then ok, reason = os.rename(temporary, path) else ok, reason = nil, reason or why end
   if not ok then os.remove(temporary) end
@@ -38,11 +40,11 @@ end
 -- @param record { domain, state, checked, seconds, report, metrics }
 function Store:save(record)
   if not self.folder then return end
-  local text = json.line({
+  local line = json.line({
     version = VERSION, domain = record.domain, state = record.state, checked = record.checked,
     seconds = record.seconds, report = record.report, metrics = record.metrics,
   }, true)
-  local ok, reason = write(path_of(self, record.domain), self.folder .. "/.new", text)
+  local ok, reason = write(path_of(self, record.domain), self.folder .. "/.new", line)
   if not ok and not self.has_failed then
     self.log(("the state cannot be kept, and would be lost at a restart: %s"):format(tostring(reason)))
   end
@@ -51,13 +53,9 @@ end
 
 local levels = { ok = true, warning = true, error = true }
 
+-- Can a page be made of these metrics? Another version may have had others.
 local function is_metrics(value)
-  if type(value) ~= "table" or type(value.at) ~= "number" or type(value.samples) ~= "table" then return false end
-  for _, sample in ipairs(value.samples) do
-    if type(sample) ~= "table" or type(sample.name) ~= "string" or type(sample.labels) ~= "table"
-      or type(sample.value) ~= "number" then return false end
-  end
-  return true
+  return type(value) == "table" and pcall(domain_metrics.add, text.new(), { value })
 end
 
 -- Is this what save() writes? A file of another version is as good as none.
@@ -67,24 +65,30 @@ local function is_record(value, domain)
   return type(state) == "table" and (state.level == nil or levels[state.level] ~= nil)
     and (state.level == nil or type(state.key) == "string" and type(state.since) == "number")
     and type(value.checked) == "number" and type(value.seconds) == "number"
-    and type(value.report) == "string" and is_metrics(value.metrics)
+    and type(value.report) == "string" and type(value.metrics) == "string"
 end
 
---- Reads what is known of a domain; nil: nothing is.
+local function decoded(text_of_json)
+  local ok, value = pcall(require "cjson".decode, text_of_json)
+  return ok and type(value) == "table" and value or nil
+end
+
+--- Reads what is known of a domain.
+-- @return the record, and its metrics of nexthop.doctor.metrics; nil: nothing is known
 function Store:load(domain)
   local file = self.folder and io.open(path_of(self, domain), "rb")
   if not file then return nil end
-  local text = file:read "*a" or ""
+  local line = file:read "*a" or ""
   file:close()
-  local cjson = require "cjson"
-  local ok, value = pcall(cjson.decode, text)
-  local has_report, report = pcall(cjson.decode, ok and type(value) == "table" and value.report or nil)
-  if not ok or not is_record(value, domain) or not has_report then
+  local record = decoded(line)
+  local report, metrics
+  if is_record(record, domain) then report, metrics = decoded(record.report), decoded(record.metrics) end
+  if not report or not is_metrics(metrics) then
     self.log(("%s: is damaged, and is not used"):format(path_of(self, domain)))
     return nil
   end
-  value.findings = type(report.findings) == "table" and report.findings or {}
-  return value
+  record.findings = type(report.findings) == "table" and report.findings or {}
+  return record, metrics
 end
 
 --- Removes what is known of a domain that is no longer checked.
