@@ -65,7 +65,6 @@ local function take(self, record, seconds, ...)
   record.metrics = json.line(found.metrics, true)
   tell(self, record)
   self.store:save(record)
-  _G.CNT=(_G.CNT or 0)+1 if _G.CNT%100==1 then local a=collectgarbage'count' collectgarbage() local rs=io.open'/proc/self/status':read'*a':match'VmRSS:%s*(%d+)' self.log(('DBG %d: %.1f MB before, %.1f after gc, rss %.1f'):format(_G.CNT,a/1024,collectgarbage'count'/1024,rs/1024)) end
   return states.is_unsettled(record.state)
 end
 
