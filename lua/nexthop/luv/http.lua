@@ -8,6 +8,7 @@
 -- Routes are a function(path, fields) -> status, content type, body; nil: there is nothing at that path.
 -- `path` is as the client wrote it, without its query. `fields` has the fields of the request by their names
 -- in small letters.
+local core = require "nexthop.core"
 local new_connection = require "nexthop.luv.connection"
 local protect = require "nexthop.protect"
 
@@ -184,13 +185,17 @@ function Listener:close()
   for _, connection in ipairs(all) do connection:close() end
 end
 
---- Reads "127.0.0.1:9645" or "[::1]:9645".
+--- Reads "127.0.0.1:9645", "[::1]:9645", or a port at 127.0.0.1.
 -- @return { host, port }; or nil and what is wrong
-function M.endpoint(text)
-  local host, port = tostring(text):match "^%[([%x:.]+)%]:(%d+)$"
-  if not host then host, port = tostring(text):match "^([%d.]+):(%d+)$" end
+function M.endpoint(value)
+  local text = tostring(value)
+  local host, port = text:match "^%[([%x:.]+)%]:(%d+)$"
+  if not host then host, port = text:match "^([%d.]+):(%d+)$" end
+  if not host and text:find "^%d+$" then host, port = "127.0.0.1", text end
   port = tonumber(port)
-  if not host or port > 65535 then return nil, "an address and a port expected, such as 127.0.0.1:9645" end
+  if not host or not core.address(host) or port < 1 or port > 65535 then
+    return nil, ("an address and a port expected, such as \"127.0.0.1:9645\", got %s"):format(text)
+  end
   return { host = host, port = port }
 end
 

@@ -64,7 +64,11 @@ end
 function Supervisor:plan(domain, options, callback)
   local resolver = self:get()
   if not resolver then return nil end
-  local handle, err = resolver:plan(domain, options, callback)
+  local count = self.count_plan
+  local handle, err = resolver:plan(domain, options, count and function(plan, failure)
+    count(plan, failure)
+    callback(plan, failure)
+  end or callback)
   if not handle then
     stop(self)
     fail(self, err)
@@ -79,6 +83,11 @@ function Supervisor:close()
   stop(self)
 end
 
+--- The counters of the resolver; nil when there is none.
+function Supervisor:stats()
+  return self.resolver and self.resolver:stats()
+end
+
 function Supervisor:stop()
   stop(self)
   uv.run("nowait") -- what was closed is gone before Lua is
@@ -87,6 +96,7 @@ end
 return {
   --- @param options of nexthop.new
   -- @param on_error called with what went wrong and the seconds until the next try
+  -- The field count_plan may be set: a function(plan, err), called with each result of plan().
   -- @param on_warning called with what was left out of the configuration when a resolver is made; or nil
   -- @param on_stop called before a resolver is closed; or nil
   new = function(options, on_error, on_warning, on_stop)

@@ -33,10 +33,18 @@ local function kilobytes(status, name)
   return number and number * 1024
 end
 
-local boot_time -- seconds since 1970, as it was when it was read first
+local boot_time -- seconds since 1970, as it was when it was asked for first
+
+-- A sandbox may leave nothing of /proc but the processes; the time since the boot can be had without it.
+local function find_boot_time()
+  local told = tonumber((read "/proc/stat" or ""):match "\nbtime (%d+)")
+  if told then return told end
+  local found, uv = pcall(require, "luv")
+  return found and os.time() - math.floor(uv.uptime())
+end
 
 local function start_time(started)
-  boot_time = boot_time or tonumber((read "/proc/stat" or ""):match "\nbtime (%d+)")
+  boot_time = boot_time or find_boot_time()
   return boot_time and started and boot_time + started / ticks
 end
 

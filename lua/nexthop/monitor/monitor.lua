@@ -43,17 +43,17 @@ local function tell(self, record)
 end
 
 -- Takes the result of a check into the record of its domain. Returns: is the domain to be checked again soon?
-local function take(self, record, seconds, ...)
+local function take(self, record, ...)
   record.checks = (record.checks or 0) + 1
   local now = math.floor(self:now())
-  local found, reason = outcome.of(record.domain, self.args, { at = now, seconds = seconds }, ...)
+  local found, reason = outcome.of(record.domain, self.args, now, ...)
   if not found then
     if not record.trouble then self.log(("%s: the check says nothing: %s"):format(record.domain, reason)) end
     record.trouble = { at = now, reason = reason }
     return true
   end
   record.trouble = nil
-  record.checked, record.seconds = now, seconds
+  record.checked, record.seconds = now, found.seconds
   record.report, record.findings = found.report, found.findings
   local before = record.state.level
   if states.step(record.state, found.result, record.checked) then
@@ -71,10 +71,10 @@ end
 local tick
 
 local function begin(self, domain)
-  local record, running, begun = self.records[domain], self.checks, uv.hrtime()
+  local record, running = self.records[domain], self.checks
   running:start(domain, function(...)
     if self.checks ~= running then return end -- there is another configuration meanwhile
-    local again = take(self, record, (uv.hrtime() - begun) / 1e9, ...)
+    local again = take(self, record, ...)
     self.schedule:finish(domain, self:now(), again)
     tick(self)
   end)

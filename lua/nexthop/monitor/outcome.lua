@@ -1,30 +1,14 @@
 --- What a check of a domain comes to: the result for its state, and the report as JSON.
 local domain_metrics = require "nexthop.doctor.metrics"
+local doctor_outcome = require "nexthop.doctor.outcome"
 local doctor = require "nexthop.programs.nexthop.doctor"
 local states = require "nexthop.monitor.states"
 
 local M = {}
 
--- Errors that say nothing about a domain.
-local own_faults = { closed = true, cancelled = true, config = true, memory = true, bug = true }
-
--- Why a check says nothing about the domain: nothing else is answered either. nil: it says something.
-local function own_fault(state)
-  for _, entry in ipairs(state.ports) do
-    if not entry.plan then
-      if own_faults[entry.err.code] or entry.facts.alive == false then return entry.err.message end
-    else
-      for i, host in ipairs(entry.plan.hosts) do
-        local facts = entry.facts.hosts and entry.facts.hosts[i]
-        if facts and facts.alive == false then return host.err.message end
-      end
-    end
-  end
-end
-
 -- Whether the domain is well is told by its state, which has been seen twice.
-local function metrics_of(domain, state, check)
-  local metrics = domain_metrics.of(domain, state, check)
+local function metrics_of(domain, state, now)
+  local metrics = domain_metrics.of(domain, state, { at = now, seconds = state.seconds })
   for i = #metrics.samples, 1, -1 do
     if metrics.samples[i].name == "nexthop_domain_ok" then table.remove(metrics.samples, i) end
   end
@@ -42,17 +26,18 @@ function M.add_state(domain, metrics, state)
   sample.value = state.level == "ok" and 1 or 0
 end
 
---- @param check { at = seconds since 1970, seconds = how long it took }
+--- @param now seconds since 1970
 -- @param plan, err, state what the doctor's lookup calls back with
 -- @param args the arguments of the lookup
--- @return { result, report = a line of JSON, findings, metrics }; or nil and why the check says nothing of the domain
-function M.of(domain, args, check, plan, err, state)
+-- @return { result, report = a line of JSON, findings, metrics, seconds }; or nil and why the check says nothing of the domain
+function M.of(domain, args, now, plan, err, state)
   if not state then return nil, err and err.message or "the check was ended" end
-  local reason = own_fault(state)
+  local reason = doctor_outcome.own_fault(state)
   if reason then return nil, reason end
   local report = doctor.renderer(args)({ text = domain, name = domain }, plan, err, state)
   return { result = states.result(state.findings), report = report, findings = state.findings,
-    metrics = metrics_of(domain, state, check) }
+    seconds = state.seconds,
+    metrics = metrics_of(domain, state, now) }
 end
 
 return M

@@ -89,6 +89,14 @@ function Program:warn(resolver)
   for _, warning in ipairs(require("nexthop").warnings(resolver)) do self:complain(warning) end
 end
 
+--- Ends the program when the file of the metrics cannot be written.
+-- @param path of the configuration
+function Program:try_metrics_file(path, file)
+  local ok, reason = true, nil
+  if file then ok, reason = require("nexthop.metrics.file").check(file) end
+  if not ok then self:fail(Program.FAILED, "%s: metrics_file: %s", path, reason) end
+end
+
 --- Prints that a configuration is right, and ends the program.
 -- @param path nil: the defaults
 -- @param options of the resolver, which have been checked; nil: there is none

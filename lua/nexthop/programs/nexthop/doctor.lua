@@ -99,7 +99,8 @@ end
 
 --- Returns function(name, callback, age), which examines a domain. It calls back with the plan of the first
 -- port, the error in its place, and { ports = list of { port, plan, err, facts, verdicts, report }, findings,
--- signatures = seconds since 1970 at which the first one of each zone ends (--authoritative), by zone }.
+-- signatures = seconds since 1970 at which the first one of each zone ends (--authoritative), by zone,
+-- seconds = how long it took }.
 -- @param args of options.lua. Other programs give resolver_options, those of nexthop.new; reuse, the seconds
 -- for which what a contact has shown is taken again; and on_error, see tasks.lua
 -- @param wake function(): has the loop run the resolver
@@ -115,6 +116,7 @@ function M.lookup(resolver, args, wake)
     return tasks.run(function(task)
       local state, err = examine(task, resolver, name, args, left, driver, args.reuse or verify.reuse(age))
       if state then
+        state.seconds = (hrtime() - begun) / 1e9
         callback(state.ports[1].plan, state.ports[1].err, state)
       else
         callback(nil, err)

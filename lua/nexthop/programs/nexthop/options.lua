@@ -38,6 +38,7 @@ With --check:
   --warning DAYS           warn when a certificate ends within so many days (14)
   --critical DAYS          call it an error within so many days, and warn of signatures that end (3)
   --quiet                  print nothing of what is right, and no hints
+  --format FORMAT          nagios: a plugin's line and status (0 to 3); openmetrics: a page of metrics
                            --port may be repeated; 465, 993 and 995 have TLS from the first byte
 
 With --verify:
