@@ -16,7 +16,9 @@ end
 local function simulate(schedule, from, seconds, again)
   local times, most, running = {}, 0, {}
   for now = from, from + seconds do
-    for _, domain in ipairs(running) do schedule:finish(domain, now, again and again(domain, now) or false) end
+    for _, domain in ipairs(running) do
+      schedule:finish(domain, now, again and again(domain, now) or false)
+    end
     running = {}
     local domain = schedule:take(now)
     while domain do
@@ -65,7 +67,8 @@ describe("the schedule", function()
   end)
 
   it("goes on after a start where it was, and begins with what is overdue", function()
-    local known = { ["d0001.example"] = { checked = 9000 }, ["d0002.example"] = { checked = 9000, again = true },
+    local known = { ["d0001.example"] = { checked = 9000 },
+      ["d0002.example"] = { checked = 9000, again = true },
       ["d0003.example"] = { checked = 100 }, ["d0004.example"] = { checked = 99999 } }
     local schedule = new_schedule(names(4), { interval = 3600, retry = 300 }, 9100, known)
     assert.same({ 10800, 9300, 9100, 9101 }, { schedule:due "d0001.example", schedule:due "d0002.example",
@@ -101,16 +104,19 @@ describe("a state", function()
   end)
 
   it("changes after two results in a row that are alike", function()
-    assert.same({ "ok  1", "ok  1", "*error error a 3", "error error a 3", "*ok  5" }, (after(ok, one, one, ok, ok)))
+    assert.same({ "ok  1", "ok  1", "*error error a 3", "error error a 3", "*ok  5" },
+      (after(ok, one, one, ok, ok)))
     assert.same({ "ok  1", "ok  1", "ok  1", "ok  1", "ok  1" }, (after(ok, one, ok, one, ok)))
-    assert.same({ "- - -", "*error error a 2", "error error a 2", "*error error b 4" }, (after(one, one, two, two)))
+    assert.same({ "- - -", "*error error a 2", "error error a 2", "*error error b 4" },
+      (after(one, one, two, two)))
     assert.same({ "- - -", "*error error a 2", "error error a 2", "error error a 2", "error error a 2" },
       (after(one, one, two, ok, two)))
   end)
 
   it("is no longer good after two bad results, whatever they have found", function()
     assert.same({ "ok  1", "ok  1", "*error error b 3" }, (after(ok, one, two)))
-    assert.same({ "ok  1", "ok  1", "*warning warning c 3", "warning warning c 3" }, (after(ok, one, warning, one)))
+    assert.same({ "ok  1", "ok  1", "*warning warning c 3", "warning warning c 3" },
+      (after(ok, one, warning, one)))
   end)
 
   it("is told once, and not at all where all is well from the start", function()
@@ -133,7 +139,9 @@ describe("a state", function()
   end)
 
   it("is made of errors and warnings, and of no hints", function()
-    local function finding(severity, name) return { severity = severity, name = name, subject = "mx", port = 25 } end
+    local function finding(severity, name)
+      return { severity = severity, name = name, subject = "mx", port = 25 }
+    end
     assert.same({ level = "ok", key = "" }, states.result { finding("hint", "not-prepared") })
     assert.same({ level = "error", key = "error timeout mx 25\nwarning stale-record mx 25" },
       states.result { finding("warning", "stale-record"), finding("hint", "a"), finding("error", "timeout") })
@@ -170,12 +178,13 @@ describe("the settings", function()
       assert.equal(key == "resolver" and reason:sub(1, 24) or case[2],
         key == "resolver" and case[2]:sub(1, 24) or reason)
     end
-    assert.matches("^intervall: no such key; there are: authoritative, ca_file, ", wrong { intervall = 1 })
+    assert.matches("^intervals: no such key; there are: authoritative, ca_file, ", wrong { intervals = 1 })
     assert.matches("^domains: it is missing", select(2, settings.check {}))
   end)
 
   it("have the domains as the DNS has them, each once", function()
-    local checked = assert(settings.check { domains = { "b.example.", "A.example", "B.example", "bücher.example" },
+    local checked = assert(settings.check {
+      domains = { "b.example.", "A.example", "B.example", "bücher.example" },
       resolver = { trust_anchor_file = false } })
     assert.same({ "a.example", "b.example", "xn--bcher-kva.example" }, checked.domains)
     assert.same({ host = "127.0.0.1", port = 9646 }, checked.listen)
@@ -184,13 +193,15 @@ describe("the settings", function()
 end)
 
 it("the page shows what others have written as text", function()
-  local html = page.html({ { domain = "a.example", state = { level = "error", since = 0, key = "x" }, checked = 60,
-    seconds = 1, findings = { { severity = "error", name = "timeout", subject = "<b>&\"'", text = "\27[31m",
+  local html = page.html({ { domain = "a.example", state = { level = "error", since = 0, key = "x" },
+    checked = 60, seconds = 1, findings = { { severity = "error", name = "timeout", subject = "<b>&\"'",
+      text = "\27[31m",
       cure = "</li><script>", record = "TXT \"a\"" } } } }, function() return 120 end, 90)
   assert.is_nil(html:find "<script")
   assert.is_nil(html:find "\27")
   for _, part in ipairs { "&lt;b&gt;&amp;&quot;&#39;", "&lt;/li&gt;&lt;script&gt;", "TXT &quot;a&quot;",
-    "1970-01-01 00:01:00 UTC in 1.0 s", "next check 1970-01-01 00:02:00 UTC", "0 of 1 good, 1 with errors" } do
+    "1970-01-01 00:01:00 UTC in 1.0 s",
+    "next check 1970-01-01 00:02:00 UTC", "0 of 1 good, 1 with errors" } do
     assert(html:find(part, 1, true), part)
   end
 end)

@@ -57,7 +57,8 @@ describe("nexthop-monitor", function()
   it("has the report of --check --json of each domain in its list, and of no other", function()
     local monitor = start { domains = { good, bad } }
     local report = monitor:state(bad, "error")
-    assert.same({ bad, false, "uncovered-certificate" }, { report.domain, report.ok, report.findings[1].name })
+    assert.same({ bad, false, "uncovered-certificate" },
+      { report.domain, report.ok, report.findings[1].name })
     report = monitor:state(good, "ok")
     assert.same({ true, "dane", true }, { report.ok, report.hosts[1].tls, report.monitor.is_confirmed })
     local status, body, head = monitor:get("/check/" .. good:upper())
@@ -101,14 +102,15 @@ describe("nexthop-monitor", function()
     monitors.wait_for("on_change", function() return told()[2] end)
     monitor:checked_again(changing)
     assert.same({ changing .. " ok->error", changing .. " error->ok" }, told())
-    contains(monitor.said, changing .. ": error (was: ok): uncovered-certificate of changing.vmonitor.example\n",
+    contains(monitor.said, changing
+      .. ": error (was: ok): uncovered-certificate of changing.vmonitor.example\n",
       changing .. ": ok (was: error)\n")
     assert.equal(0, monitor:finish())
   end)
 
   it("knows after kill -9 what it knew, and tells what was not told yet", function()
     local group = files.new()
-    local program, told = monitors.teller(("echo $$ >%s; sleep 60"):format(group))
+    local program = monitors.teller(("echo $$ >%s; sleep 60"):format(group))
     local more = { domains = { good, bad }, on_change = { program }, state = files.folder() }
     local monitor = start(more)
     monitor:state(bad, "error")
@@ -117,6 +119,7 @@ describe("nexthop-monitor", function()
     monitor:finish "sigkill"
     assert(os.execute("kill -9 -" .. files.read(group))) -- a service manager does that
     local contacts = world.hosts.good.listening[1]:count()
+    local told
     program, told = monitors.teller()
     more.on_change = { program }
     monitor:write(config(more))

@@ -1,7 +1,7 @@
 -- nexthop-monitor with many domains: are all checked within their interval, how large does it become, and
 -- how long does a scrape take meanwhile?
 --
---   lua5.4 tests/bench/monitor.lua [DOMAINS] [HOSTS] [INTERVAL]      1000, 200, 300 (seconds); see `make bench-monitor`
+--   lua5.4 tests/bench/monitor.lua [DOMAINS] [HOSTS] [INTERVAL]    1000, 200, 300 s; `make bench-monitor`
 --
 -- The hosts are scripted mail servers on loopback, the DNS is the lab's. It runs for the time of a retry (a
 -- fifth of the interval), in which the first round is made, and then for two intervals.
@@ -50,7 +50,7 @@ local function timed(path, into)
   return body
 end
 
-local seen, worst = {}, 0
+local worst = 0
 local started = socket.gettime()
 local last_look = started
 while socket.gettime() - started < retry + 2 * interval do
@@ -64,7 +64,6 @@ while socket.gettime() - started < retry + 2 * interval do
       local checked = monitor:report(domain).monitor.checked
       local age = os.time() - (checked or started)
       worst = math.max(worst, age)
-      seen[domain] = checked or seen[domain]
     end
   end
   assert(not monitor.status, monitor.said)
@@ -82,7 +81,7 @@ for _, domain in ipairs(list) do
   good = good + (report.monitor.state == "ok" and 1 or 0)
 end
 for _, host in pairs(world.hosts) do contacts = contacts + host.listening[1]:count() end
-local cpu = 0
+local cpu
 do
   local file = assert(io.open(("/proc/%d/stat"):format(monitor.pid)))
   local user, system = file:read("*a"):match "%) %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%d+) (%d+)"

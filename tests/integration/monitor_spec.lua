@@ -38,11 +38,13 @@ describe("nexthop-monitor and Postfix:", function()
   it("a certificate that changes without its record is told once, and once more when it is mended", function()
     local program, told = monitors.teller()
     local resolver = support.lab:options()
-    resolver.stub[chains.zone .. "."] = support.lab.address -- which is asked as a name server of the zone, too
-    monitor = monitors.start { domains = { domain }, resolver = resolver, interval = 2, retry = 1, connect_port = port,
+    resolver.stub[chains.zone .. "."] = support.lab.address -- the name server of the zone, too
+    monitor = monitors.start { domains = { domain }, resolver = resolver,
+      interval = 2, retry = 1, connect_port = port,
       helo = "client.test", on_change = { program }, state = files.folder() }
     monitor:state(domain, "ok")
-    server:replace { ec = ca.leaf { name = "monitor-new", names = { "mx." .. domain }, issuer = chains.issuer } }
+    local new = ca.leaf { name = "monitor-new", names = { "mx." .. domain }, issuer = chains.issuer }
+    server:replace { ec = new }
     local report = monitor:state(domain, "error")
     local finding = report.findings[1]
     assert.same({ "key-kinds-differ", "mx." .. domain, 25 }, { finding.name, finding.subject, finding.port })

@@ -45,7 +45,7 @@ describe("examples/monitoring:", function()
     files.remove()
   end)
 
-  it("promtool accepts the configuration and the rules, and the alerts come when they must", function()
+  it("promtool takes the configuration and the rules, and the alerts come when they must", function()
     local promtool = tool("prometheus", "promtool")
     if not promtool then return end
     contains(run(promtool .. " check config " .. folder .. "prometheus.yml"), "is valid prometheus config")
@@ -53,7 +53,7 @@ describe("examples/monitoring:", function()
     contains(run(promtool .. " test rules " .. folder .. "nexthop.rules.test.yml"), "SUCCESS")
   end)
 
-  it("promtool accepts the metrics of nexthop-monitor, which have what the alerts and the board ask for", function()
+  it("promtool takes the metrics of nexthop-monitor, which have what alerts and board ask for", function()
     local promtool = tool("prometheus", "promtool")
     if not promtool then return end
     local _, page, head = monitor:get "/metrics"
@@ -62,7 +62,9 @@ describe("examples/monitoring:", function()
     contains(page, 'nexthop_domain_ok{domain="nullmx.example"} 0\n', "process_resident_memory_bytes ",
       'nexthop_host_ok{domain="dane.example",host="mx1.dane.example",tls="dane"} 0\n')
     local known = {}
-    for name in files.read "lua/nexthop/doctor/metrics.lua":gmatch '"(nexthop_[%w_]+)"' do known[name] = true end
+    for name in files.read("lua/nexthop/doctor/metrics.lua"):gmatch '"(nexthop_[%w_]+)"' do
+      known[name] = true
+    end
     local asked = 0
     for _, file in ipairs { "nexthop.rules.yml", "grafana.json" } do
       for name in files.read(folder .. file):gmatch "nexthop_[%w_]+" do
@@ -84,12 +86,11 @@ describe("examples/monitoring:", function()
     if not check_http then return end
     local text = files.read(folder .. "icinga.conf")
     contains(text, [["-s" = "\"state\":\"ok\""]], [["-u" = "/check/$nexthop_domain$"]])
-    local said, status = shell.run(("%s -H 127.0.0.1 -p %d -u /check/nullmx.example -s '\"state\":\"ok\"'"):format(
-      check_http, monitor.port))
-    assert.equal(2, status, said)
-    said, status = shell.run(("%s -H 127.0.0.1 -p %d -u /check/nullmx.example -s '\"state\":\"error\"'"):format(
-      check_http, monitor.port))
-    assert.equal(0, status, said)
+    for state, expected in pairs { ok = 2, error = 0 } do
+      local words = "%s -H 127.0.0.1 -p %d -u /check/nullmx.example -s '\"state\":\"%s\"'"
+      local said, status = shell.run(words:format(check_http, monitor.port, state))
+      assert.equal(expected, status, said)
+    end
   end)
 
   it("the options of nexthop in them are ones that it has", function()
@@ -132,7 +133,8 @@ describe("examples/monitoring:", function()
     if not has "python3" then return end
     local report = monitor:report "dane.example"
     report.monitor.was = "ok"
-    local mail = run(("SENDMAIL='cat' %stell ops@example.org <%s"):format(folder, files.new(cjson.encode(report))))
+    local path = files.new(cjson.encode(report))
+    local mail = run(("SENDMAIL='cat' %stell ops@example.org <%s"):format(folder, path))
     contains(mail, "To: ops@example.org\nSubject: dane.example: error (was: ok)\n",
       "\nerror: mx1.dane.example: mx1.dane.example (192.0.2.1, port 25): ", "\n  to do: see that the server")
   end)

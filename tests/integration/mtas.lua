@@ -174,7 +174,7 @@ function M.start(name, root, options)
   return self
 end
 
---- Gives it other certificates. Postfix has them from the next connection on: each is served by a new process.
+--- Gives it other certificates. Postfix has them from the next connection on, as each has a new process.
 function Server:replace(certificates)
   write_certificates(self.root .. settings, certificates)
 end

@@ -28,7 +28,8 @@ M.wait_for = server.wait_for
 M.lua = lua
 
 local function text_of(value)
-  if type(value) ~= "table" then return type(value) == "string" and ("%q"):format(value) or tostring(value) end
+  if type(value) == "string" then return ("%q"):format(value) end
+  if type(value) ~= "table" then return tostring(value) end
   local parts = {}
   for key, item in pairs(value) do
     parts[#parts + 1] = ("[%s] = %s"):format(text_of(key), text_of(item))

@@ -15,7 +15,7 @@ Checks.__index = Checks
 -- Seconds after its deadline at which a check that has not ended is given up.
 local PATIENCE = 10
 
--- Lookups that a check may have under way. A resolver for more of them than there are takes memory for nothing.
+-- Lookups that a check may have under way. A resolver for more than there are takes memory for nothing.
 local LOOKUPS = 25
 
 local function sized(resolver, jobs)
@@ -37,7 +37,7 @@ function M.new(resolver, jobs, args, log)
   return self
 end
 
--- What a check has come to is told from the loop: never before start() returns, and in no coroutine of a task.
+-- What a check has come to is told from the loop: never before start() returns, and in no coroutine.
 local function finish(self, check, ...)
   if not self.running[check] then return end
   self.running[check] = nil

@@ -1,8 +1,8 @@
---- The metrics of all domains as text, made anew only where a domain has a new result. With a thousand domains a
--- page has ten thousand lines: to make them for each scrape would take longer than a scrape may.
+--- The metrics of all domains as text, made anew only where a domain has a new result. With a thousand
+-- domains a page has ten thousand lines: to make them for each scrape would take longer than a scrape may.
 --
--- Several domains may have the same hosts and zones. What was seen last counts, as in nexthop.doctor.metrics, which
--- says what the families are.
+-- Several domains may have the same hosts and zones. What was seen last counts, as in
+-- nexthop.doctor.metrics, which says what the families are.
 local domain_metrics = require "nexthop.doctor.metrics"
 local text = require "nexthop.metrics.text"
 
@@ -15,7 +15,7 @@ function M.new()
   return setmetatable({ families = {}, names = {}, domains = {} }, Exposition)
 end
 
--- Adds the families of a domain that no other has had. Their first lines are taken out of a page that has them.
+-- Adds the families of a domain that no other has had. Their first lines are taken out of a page.
 local function add_families(self, metrics)
   local is_new = false
   for _, sample in ipairs(metrics.samples) do is_new = is_new or not self.families[sample.name] end

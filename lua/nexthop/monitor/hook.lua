@@ -62,7 +62,8 @@ local function send(self, input, text)
 end
 
 local function start(self, domain, text, value)
-  local input, handle, pid = uv.new_pipe(false), nil, nil
+  local input = uv.new_pipe(false)
+  local handle, pid
   local words = {}
   for i = 2, #self.command do words[i - 1] = self.command[i] end
   handle, pid = uv.spawn(self.command[1], { args = words, stdio = { input, 2, 2 }, detached = true },
@@ -70,7 +71,8 @@ local function start(self, domain, text, value)
       handle:close()
       if not input:is_closing() then input:close() end
       if status ~= 0 or number ~= 0 then
-        self.log(("%s: ended with status %d, signal %d, for %s"):format(self.command[1], status, number, domain))
+        self.log(("%s: ended with status %d, signal %d, for %s"):format(self.command[1], status, number,
+          domain))
       end
       finish(self, domain, value)
     end, self.log))

@@ -29,15 +29,15 @@ end
 --- @param now seconds since 1970
 -- @param plan, err, state what the doctor's lookup calls back with
 -- @param args the arguments of the lookup
--- @return { result, report = a line of JSON, findings, metrics, seconds }; or nil and why the check says nothing of the domain
+-- @return { result, report = a line of JSON, findings, metrics, seconds }; or nil and why the check says
+-- nothing about the domain
 function M.of(domain, args, now, plan, err, state)
   if not state then return nil, err and err.message or "the check was ended" end
   local reason = doctor_outcome.own_fault(state)
   if reason then return nil, reason end
   local report = doctor.renderer(args)({ text = domain, name = domain }, plan, err, state)
   return { result = states.result(state.findings), report = report, findings = state.findings,
-    seconds = state.seconds,
-    metrics = metrics_of(domain, state, now) }
+    seconds = state.seconds, metrics = metrics_of(domain, state, now) }
 end
 
 return M

@@ -6,16 +6,18 @@ local M = {}
 
 -- A line of JSON with one more field.
 local function with(line, name, value)
-  return ("%s,%q:%s}\n"):format(line:gsub("}%s*$", ""), name, (json.line(value, true):gsub("\n$", "")))
+  local object = line:gsub("}%s*$", "")
+  return ("%s,%q:%s}\n"):format(object, name, (json.line(value, true):gsub("\n$", "")))
 end
 
 local function about(record)
   local state = record.state
   return {
-    state = state.level or "unknown", since = state.since, checked = record.checked, checks = record.checks or 0,
+    state = state.level or "unknown", since = state.since, checked = record.checked,
+    checks = record.checks or 0,
     seconds = record.seconds and tonumber(("%.3f"):format(record.seconds)),
     is_confirmed = state.level ~= nil and state.candidate == nil,
-    failed = record.trouble and { at = math.floor(record.trouble.at), message = record.trouble.reason } or nil,
+    failed = record.trouble and { at = record.trouble.at, message = record.trouble.reason } or nil,
   }
 end
 

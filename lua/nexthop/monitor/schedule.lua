@@ -31,8 +31,9 @@ end
 -- @param settings { interval, retry } in seconds
 -- @param known { [domain] = { checked = time of its last check, again = was it to be checked again soon? } }
 function M.new(domains, settings, now, known)
-  local self = setmetatable({ interval = settings.interval, retry = math.min(settings.retry, settings.interval),
-    entries = {} }, Schedule)
+  local self = setmetatable({
+    interval = settings.interval, retry = math.min(settings.retry, settings.interval), entries = {},
+  }, Schedule)
   local waiting = {}
   for i, domain in ipairs(domains) do
     local entry = { domain = domain, place = (i - 1) / #domains * self.interval, active = false }

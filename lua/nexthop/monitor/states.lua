@@ -1,9 +1,9 @@
 --- The state of a domain, made of the results of its checks. Pure: no clock, no I/O.
 --
--- A result is { level, key }. `level` is "ok", "warning" or "error"; `key` says which errors and warnings were
--- found, and is "" where there are none. Two results are alike if they have the same key. Where the state is
--- good, two bad results are alike, too, whatever they have found: a host that fails in another way each time
--- is no good host.
+-- A result is { level, key }. `level` is "ok", "warning" or "error"; `key` says which errors and warnings
+-- were found, and is "" where there are none. Two results are alike if they have the same key. Where the
+-- state is good, two bad results are alike, too, whatever they have found: a host that fails in another way
+-- each time is no good host.
 --
 -- A state is { level, key, since, candidate, told, told_level }. It changes only after two results in a row
 -- that are alike and differ from it; `candidate` is the first of them. Only the very first result counts at

@@ -8,13 +8,13 @@ local M = {}
 
 local HTML, JSON = "text/html; charset=utf-8", "application/json"
 
-local function unescape(text)
-  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+local function unescape(path)
+  return (path:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
 -- GET /check/DOMAIN: of domains in the list alone, so that nobody can have another one checked.
-local function check(monitor, text)
-  local name = core.name(unescape(text))
+local function check(monitor, path)
+  local name = core.name(unescape(path))
   local record = name and monitor.records[name]
   if not record then return nil end
   return record.report and 200 or 503, JSON, reports.last(record, monitor.schedule:due(name))
