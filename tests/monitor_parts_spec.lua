@@ -1,9 +1,13 @@
 -- The parts of nexthop-monitor that need no network: when a domain is checked, what its state is, its
 -- settings, its page.
+local domain_metrics = require "nexthop.doctor.metrics"
+local exposition = require "nexthop.monitor.exposition"
 local new_schedule = require("nexthop.monitor.schedule").new
 local page = require "nexthop.monitor.page"
 local settings = require "nexthop.programs.monitor.settings"
 local states = require "nexthop.monitor.states"
+local tasks = require "nexthop.doctor.tasks"
+local text = require "nexthop.metrics.text"
 
 local function names(count)
   local list = {}
@@ -204,4 +208,76 @@ it("the page shows what others have written as text", function()
     "next check 1970-01-01 00:02:00 UTC", "0 of 1 good, 1 with errors" } do
     assert(html:find(part, 1, true), part)
   end
+end)
+
+describe("the metrics of all domains", function()
+  local function known(at, ...)
+    local samples = {}
+    for i, sample in ipairs { ... } do
+      samples[i] = { name = sample[1], labels = sample[2], value = sample[3] }
+    end
+    return { at = at, samples = samples }
+  end
+  local shared = { host = "mx.example", key = "rsa" }
+  local expiry = "nexthop_certificate_expiry_timestamp_seconds"
+  local a = known(10, { "nexthop_domain_ok", { domain = "a.example" }, 1 }, { expiry, shared, 1000 })
+  local b = known(20, { "nexthop_domain_ok", { domain = "b.example" }, 0 }, { expiry, shared, 2000 },
+    { "nexthop_check_seconds", { domain = "b.example" }, 1.5 })
+
+  -- The lines of a page without those that say what the families are, sorted.
+  local function lines(whole_page)
+    local list = {}
+    for line in whole_page:gmatch "[^\n]+" do list[#list + 1] = not line:find "^# EOF" and line or nil end
+    table.sort(list)
+    return list
+  end
+
+  local function whole(...)
+    local one = text.new()
+    domain_metrics.add(one, { ... })
+    return lines(one:finish())
+  end
+
+  it("are those of a page that is made of them at once, whatever came first", function()
+    for _, order in ipairs { { a, b }, { b, a } } do
+      local all = exposition.new()
+      for _, metrics in ipairs(order) do all:put(metrics.samples[1].labels.domain, metrics) end
+      assert.same(whole(a, b), lines(all:text()))
+      assert(all:text():find(expiry .. '{host="mx.example",key="rsa"} 2000\n', 1, true))
+    end
+  end)
+
+  it("go with their domain, but not what another domain has, too", function()
+    local all = exposition.new()
+    all:put("a.example", a)
+    all:put("b.example", b)
+    local newer = known(30, { "nexthop_domain_ok", { domain = "b.example" }, 1 })
+    all:put("b.example", newer)
+    local found = all:text()
+    for part, is_there in pairs { ['{domain="b.example"} 1\n'] = true, nexthop_check_seconds = false,
+      ['key="rsa"'] = true } do
+      assert.equal(is_there, found:find(part, 1, true) ~= nil, part)
+    end
+    all:put("a.example", nil)
+    all:put("b.example", nil)
+    assert.equal("", all:text())
+  end)
+end)
+
+it("an error in the code of a check is told once, and ends that check alone", function()
+  local problems, closed, resume, is_over = {}, 0, nil, false
+  tasks.run(function(task)
+    task:finally(function() closed = closed + 1 end)
+    task:all { function()
+      task:await(function(done) resume = done end)
+      error "a bug"
+    end, function() task:await(function() return { cancel = function() closed = closed + 10 end } end) end }
+    is_over = true
+  end, function(problem) problems[#problems + 1] = problem end)
+  resume()
+  resume()
+  assert.same({ 1, 11, false }, { #problems, closed, is_over })
+  assert.matches("a bug\nstack traceback", problems[1])
+  tasks.run(function(task) task:await(function(done) resume = done end) error "another" end)
+  assert.has_error(resume)
 end)

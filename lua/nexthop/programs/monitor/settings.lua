@@ -98,9 +98,14 @@ end
 local function folder(value)
   local path, reason = text(value)
   if not path then return nil, reason end
-  local stat = require("luv").fs_stat(path)
-  if stat and stat.type == "directory" then return (path:gsub("(.)/+$", "%1")) end
-  return nil, ("%s: %s"):format(path, stat and "is no folder" or "there is no such folder")
+  local uv = require "luv"
+  local stat = uv.fs_stat(path)
+  if not stat or stat.type ~= "directory" then
+    return nil, ("%s: %s"):format(path, stat and "is no folder" or "there is no such folder")
+  elseif not uv.fs_access(path, "W") then
+    return nil, path .. ": nothing can be written there"
+  end
+  return (path:gsub("(.)/+$", "%1"))
 end
 
 -- The same checks as those of the options of nexthop(1).
