@@ -24,6 +24,9 @@ _nexthop()
         --warning | --critical)
             mapfile -t COMPREPLY < <(compgen -W '3 7 14 30' -- "$word")
             return ;;
+        --format)
+            mapfile -t COMPREPLY < <(compgen -W 'nagios openmetrics' -- "$word")
+            return ;;
         --keys)
             mapfile -t COMPREPLY < <(compgen -W 'any rsa ecdsa rsa,ecdsa ed25519' -- "$word")
             return ;;
@@ -52,7 +55,7 @@ _nexthop()
         -*)
             mapfile -t COMPREPLY < <(compgen -W '--destinations --ips --tlsa --check --explain --verify
                 --rollover --make-tlsa --assume --since --usage --selector --match
-                --authoritative --warning --critical --quiet
+                --authoritative --warning --critical --quiet --format
                 --keys --connect-port --smtps --helo --source --step --at --ca-file --global-only --down
                 --file --jobs --retry --ordered --json --resolver --tls --recursive --stub --anchor
                 --unbound-conf --timeout --deadline --sts --sts-cache --sts-port
