@@ -261,6 +261,13 @@ bench: need-bench all
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec tests/bench/run $(LUA)
 
+# nexthop-monitor with many domains: DOMAINS= on HOSTS=, each once in INTERVAL= seconds.
+.PHONY: bench-monitor
+bench-monitor: need-test
+	@$(MAKE) --no-print-directory LUA=$(LUA) all test-modules >/dev/null
+	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
+	 exec $(LUA) tests/bench/monitor.lua $(or $(DOMAINS),1000) $(or $(HOSTS),200) $(or $(INTERVAL),120)
+
 # Packages: see .ci/bootstrap for what is in each set.
 .PHONY: need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all
 need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all:

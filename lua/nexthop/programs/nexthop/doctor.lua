@@ -84,8 +84,8 @@ local function examine(task, resolver, name, args, left, driver, reuse)
     local found
     found, state.signatures = require("nexthop.programs.nexthop.authoritative").check(task, resolver, domain,
       state.ports, {
-        resolver = options.resolver(args), network = call.network, timeout = args.timeout, left = left,
-        critical = args.critical, now = os.time(), driver = driver,
+        resolver = args.resolver_options or options.resolver(args), network = call.network,
+        timeout = args.timeout, left = left, critical = args.critical, now = os.time(), driver = driver,
       })
     append(state.findings, found)
   end
@@ -101,6 +101,8 @@ end
 -- port, the error in its place, and { ports = list of { port, plan, err, facts, verdicts, report }, findings,
 -- signatures = seconds since 1970 at which the first one of each zone ends (--authoritative), by zone,
 -- seconds = how long it took }.
+-- @param args of options.lua. Other programs give resolver_options, those of nexthop.new; reuse, the seconds
+-- for which what a contact has shown is taken again; and on_error, see tasks.lua
 -- @param wake function(): has the loop run the resolver
 function M.lookup(resolver, args, wake)
   local hrtime = require "luv".hrtime
@@ -112,7 +114,7 @@ function M.lookup(resolver, args, wake)
       return args.deadline and math.max(0, args.deadline - (hrtime() - begun) / 1e9) or nil
     end
     return tasks.run(function(task)
-      local state, err = examine(task, resolver, name, args, left, driver, verify.reuse(age))
+      local state, err = examine(task, resolver, name, args, left, driver, args.reuse or verify.reuse(age))
       if state then
         state.seconds = (hrtime() - begun) / 1e9
         callback(state.ports[1].plan, state.ports[1].err, state)
@@ -120,7 +122,7 @@ function M.lookup(resolver, args, wake)
         callback(nil, err)
       end
       wake()
-    end)
+    end, args.on_error)
   end
 end
 
