@@ -24,7 +24,7 @@ dependencies = {
 }
 
 external_dependencies = {
-    UNBOUND = { header = "unbound-event.h", library = "unbound" },
+    UNBOUND = { header = "unbound.h", library = "unbound" },
     UV = { header = "uv.h", library = "uv" },
     IDN2 = { header = "idn2.h", library = "idn2" },
     OPENSSL = { header = "openssl/ssl.h", library = "ssl" },

@@ -2,6 +2,7 @@
 #include "context.h"
 
 #include "answer.h"
+#include "event_api.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unbound-event.h>
 #include <unbound.h>
 #include <unistd.h>
 #ifdef __GLIBC__
@@ -351,12 +351,19 @@ static bool files_are_the_same(const struct nh_config *config, struct nh_err *er
     return false;
 }
 
-struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
+struct ub_ctx *nh_context_open(struct nh_ub_base *base, const struct nh_config *config,
                                uint32_t without, struct nh_err *err)
 {
+    static bool checked;
+    struct ub_ctx *ctx = NULL;
+
     pthread_mutex_lock(&context_mutex);
-    struct ub_ctx *ctx = ub_ctx_create_ub_event(base);
-    if (!ctx) {
+    checked = checked || nh_event_api_check(err);
+    if (checked)
+        ctx = ub_ctx_create_ub_event(base);
+    if (!checked) {
+        /* *err says it */
+    } else if (!ctx) {
         nh_fail(err, NH_NO_MEMORY, "libunbound: no context could be created");
     } else {
         ub_ctx_debugout(ctx, NULL);

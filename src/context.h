@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct ub_ctx;
-struct ub_event_base;
+struct nh_ub_base;
 
 enum nh_step_kind {
     NH_STEP_OPTION,      /* ub_ctx_set_option(a, b), from the user: an unknown option is an error */
@@ -43,7 +43,7 @@ struct nh_config {
  * when a file has changed since the configuration was copied, because an anchor file that has
  * become empty turns validation off. without says which steps NH_STEP_FORWARD to leave out. Each
  * has one bit, and the first one has the lowest. */
-struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
+struct ub_ctx *nh_context_open(struct nh_ub_base *base, const struct nh_config *config,
                                uint32_t without, struct nh_err *err);
 
 /* Makes a copy that owns its strings. Returns NULL when memory runs out. */

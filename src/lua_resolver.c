@@ -52,7 +52,7 @@ static int m_wait(lua_State *L)
         left = end - nh_now();
         if (left <= 0 && ran)
             break;
-        if (TAILQ_EMPTY(&self->finished))
+        if (NH_LIST_EMPTY(&self->finished))
             nh_run(self, 0, left < NH_SLICE ? left : NH_SLICE);
         ran = true;
         if (nh_interrupted(L, 1))
@@ -69,7 +69,7 @@ static int m_timeout(lua_State *L)
 
     if (code != NH_OK)
         return nh_push_unusable(L, code);
-    if (!TAILQ_EMPTY(&self->finished)) {
+    if (!NH_LIST_EMPTY(&self->finished)) {
         lua_pushinteger(L, 0);
         return 1;
     }
@@ -201,7 +201,7 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
 {
     struct nh_request *request;
 
-    while ((request = TAILQ_FIRST(&self->open)) != NULL) {
+    while ((request = NH_LIST_FIRST(&self->open)) != NULL) {
         if (callbacks && !request->blocking) {
             nh_fail(&request->op.err, NH_CLOSED,
                     "%s: the resolver was closed before the answer came", nh_subject(request));
@@ -212,7 +212,7 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
         }
     }
     if (!callbacks)
-        while ((request = TAILQ_FIRST(&self->finished)) != NULL)
+        while ((request = NH_LIST_FIRST(&self->finished)) != NULL)
             nh_stop_request(request);
 }
 
@@ -239,7 +239,7 @@ static int m_close(lua_State *L)
     if (self->resolver && !self->closing && !nh_forked(self)) {
         self->closing = true;
         stop_all(self, true);
-        while (!TAILQ_EMPTY(&self->finished) && !nh_forked(self))
+        while (!NH_LIST_EMPTY(&self->finished) && !nh_forked(self))
             nh_deliver_one(L, 1);
         if (!nh_forked(self)) {
             free_resolver(self);
@@ -347,8 +347,8 @@ int nh_lua_new(lua_State *L)
 
     self = lua_newuserdata(L, sizeof *self);
     memset(self, 0, sizeof *self);
-    TAILQ_INIT(&self->open);
-    TAILQ_INIT(&self->finished);
+    NH_LIST_INIT(&self->open);
+    NH_LIST_INIT(&self->finished);
     self->requests.size = sizeof(struct nh_request);
     self->hosts.size = sizeof(struct nh_plan_host);
     self->budget = field_number(L, 1, "budget");

@@ -122,14 +122,14 @@ static struct nh_context *fresh_context(struct nh_resolver *r, unsigned sockets)
     if (!opened)
         return c;
     if (c)
-        TAILQ_INSERT_TAIL(&r->draining, c, link);
+        NH_LIST_INSERT_LAST(&r->draining, c, link);
     r->fresh = opened;
     return opened;
 }
 
 void nh_recheck_adopt(struct nh_resolver *r, struct nh_context *c)
 {
-    TAILQ_INSERT_TAIL(&r->draining, r->main, link);
+    NH_LIST_INSERT_LAST(&r->draining, r->main, link);
     r->main = c;
     r->fresh = NULL;
     r->trouble = 0;
@@ -163,9 +163,9 @@ void nh_recheck_tidy(struct nh_resolver *r)
         nh_context_free(r, r->fresh);
         r->fresh = NULL;
     }
-    TAILQ_FOREACH (c, &r->draining, link) {
+    NH_LIST_FOREACH (c, &r->draining, link) {
         if (c->n_lookups == 0) {
-            TAILQ_REMOVE(&r->draining, c, link);
+            NH_LIST_REMOVE(&r->draining, c, link);
             nh_context_free(r, c);
             nh_resolver_set_limits(r); /* its descriptors are free */
             break;                     /* close one at a time: it takes some milliseconds */
@@ -181,7 +181,7 @@ static struct nh_context *context_of(const struct nh_lookup *l)
 
     if (l->context == r->fresh && r->fresh)
         return r->fresh;
-    TAILQ_FOREACH (c, &r->draining, link)
+    NH_LIST_FOREACH (c, &r->draining, link)
         if (c == l->context)
             return c;
     return r->main;
@@ -326,7 +326,7 @@ static void end_probe(struct nh_resolver *r)
     for (k = 0; k < probe->n; k++) {
         nh_lookup_stop(&probe->forwarders[k].lookup);
         if (probe->forwarders[k].context)
-            TAILQ_INSERT_TAIL(&r->draining, probe->forwarders[k].context, link);
+            NH_LIST_INSERT_LAST(&r->draining, probe->forwarders[k].context, link);
     }
     free(probe);
 }
@@ -347,8 +347,8 @@ static void on_probed(void *arg, struct nh_lookup *answer)
     r->stripping = probe->stripping;
     r->probed_at = nh_now();
     end_probe(r);
-    while ((l = TAILQ_FIRST(&r->awaiting)) != NULL) {
-        TAILQ_REMOVE(&r->awaiting, l, link);
+    while ((l = NH_LIST_FIRST(&r->awaiting)) != NULL) {
+        NH_LIST_REMOVE(&r->awaiting, l, link);
         nh_lookup_ready(l, NH_BOGUS);
     }
 }
@@ -398,7 +398,7 @@ static bool probe_forwarders(struct nh_lookup *l)
     if (!r->probe)
         return false;
     l->state = NH_AWAITING_PROBE;
-    TAILQ_INSERT_TAIL(&r->awaiting, l, link);
+    NH_LIST_INSERT_LAST(&r->awaiting, l, link);
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include "anchors.h"
 #include "fetch.h"
 #include "gather_ips.h"
+#include "list.h"
 
 #define NH_STS_RETRY 300 /* seconds before a fetch that has failed is tried again (RFC 8461 3.3) */
 
@@ -44,7 +45,7 @@ struct nh_sts_wait {
     struct nh_task task;
     void (*done)(void *arg);
     void *arg;
-    TAILQ_ENTRY(nh_sts_wait) link;
+    NH_LIST_LINK(nh_sts_wait) link;
 };
 
 /* Fetches the policy, or joins a fetch of that domain which is under way. done(arg) is called once,

@@ -28,7 +28,7 @@ struct nh_sts_store {
     struct nh_sts_entry **buckets;
     uint32_t n_buckets, seed; /* n_buckets is a power of two */
     size_t n_entries, n_known, n_unsaved, size;
-    TAILQ_HEAD(nh_sts_entries, nh_sts_entry) used; /* the last used is last */
+    NH_LIST_HEAD(nh_sts_entries, nh_sts_entry) used; /* the last used is last */
     struct nh_sts_file *file;
     double looked_at;
 };
@@ -92,7 +92,7 @@ static void grow(struct nh_sts_store *store)
     free(store->buckets);
     store->buckets = buckets;
     store->n_buckets = n;
-    TAILQ_FOREACH (e, &store->used, link) {
+    NH_LIST_FOREACH (e, &store->used, link) {
         e->next = buckets[e->hash & (n - 1)];
         buckets[e->hash & (n - 1)] = e;
     }
@@ -120,7 +120,7 @@ static void free_entry(struct nh_sts_store *store, struct nh_sts_entry *e)
     set_known(store, e, NULL);
     store->n_entries--;
     store->size -= sizeof *e + ENTRY_EXTRA;
-    TAILQ_REMOVE(&store->used, e, link);
+    NH_LIST_REMOVE(&store->used, e, link);
     free(e->err);
     free(e->domain);
     free(e);
@@ -140,12 +140,12 @@ static struct nh_sts_entry *make_entry(struct nh_sts_store *store, const char *d
     struct nh_sts_entry **place = place_of(store, domain, hash), *e = *place;
 
     if (e) {
-        TAILQ_REMOVE(&store->used, e, link);
-        TAILQ_INSERT_TAIL(&store->used, e, link);
+        NH_LIST_REMOVE(&store->used, e, link);
+        NH_LIST_INSERT_LAST(&store->used, e, link);
         return e;
     }
-    while (store->size > MEMORY_MAX && !TAILQ_EMPTY(&store->used))
-        remove_entry(store, TAILQ_FIRST(&store->used));
+    while (store->size > MEMORY_MAX && !NH_LIST_EMPTY(&store->used))
+        remove_entry(store, NH_LIST_FIRST(&store->used));
     place = place_of(store, domain, hash);
     e = calloc(1, sizeof *e);
     if (e)
@@ -157,7 +157,7 @@ static struct nh_sts_entry *make_entry(struct nh_sts_store *store, const char *d
     e->hash = hash;
     e->next = *place;
     *place = e;
-    TAILQ_INSERT_TAIL(&store->used, e, link);
+    NH_LIST_INSERT_LAST(&store->used, e, link);
     store->size += sizeof *e + ENTRY_EXTRA;
     if (++store->n_entries > store->n_buckets)
         grow(store);
@@ -224,7 +224,7 @@ static bool add_all(void *arg, struct nh_sts_file *file)
     struct nh_sts_entry *e;
     struct nh_sts_line line;
 
-    TAILQ_FOREACH (e, &store->used, link) {
+    NH_LIST_FOREACH (e, &store->used, link) {
         if (!e->known || e->known->expires <= now)
             continue;
         line_of(e, &line);
@@ -271,7 +271,7 @@ bool nh_sts_store_save(struct nh_sts_store *store)
         size_t before = store->n_unsaved;
         struct nh_sts_entry *e;
 
-        TAILQ_FOREACH (e, &store->used, link)
+        NH_LIST_FOREACH (e, &store->used, link)
             if (e->is_unsaved)
                 break;
         if (e)
@@ -313,8 +313,8 @@ static struct nh_sts_entry *find_in_memory(struct nh_sts_store *store, const cha
         return NULL;
     if (e->known && e->known->expires <= (int64_t)time(NULL))
         set_known(store, e, NULL);
-    TAILQ_REMOVE(&store->used, e, link);
-    TAILQ_INSERT_TAIL(&store->used, e, link);
+    NH_LIST_REMOVE(&store->used, e, link);
+    NH_LIST_INSERT_LAST(&store->used, e, link);
     return e;
 }
 
@@ -386,7 +386,7 @@ struct nh_sts_store *nh_sts_store_new(uint32_t seed)
 
     if (!store)
         return NULL;
-    TAILQ_INIT(&store->used);
+    NH_LIST_INIT(&store->used);
     store->seed = seed;
     store->n_buckets = FIRST_BUCKETS;
     store->buckets = calloc(FIRST_BUCKETS, sizeof(void *));
@@ -402,8 +402,8 @@ void nh_sts_store_free(struct nh_sts_store *store)
         return;
     (void)nh_sts_store_save(store);
     nh_sts_file_close(store->file);
-    while (!TAILQ_EMPTY(&store->used)) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
-        free_entry(store, TAILQ_FIRST(&store->used));
+    while (!NH_LIST_EMPTY(&store->used)) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
+        free_entry(store, NH_LIST_FIRST(&store->used));
     free(store->buckets);
     free(store);
 }

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "err.h"
+#include "list.h"
 #include "name.h"
 #include "sts_policy.h"
 
 #include <stdint.h>
-#include <sys/queue.h>
 
 /* A policy that was fetched. All its readers share it, each with a reference. */
 struct nh_sts_known {
@@ -44,7 +44,7 @@ struct nh_sts_entry {
     size_t size;
     bool is_unsaved; /* the file has not taken its policy yet */
     struct nh_sts_entry *next;
-    TAILQ_ENTRY(nh_sts_entry) link; /* in the order of the last use */
+    NH_LIST_LINK(nh_sts_entry) link; /* in the order of the last use */
 };
 
 /* seed is a random number, so that nobody can choose names that are slow to find. Returns NULL when
