@@ -53,6 +53,7 @@ build = {
             ["nexthop.client"] = "lua/nexthop/client.lua",
             ["nexthop.config"] = "lua/nexthop/config.lua",
             ["nexthop.config.anchors"] = "lua/nexthop/config/anchors.lua",
+            ["nexthop.config.cache"] = "lua/nexthop/config/cache.lua",
             ["nexthop.config.checks"] = "lua/nexthop/config/checks.lua",
             ["nexthop.config.defaults"] = "lua/nexthop/config/defaults.lua",
             ["nexthop.config.servers"] = "lua/nexthop/config/servers.lua",

@@ -3,6 +3,7 @@
 
 #include "descriptors.h"
 #include "libcurl.h"
+#include "system.h"
 
 #include <glob.h>
 #include <idn2.h>
@@ -186,6 +187,36 @@ static int core_passed_socket(lua_State *L)
     return 1;
 }
 
+/* pledge(promises): see nh_pledge(). Returns false where the system has no pledge(2), or nil and the
+ * reason. */
+static int core_pledge(lua_State *L)
+{
+    const char *promises = luaL_checkstring(L, 1);
+
+    if (nh_has_pledge())
+        return push_outcome(L, nh_pledge(promises));
+    lua_pushboolean(L, 0);
+    return 1;
+}
+
+/* unveil(path, permissions): likewise, see nh_unveil(). */
+static int core_unveil(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1), *permissions = luaL_checkstring(L, 2);
+
+    if (nh_has_pledge())
+        return push_outcome(L, nh_unveil(path, permissions));
+    lua_pushboolean(L, 0);
+    return 1;
+}
+
+/* hup_is_ignored(): see nh_hup_is_ignored(). */
+static int core_hup_is_ignored(lua_State *L)
+{
+    lua_pushboolean(L, nh_hup_is_ignored());
+    return 1;
+}
+
 __attribute__((visibility("default"))) int luaopen_nexthop_core(lua_State *L);
 
 int luaopen_nexthop_core(lua_State *L)
@@ -208,6 +239,9 @@ int luaopen_nexthop_core(lua_State *L)
         {"digest", nh_lua_digest},
         {"judge", nh_lua_judge},
         {"sts", core_sts},
+        {"pledge", core_pledge},
+        {"unveil", core_unveil},
+        {"hup_is_ignored", core_hup_is_ignored},
         {NULL, NULL},
     };
 

@@ -51,7 +51,7 @@ static struct probe_event *event_of(struct nh_ub_event *ub, const char *wrong)
 {
     struct probe_event *e;
 
-    NH_LIST_FOREACH (e, &probe.events, link)
+    NH_LIST_FOREACH (e, &probe.events, link) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         if (&e->ub == ub)
             return e;
     found(wrong);
@@ -339,7 +339,7 @@ bool nh_event_api_check(struct nh_err *err)
 {
     struct probe_event *e;
     struct ub_ctx *ctx;
-    int rc = UB_NOMEM;
+    int rc = NH_UB_NO_MEMORY;
 
     memset(&probe, 0, sizeof probe);
     probe.ub.magic = NH_UB_MAGIC;
@@ -351,7 +351,7 @@ bool nh_event_api_check(struct nh_err *err)
     }
     if (rc == 0 && !NH_LIST_EMPTY(&probe.events))
         found("no end of an event");
-    if (rc == UB_INITFAIL && probe.n_events == 0 && !probe.no_memory)
+    if (rc == NH_UB_NOT_STARTED && probe.n_events == 0 && !probe.no_memory)
         found("it asks for no event");
     while ((e = NH_LIST_FIRST(&probe.events)) != NULL)
         probe_free(&e->ub);

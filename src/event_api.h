@@ -10,13 +10,16 @@
 
 #include <unbound.h>
 
-#if UNBOUND_VERSION_MAJOR * 100 + UNBOUND_VERSION_MINOR < 108
+#if defined(UNBOUND_VERSION_MAJOR) && UNBOUND_VERSION_MAJOR * 100 + UNBOUND_VERSION_MINOR < 108
 #error "nexthop needs libunbound 1.8 or later: the callback of a query had fewer arguments before"
 #endif
 
 struct timeval;
 struct nh_ub_base;
 struct nh_ub_event;
+
+/* Statuses of libunbound. Its header has them since 1.15; the values are the same in all releases. */
+enum { NH_UB_NO_MEMORY = -2, NH_UB_SYNTAX = -3, NH_UB_NOT_STARTED = -7, NH_UB_NOT_READ = -9 };
 
 /* The first member of an event base and of an event. */
 #define NH_UB_MAGIC 0x44d74d78ul

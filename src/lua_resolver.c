@@ -187,7 +187,7 @@ static bool open_sts(struct nh_lua_resolver *self, const char *path, struct nh_e
 {
     if (!path)
         return true;
-    self->sts = nh_sts_new(self->resolver);
+    self->sts = nh_sts_new(self->resolver, self->sts_bytes);
     if (!self->sts)
         nh_fail(err, NH_NO_MEMORY, "sts_cache: out of memory");
     return self->sts && nh_sts_store_open(nh_sts_store(self->sts), path, err);
@@ -352,6 +352,7 @@ int nh_lua_new(lua_State *L)
     self->requests.size = sizeof(struct nh_request);
     self->hosts.size = sizeof(struct nh_plan_host);
     self->budget = field_number(L, 1, "budget");
+    self->sts_bytes = (size_t)field_number(L, 1, "sts_bytes");
     luaL_getmetatable(L, NH_RESOLVER);
     lua_setmetatable(L, -2);
     lua_createtable(L, 1, 2); /* [1]: callbacks; error: the first one; idle: see nh_interrupted() */

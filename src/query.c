@@ -222,7 +222,7 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *c)
         if (l->query || l->second)
             return; /* the other context may still have an answer */
         l->why = strdup(ub_strerror(rc));
-        nh_lookup_ready(l, rc == UB_NOMEM ? NH_NO_MEMORY : NH_SERVFAIL);
+        nh_lookup_ready(l, rc == NH_UB_NO_MEMORY ? NH_NO_MEMORY : NH_SERVFAIL);
     }
 }
 

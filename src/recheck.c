@@ -35,8 +35,9 @@
 #define CONFIRM_BOGUS 60.0   /* seconds; as long as libunbound remembers it */
 #define CONFIRM_SERVFAIL 5.0 /* seconds; as long as libunbound remembers it */
 #define MAX_FORWARDERS 32
-#define FEW_SOCKETS 64   /* a context with fewer sockets does not relieve the main one */
-#define MANY_SOCKETS 256 /* with so many sockets it does so for long enough */
+#define FORWARDERS_SHOWN 300 /* bytes of their addresses in a message */
+#define FEW_SOCKETS 64       /* a context with fewer sockets does not relieve the main one */
+#define MANY_SOCKETS 256     /* with so many sockets it does so for long enough */
 
 enum tries { FIRST, AGAIN, IN_FRESH, KEYS_CHECKED, FORWARDERS_PROBED, LAST };
 
@@ -237,18 +238,29 @@ void nh_recheck_stop(struct nh_lookup *l)
     l->keys = NULL;
 }
 
+/* Replaces the reason of the failure. Without memory the former one stays. */
+static void set_reason(struct nh_lookup *l, const char *text)
+{
+    char *why = strdup(text);
+
+    if (!why)
+        return;
+    free(l->why);
+    l->why = why;
+}
+
 static void on_key(void *arg, struct nh_lookup *key)
 {
     struct nh_key_check *check = arg;
     struct nh_lookup *l = check->lookup;
-    char *why;
+    char text[NH_NAME_MAX + 40];
 
     check->failed = check->failed || key->code == NH_SERVFAIL || key->code == NH_TIMEOUT;
     if (--check->waiting > 0)
         return;
-    if (check->failed && asprintf(&why, "the keys of %s could not be fetched", check->zone) >= 0) {
-        free(l->why);
-        l->why = why;
+    if (check->failed) {
+        snprintf(text, sizeof text, "the keys of %s could not be fetched", check->zone);
+        set_reason(l, text);
     }
     nh_lookup_ready(l, check->failed ? NH_SERVFAIL : NH_BOGUS);
     nh_recheck_stop(l);
@@ -406,7 +418,7 @@ static bool probe_forwarders(struct nh_lookup *l)
 static void explain(struct nh_lookup *l)
 {
     const struct nh_config *config = l->resolver->config;
-    char names[256] = "", *why;
+    char names[256] = "", text[600];
     size_t k, len = 0;
     unsigned n = 0;
 
@@ -417,13 +429,11 @@ static void explain(struct nh_lookup *l)
             l->resolver->stripping >> n++ & 1 && len < sizeof names)
             len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", len ? ", " : "",
                                     config->steps[k].a);
-    if (asprintf(&why,
-                 "the forwarder (%s) returns no DNSSEC records: use one that validates, or "
-                 "resolv_conf = false (nexthop --recursive) to resolve from the root",
-                 names[0] ? names : config->forwarders) >= 0) {
-        free(l->why);
-        l->why = why;
-    }
+    snprintf(text, sizeof text,
+             "the forwarder (%.*s) returns no DNSSEC records: use one that validates, or "
+             "resolv_conf = false (nexthop --recursive) to resolve from the root",
+             FORWARDERS_SHOWN, names[0] ? names : config->forwarders);
+    set_reason(l, text);
 }
 
 /* ---- the decision ---------------------------------------------------------------------------- */

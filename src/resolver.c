@@ -3,10 +3,10 @@
 
 #include "context.h"
 #include "loop.h"
+#include "system.h"
 #include "timer.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define BATCH 16 /* events; they take about 2 ms, by which a query may be late */
@@ -71,8 +71,7 @@ static bool fill(struct nh_resolver *r, const struct nh_config *config, struct n
     r->timeout = config->timeout;
     r->config = nh_config_copy(config);
     r->loop = nh_loop_new();
-    if (!r->loop || !r->config ||
-        getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
+    if (!r->loop || !r->config || !nh_random(&r->random, sizeof r->random))
         return false;
     r->random |= 1;
     r->main = nh_context_new(r, 0, err);

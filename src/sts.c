@@ -292,7 +292,7 @@ void nh_sts_wait_stop(struct nh_sts_wait *wait, bool is_late)
 
 /* ---- its life ---------------------------------------------------------------------------------------- */
 
-struct nh_sts *nh_sts_new(struct nh_resolver *r)
+struct nh_sts *nh_sts_new(struct nh_resolver *r, size_t bytes)
 {
     struct nh_sts *sts = calloc(1, sizeof *sts);
 
@@ -301,8 +301,10 @@ struct nh_sts *nh_sts_new(struct nh_resolver *r)
     sts->resolver = r;
     NH_LIST_INIT(&sts->jobs);
     sts->store = nh_sts_store_new(nh_resolver_random(r));
-    if (sts->store)
+    if (sts->store) {
+        nh_sts_store_limit(sts->store, bytes);
         return sts;
+    }
     free(sts);
     return NULL;
 }

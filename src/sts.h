@@ -12,7 +12,7 @@
 struct nh_sts;
 
 /* Returns NULL when memory runs out. */
-struct nh_sts *nh_sts_new(struct nh_resolver *r);
+struct nh_sts *nh_sts_new(struct nh_resolver *r, size_t bytes);
 
 /* Ends all fetches. Nobody may wait for one. In a forked child nothing is ended. */
 void nh_sts_free(struct nh_sts *sts);

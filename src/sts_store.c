@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define FIRST_BUCKETS 64u
-#define MEMORY_MAX (64u << 20) /* bytes; above, the entries that were not used for longest go */
+#define MEMORY_MAX (64u << 20) /* bytes of all entries, if nothing else is asked for */
 #define ENTRY_EXTRA 350u       /* bytes of an entry beside its struct: its name, its error */
 #define LOOK_AGAIN 1.0 /* seconds after which the file is looked at, also for a known domain */
 
@@ -27,7 +27,7 @@ const char *const nh_sts_code_names[] = {
 struct nh_sts_store {
     struct nh_sts_entry **buckets;
     uint32_t n_buckets, seed; /* n_buckets is a power of two */
-    size_t n_entries, n_known, n_unsaved, size;
+    size_t n_entries, n_known, n_unsaved, size, limit;
     NH_LIST_HEAD(nh_sts_entries, nh_sts_entry) used; /* the last used is last */
     struct nh_sts_file *file;
     double looked_at;
@@ -144,7 +144,7 @@ static struct nh_sts_entry *make_entry(struct nh_sts_store *store, const char *d
         NH_LIST_INSERT_LAST(&store->used, e, link);
         return e;
     }
-    while (store->size > MEMORY_MAX && !NH_LIST_EMPTY(&store->used))
+    while (store->size > store->limit && !NH_LIST_EMPTY(&store->used))
         remove_entry(store, NH_LIST_FIRST(&store->used));
     place = place_of(store, domain, hash);
     e = calloc(1, sizeof *e);
@@ -388,12 +388,19 @@ struct nh_sts_store *nh_sts_store_new(uint32_t seed)
         return NULL;
     NH_LIST_INIT(&store->used);
     store->seed = seed;
+    store->limit = MEMORY_MAX;
     store->n_buckets = FIRST_BUCKETS;
     store->buckets = calloc(FIRST_BUCKETS, sizeof(void *));
     if (store->buckets)
         return store;
     free(store);
     return NULL;
+}
+
+void nh_sts_store_limit(struct nh_sts_store *store, size_t bytes)
+{
+    if (bytes > 0)
+        store->limit = bytes;
 }
 
 void nh_sts_store_free(struct nh_sts_store *store)

@@ -52,6 +52,10 @@ struct nh_sts_entry {
 struct nh_sts_store *nh_sts_store_new(uint32_t seed);
 void nh_sts_store_free(struct nh_sts_store *store);
 
+/* Sets how many bytes the entries may use; 0 leaves the default, 64 MB. Above, the entries that
+ * were not used for longest are removed. */
+void nh_sts_store_limit(struct nh_sts_store *store, size_t bytes);
+
 /* Shares the policies with other processes in a file. Returns false and sets *err. */
 bool nh_sts_store_open(struct nh_sts_store *store, const char *path, struct nh_err *err);
 

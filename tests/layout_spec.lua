@@ -22,26 +22,35 @@ local function open_with(layout)
   return said
 end
 
+-- Why each of them is refused, as patterns. Releases of libunbound start events in another order.
+local unknown = "a function that is for signals or for Windows, or that is not known"
 local reasons = {
-  magic = "it asks for no event",
-  signal = "a function that is for signals or for Windows, or that is not known",
-  longer = "a function that is for signals or for Windows, or that is not known",
-  timer = "a time-out that is no time",
-  free = "no end of an event",
-  answer = "a result with arguments of another kind",
+  magic = { "it asks for no event" },
+  signal = { unknown },
+  longer = { unknown },
+  timer = { "a time%-out that is no time", "a timer of an unknown base" },
+  free = { "no end of an event" },
+  answer = { "a result with arguments of another kind" },
 }
 
+local function line_of(reason)
+  return "config\tlibunbound %d[%w.]* does not fit this build of nexthop: it uses an event base in another "
+    .. "way %(" .. reason .. "%); use another version of libunbound, and report this\n"
+end
+
 describe("a libunbound whose event base has another layout", function()
-  for layout, reason in pairs(reasons) do
+  for layout, possible in pairs(reasons) do
     it("is refused with a message: " .. layout, function()
       if under then
         pending "a sanitizer or valgrind stands in front of the library itself"
         return
       end
       local said = open_with(layout)
-      local line = ("config\tlibunbound %%d[%%w.]* does not fit this build of nexthop: it uses an event base in "
-        .. "another way %%(%s%%); use another version of libunbound, and report this\n"):format((reason:gsub("%-", "%%-")))
-      assert.truthy(said:find("^" .. line .. line .. "$"), said)
+      local is_told = false
+      for _, reason in ipairs(possible) do
+        is_told = is_told or said:find("^" .. line_of(reason):rep(2) .. "$") ~= nil
+      end
+      assert.is_true(is_told, said)
     end)
   end
 
