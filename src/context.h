@@ -33,6 +33,7 @@ struct nh_config {
     size_t n_steps;
     double timeout; /* seconds for one lookup */
     unsigned max_pending;
+    size_t cache_bytes;      /* for our cache; 0: as nh_context_cache_size() says */
     const char *forwarders;  /* for the message about a forwarder that strips DNSSEC; NULL: none */
     const char *anchor_zone; /* the zone whose DNSKEY the probe asks for; NULL: no anchor */
     uint64_t files;          /* the state of all files that are read; nh_config_copy() sets it */

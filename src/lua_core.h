@@ -157,7 +157,7 @@ struct nh_lua_resolver {
     struct nh_resolver *resolver; /* NULL: the resolver is closed */
     bool closing;
     double budget;
-    size_t sts_bytes; /* for policies of MTA-STS; 0: the default */
+    size_t sts_bytes;         /* for policies of MTA-STS; 0: the default */
     unsigned depth;           /* callbacks that are running now, one inside the other */
     unsigned pending;         /* calls whose callback has not run */
     struct requests open;     /* calls that are under way */

@@ -342,6 +342,7 @@ int nh_lua_new(lua_State *L)
     config.steps = steps;
     config.timeout = field_number(L, 1, "timeout");
     config.max_pending = (unsigned)field_number(L, 1, "max_pending");
+    config.cache_bytes = (size_t)field_number(L, 1, "cache_bytes");
     config.forwarders = field_string(L, 1, "forwarders");
     config.anchor_zone = field_string(L, 1, "anchor_zone");
 

@@ -68,6 +68,8 @@ static struct nh_resolver *new_resolver(void)
 /* Returns false on failure. Sets *err when the failure has another cause than memory. */
 static bool fill(struct nh_resolver *r, const struct nh_config *config, struct nh_err *err)
 {
+    size_t size;
+
     r->timeout = config->timeout;
     r->config = nh_config_copy(config);
     r->loop = nh_loop_new();
@@ -78,7 +80,10 @@ static bool fill(struct nh_resolver *r, const struct nh_config *config, struct n
     if (!r->main)
         return false;
     nh_resolver_set_limits(r);
-    r->cache = nh_cache_new(nh_context_cache_size(r->main->ub), nh_resolver_random(r));
+    size = nh_context_cache_size(r->main->ub);
+    if (size > 0 && config->cache_bytes > 0)
+        size = config->cache_bytes;
+    r->cache = nh_cache_new(size, nh_resolver_random(r));
     return r->cache != NULL;
 }
 
