@@ -187,27 +187,21 @@ static int core_passed_socket(lua_State *L)
     return 1;
 }
 
-/* pledge(promises): see nh_pledge(). Returns false where the system has no pledge(2), or nil and the
- * reason. */
-static int core_pledge(lua_State *L)
+/* has_pledge(), pledge(promises), unveil(path, permissions): see nh_has_pledge() and the others. */
+static int core_has_pledge(lua_State *L)
 {
-    const char *promises = luaL_checkstring(L, 1);
-
-    if (nh_has_pledge())
-        return push_outcome(L, nh_pledge(promises));
-    lua_pushboolean(L, 0);
+    lua_pushboolean(L, nh_has_pledge());
     return 1;
 }
 
-/* unveil(path, permissions): likewise, see nh_unveil(). */
+static int core_pledge(lua_State *L)
+{
+    return push_outcome(L, nh_pledge(luaL_checkstring(L, 1)));
+}
+
 static int core_unveil(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1), *permissions = luaL_checkstring(L, 2);
-
-    if (nh_has_pledge())
-        return push_outcome(L, nh_unveil(path, permissions));
-    lua_pushboolean(L, 0);
-    return 1;
+    return push_outcome(L, nh_unveil(luaL_checkstring(L, 1), luaL_checkstring(L, 2)));
 }
 
 /* hup_is_ignored(): see nh_hup_is_ignored(). */
@@ -239,6 +233,7 @@ int luaopen_nexthop_core(lua_State *L)
         {"digest", nh_lua_digest},
         {"judge", nh_lua_judge},
         {"sts", core_sts},
+        {"has_pledge", core_has_pledge},
         {"pledge", core_pledge},
         {"unveil", core_unveil},
         {"hup_is_ignored", core_hup_is_ignored},
