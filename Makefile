@@ -43,7 +43,7 @@ programs := $(patsubst bin/%,$(B)/bin/%,$(wildcard bin/*))
 # lua-5.4 or lua54. A module takes the headers and never links the library:
 # the interpreter that loads it brings its own.
 PKG_CONFIG ?= pkg-config
-LUA_PC  := $(firstword $(foreach p,$(LUA) $(LUA:lua5%=lua-5%) $(subst .,,$(LUA)),\
+LUA_PC  := $(firstword $(foreach p,$(LUA) $(LUA:lua5%=lua-5%) $(LUA:lua5%=lua-5.%) $(subst .,,$(LUA)),\
              $(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo $(p))))
 
 # Debian's libunbound.pc asks for packages that its headers do not need, so a

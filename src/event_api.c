@@ -86,6 +86,12 @@ static void probe_free(struct nh_ub_event *ub)
     free(e);
 }
 
+static void probe_would_block(struct nh_ub_event *ub, int bits)
+{
+    if (event_of(ub, "an unknown event that would block") && (bits & ~BITS) != 0)
+        found("unknown bits that would block");
+}
+
 static bool is_time(const struct timeval *tv)
 {
     return tv->tv_sec >= 0 && tv->tv_usec >= 0 && tv->tv_usec < 1000000;
@@ -156,7 +162,7 @@ static const struct {
                   probe_start_timer, probe_stop,
                   NEVER(int (*)(struct nh_ub_event *, struct timeval *)),
                   NEVER(int (*)(struct nh_ub_event *)), NEVER(void (*)(struct nh_ub_event *)),
-                  NEVER(void (*)(struct nh_ub_event *, int))},
+                  probe_would_block},
                  ANY};
 
 /* ---- the base ------------------------------------------------------------------------- */

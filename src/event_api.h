@@ -51,8 +51,8 @@ struct nh_ub_base {
 };
 
 /* What libunbound calls of an event. An event is not active when its bits or its descriptor are
- * changed. libunbound never calls the signal functions, nor `free_wsa` and `would_block` outside of
- * Windows. */
+ * changed. libunbound never calls the signal functions, nor `free_wsa` outside of Windows.
+ * `would_block` is for Windows, but 1.13 calls it everywhere. */
 struct nh_ub_event_calls {
     void (*add_bits)(struct nh_ub_event *event, short bits);
     void (*remove_bits)(struct nh_ub_event *event, short bits);

@@ -231,9 +231,31 @@ static int event_no_signal_del(struct nh_ub_event *ub)
     return -1;
 }
 
+static void event_no_wsa(struct nh_ub_event *ub)
+{
+    (void)ub;
+}
+
+/* For Windows, where an event tells a change only once. libunbound 1.13 calls it everywhere. */
+static void event_would_block(struct nh_ub_event *ub, int bits)
+{
+    (void)ub;
+    (void)bits;
+}
+
 static const struct nh_ub_event_calls event_calls = {
-    event_add_bits,  event_del_bits, event_set_fd,    event_free,          event_add, event_del,
-    event_add_timer, event_del,      event_no_signal, event_no_signal_del, NULL,      NULL,
+    .add_bits = event_add_bits,
+    .remove_bits = event_del_bits,
+    .set_fd = event_set_fd,
+    .free = event_free,
+    .start = event_add,
+    .stop = event_del,
+    .start_timer = event_add_timer,
+    .stop_timer = event_del,
+    .start_signal = event_no_signal,
+    .stop_signal = event_no_signal_del,
+    .free_wsa = event_no_wsa,
+    .would_block = event_would_block,
 };
 
 static struct nh_ub_event *event_new(struct nh_ub_base *base, int fd, short bits,
@@ -271,8 +293,35 @@ static void base_free(struct nh_ub_base *base)
     (void)base;
 }
 
-static const struct nh_ub_base_calls base_calls = {base_free, NULL, base_exit,
-                                                   event_new, NULL, NULL};
+static int base_run(struct nh_ub_base *base)
+{
+    (void)base;
+    return -1;
+}
+
+static struct nh_ub_event *base_no_signal(struct nh_ub_base *base, int number, nh_ub_happened *cb,
+                                          void *arg)
+{
+    (void)base, (void)number, (void)cb, (void)arg;
+    return NULL;
+}
+
+static struct nh_ub_event *base_no_wsa(struct nh_ub_base *base, void *wsa, nh_ub_happened *cb,
+                                       void *arg)
+{
+    (void)base, (void)wsa, (void)cb, (void)arg;
+    return NULL;
+}
+
+/* Each member has a function, also those that libunbound is not known to call. */
+static const struct nh_ub_base_calls base_calls = {
+    .free = base_free,
+    .run = base_run,
+    .stop = base_exit,
+    .new_event = event_new,
+    .new_signal = base_no_signal,
+    .new_wsa = base_no_wsa,
+};
 
 struct nh_base *nh_base_new(struct nh_loop *loop)
 {

@@ -304,6 +304,15 @@ static double field_number(lua_State *L, int table, const char *key)
     return n;
 }
 
+/* Bytes; 0 when there is no such field. */
+static size_t field_size(lua_State *L, int table, const char *key)
+{
+    lua_getfield(L, table, key);
+    lua_Number n = luaL_optnumber(L, -1, 0);
+    lua_pop(L, 1);
+    return (size_t)n;
+}
+
 static void read_step(lua_State *L, struct nh_step *step)
 {
     static const char *const kinds[] = {"option", "default",     "unbound_conf", "forward", "stub",
@@ -342,7 +351,7 @@ int nh_lua_new(lua_State *L)
     config.steps = steps;
     config.timeout = field_number(L, 1, "timeout");
     config.max_pending = (unsigned)field_number(L, 1, "max_pending");
-    config.cache_bytes = (size_t)field_number(L, 1, "cache_bytes");
+    config.cache_bytes = field_size(L, 1, "cache_bytes");
     config.forwarders = field_string(L, 1, "forwarders");
     config.anchor_zone = field_string(L, 1, "anchor_zone");
 
@@ -353,7 +362,7 @@ int nh_lua_new(lua_State *L)
     self->requests.size = sizeof(struct nh_request);
     self->hosts.size = sizeof(struct nh_plan_host);
     self->budget = field_number(L, 1, "budget");
-    self->sts_bytes = (size_t)field_number(L, 1, "sts_bytes");
+    self->sts_bytes = field_size(L, 1, "sts_bytes");
     luaL_getmetatable(L, NH_RESOLVER);
     lua_setmetatable(L, -2);
     lua_createtable(L, 1, 2); /* [1]: callbacks; error: the first one; idle: see nh_interrupted() */

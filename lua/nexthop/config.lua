@@ -188,9 +188,10 @@ function M.build(options)
   config.max_pending = max_pending
   config.budget = budget
   config.sts_cache = options.sts_cache
-  -- 0: the default of the C half.
-  config.cache_bytes = options.cache and caches.ours(caches.bytes(options.cache)) or 0
-  config.sts_bytes = options.cache and caches.policies(caches.bytes(options.cache)) or 0
+  if options.cache then
+    local bytes = caches.bytes(options.cache)
+    config.cache_bytes, config.sts_bytes = caches.ours(bytes), caches.policies(bytes)
+  end
   config.idle = function() end
   return config
 end

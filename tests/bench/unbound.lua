@@ -40,12 +40,14 @@ server:
 remote-control:
     control-enable: no
 %s]]):format(port, folder, folder, anchor_file, table.concat(stubs)))
-  local process, reason = uv.spawn("/usr/bin/setpriv",
-    { args = { "--pdeathsig", "TERM", binary, "-c", conf } }, function() end)
+  local process, reason
+  process, reason = uv.spawn("/usr/bin/setpriv", { args = { "--pdeathsig", "TERM", binary, "-c", conf } },
+    function() process:close() end)
   if not process then return nil, reason end
   workers.line "sleep 1; echo" -- until it listens
   return { address = ("127.0.0.1@%d"):format(port), stop = function()
     process:kill "sigterm"
+    uv.run()
     os.execute("rm -rf '" .. folder .. "'")
   end }
 end
