@@ -1,7 +1,8 @@
--- The commands that README.md and the pages of docs/ show, and what they print. A block of code that is marked as
--- `console` is typed into the shell of `make lab`, in the order of its page. A line that begins with "$ " is a
--- command (with its <<'END' text), one with "> " is typed into the Lua that it starts, all others are output.
--- A line "..." stands for any lines, "..." in a line for any text. Digests, ports, times and dates may differ.
+-- The commands that README.md and the pages of docs/ show, and what they print. A block of code that is
+-- marked as `console` is typed into the shell of `make lab`, in the order of its page. A line that begins with
+-- "$ " is a command (with its <<'END' text), one with "> " is typed into the Lua that it starts, and all
+-- others are output. A line "..." stands for any lines, and "..." in a line for any text. Digests, ports, times
+-- and dates may differ.
 local files = require "tests.support.files"
 local shell = require "tests.support.shell"
 
@@ -74,11 +75,11 @@ end
 local function plain(text)
   text = text:gsub("%f[%x]%x+", function(digits) return #digits == 64 and "DIGEST" or nil end)
   text = text:gsub("(%d+%.%d+%.%d+%.%d+[:@])%d+", "%1PORT"):gsub("port %d+", "port PORT")
-  text = text:gsub("%d+%.?%d* m?s%f[%A]", "TIME"):gsub("20%d%d%-%d%d%-%d%d", "DATE"):gsub(" %d%d:%d%d UTC", " TIME UTC")
+  text = text:gsub("%d+%.?%d* m?s%f[%A]", "TIME"):gsub("20%d%d%-%d%d%-%d%d", "DATE")
   return text
 end
 
--- A session of an interpreter that reads no terminal: its first line, its prompts and what is typed are left out.
+-- A session of an interpreter that reads no terminal, without its first line, its prompts and what is typed.
 -- Some interpreters repeat what is typed, and others do not.
 local function answers(session, typed)
   local kept = {}

@@ -3,8 +3,8 @@
 -- The commands that docs/ shows are typed there, and tests/docs_spec.lua types them.
 local quote = require("tests.support.shell").quote
 
--- The program, with the ports of the lab's servers. Where it asks the name servers of a zone one by one, it finds
--- them by `--stub`, as none of the lab's has port 53.
+-- The program, with the ports of the lab's servers. Where it asks the name servers of a zone one by one, it
+-- finds them by `--stub`, as none of the lab's has port 53.
 local wrapper = [[
 #!/bin/sh
 case " $* " in *" --verify "*) set -- --connect-port %d "$@" ;; esac
@@ -32,8 +32,8 @@ os.execute("mkdir -p " .. quote(folder))
 local stubs, stub = {}, lab:stub()
 for _, zone in ipairs { "dane.example", "servers.example" } do stub[zone] = lab.address end
 for zone, address in pairs(stub) do stubs[#stubs + 1] = ("--stub %s=%s"):format(zone, address) end
-write(folder .. "/nexthop", wrapper:format(servers.port, table.concat(stubs, " "), policies and policies.port or 443,
-  quote(policies and policies.ca_file or "/dev/null"), quote(programs)))
+write(folder .. "/nexthop", wrapper:format(servers.port, table.concat(stubs, " "),
+  policies and policies.port or 443, quote(policies and policies.ca_file or "/dev/null"), quote(programs)))
 os.execute("chmod 755 " .. quote(folder .. "/nexthop"))
 write(folder .. "/rc", ("PS1='lab$ '\necho 'Domains of the lab: %s'\necho 'Ctrl-D ends it.'\n"):format(
   table.concat(lab.demo, " ")))

@@ -13,7 +13,7 @@ function nexthop.new(options)
   end
   local merged = {}
   for key, value in pairs(options or {}) do merged[key] = value end
-  if merged.forward == nil and merged.stub == nil and merged.resolv_conf == nil and merged.unbound_conf == nil then
+  if not (merged.forward or merged.stub or merged.unbound_conf) and merged.resolv_conf == nil then
     merged.forward = os.getenv "LAB_RESOLVER"
   end
   if merged.trust_anchor_file == nil and merged.trust_anchor == nil and merged.unbound_conf == nil then
