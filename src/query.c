@@ -147,6 +147,7 @@ void nh_queries_free(struct nh_queries *list)
     struct nh_query *q;
 
     while ((q = NH_LIST_FIRST(list)) != NULL) {
+        /* clang's analyzer does not follow the list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         NH_LIST_REMOVE(list, q, link);
         free(q->name);
         free(q);

@@ -51,7 +51,9 @@ describe("cache", function()
   end)
 
   it("of another form is an error that says what is expected", function()
-    for value, got in pairs { ["8x"] = "'8x'", ["512k"] = "'512k'", ["65g"] = "'65g'", [""] = "''", [12] = "12" } do
+    for value, got in pairs {
+      ["8x"] = "'8x'", ["512k"] = "'512k'", ["65g"] = "'65g'", [""] = "''", [12] = "12",
+    } do
       local ok, message = pcall(nexthop.new, { cache = value })
       assert.is_false(ok)
       assert.equal("bad option 'cache' to 'new' (bytes, or text like \"32m\" with k, m or g, from 1m to 64g "
@@ -70,12 +72,13 @@ describe("cache", function()
   it("is an option of nexthop, too", function()
     local shell = require "tests.support.shell"
     local lua = shell.quote(os.getenv "NEXTHOP_LUA" or arg[-1])
-    local said, status = shell.run(("%s bin/nexthop --resolver %s --anchor %s --cache 8m dane.example"):format(
-      lua, lab.forward_address, lab.anchor_file))
+    local program = lua .. " bin/nexthop "
+    local said, status = shell.run(("%s --resolver %s --anchor %s --cache 8m dane.example"):format(
+      program, lab.forward_address, lab.anchor_file))
     assert.equal(0, status, said)
-    said, status = shell.run(lua .. " bin/nexthop --cache 8x dane.example")
+    said, status = shell.run(program .. "--cache 8x dane.example")
     assert.equal(64, status)
-    assert.equal("nexthop: --cache: bytes, or text like \"32m\" with k, m or g, from 1m to 64g expected, got '8x'",
-      said:match "[^\n]*")
+    assert.equal("nexthop: --cache: bytes, or text like \"32m\" with k, m or g, from 1m to 64g expected, "
+      .. "got '8x'", said:match "[^\n]*")
   end)
 end)

@@ -11,7 +11,8 @@ local code = (os.getenv "NEXTHOP_LUA_NAME" or ""):find "jit" and " prot_exec" or
 -- Runs shell text with the stand-in; returns what was printed, the status, and what was promised.
 local function run(text)
   local log = files.path ".log"
-  local said, status = shell.run(("NEXTHOP_TEST_PLEDGE=%s LD_PRELOAD=%s %s"):format(shell.quote(log), library, text))
+  local before = ("NEXTHOP_TEST_PLEDGE=%s LD_PRELOAD=%s "):format(shell.quote(log), library)
+  local said, status = shell.run(before .. text)
   return said, status, files.read(log)
 end
 
@@ -38,7 +39,8 @@ describe("pledge(2)", function()
     local folder = files.folder()
     local said, status, promised = run(nexthop("--sts --sts-cache " .. shell.quote(folder .. "/policies")))
     assert.equal(0, status, said)
-    assert.equal(("unveil / r\nunveil %s rwc\npledge stdio rpath inet dns tty%s wpath cpath fattr flock\n"):format(
+    assert.equal(("unveil / r\nunveil %s rwc\n"
+      .. "pledge stdio rpath inet dns tty%s wpath cpath fattr flock\n"):format(
       folder, code), promised)
   end)
 
@@ -58,7 +60,8 @@ describe("pledge(2)", function()
       shell.quote(log), library, lua, path, config, log, path, lua, folder))
     assert.equal(0, status)
     assert.equal(("nexthop-server: listening on %s\ndane\nstatus 0\n"):format(path), said)
-    assert.equal(("unveil / r\nunveil %s rwc\npledge stdio rpath inet dns unix%s wpath cpath fattr flock\n"):format(
+    assert.equal(("unveil / r\nunveil %s rwc\n"
+      .. "pledge stdio rpath inet dns unix%s wpath cpath fattr flock\n"):format(
       folder, code), files.read(log))
   end)
 end)

@@ -1,9 +1,10 @@
 -- A resolver with caches of one size. Commands on standard input, an answer of one line for each:
 --
 --   LUA tests/bench/capacity_worker.lua ANCHOR-FILE ADDRESS stub|forward CACHE PATTERN
---     ask FIRST LAST        plans of these domains, 100 under way: wall and CPU seconds, right plans, KiB resident
---     sample COUNT OF       the same for COUNT domains out of so many, each given 0.3 s: what is in the cache, if
---                           no server answers
+--     ask FIRST LAST     plans of these domains, 100 under way: wall and CPU seconds, right plans,
+--                        KiB resident
+--     sample COUNT OF    the same for COUNT domains out of so many, each given 0.3 s: what is in the cache,
+--                        if no server answers
 --
 -- CACHE is the option `cache`, or "default". PATTERN makes the name of a domain out of its number.
 local nexthop = require "nexthop"
@@ -75,5 +76,6 @@ for line in io.lines() do
   if not verb then break end
   local cpu, wall = os.clock(), require("luv").hrtime()
   local right = verbs[verb](tonumber(first), tonumber(second))
-  print(("%.6f %.6f %d %d"):format((require("luv").hrtime() - wall) / 1e9, os.clock() - cpu, right, resident()))
+  local seconds = (require("luv").hrtime() - wall) / 1e9
+  print(("%.6f %.6f %d %d"):format(seconds, os.clock() - cpu, right, resident()))
 end

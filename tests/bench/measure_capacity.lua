@@ -1,8 +1,8 @@
 -- What one process carries: how many domains the caches hold, with how much memory, and plans a second.
 --
 -- The domains are asked once. Then the name server is stopped, and a sample of them is asked again: what is
--- answered is in the cache. One half of the measure has all domains in one signed zone, the other has each in a
--- signed zone of its own, as on the Internet.
+-- answered is in the cache. One half of the measure has all domains in one signed zone, the other has each in
+-- a signed zone of its own, as on the Internet.
 local labs = require "tests.lab.lab"
 local unbound = require "tests.bench.unbound"
 local zones = require "tests.bench.zones"
@@ -19,8 +19,9 @@ end
 
 local function start(context, lab, kind, address, cache, pattern)
   local lua = context.luas[1]
-  return context.workers.start("capacity", context.workers.environment(lua) .. ("exec %s %s %s %s %s %s %s"):format(
-    lua, "tests/bench/capacity_worker.lua", quote(lab.anchor_file), address, kind, cache, quote(pattern)))
+  return context.workers.start("capacity", context.workers.environment(lua)
+    .. ("exec %s tests/bench/capacity_worker.lua %s %s %s %s %s"):format(
+      lua, quote(lab.anchor_file), address, kind, cache, quote(pattern)))
 end
 
 -- The domains that a cache of this size holds, of so many that were asked, and the memory.
@@ -34,8 +35,11 @@ local function measure(context, lab, cache, pattern, domains)
   signal(context.workers, lab, "CONT")
   worker:stop()
   local held = math.floor(domains * sample[3] / math.min(SAMPLE, domains))
-  return { cache = cache, asked = domains, held = held, all = sample[3] >= math.min(SAMPLE, domains),
-    mib = cold[4] / 1024, empty_mib = empty[4] / 1024, cold_wall = domains / cold[1], cold_cpu = domains / cold[2] }
+  return {
+    cache = cache, asked = domains, held = held, all = sample[3] >= math.min(SAMPLE, domains),
+    mib = cold[4] / 1024, empty_mib = empty[4] / 1024,
+    cold_wall = domains / cold[1], cold_cpu = domains / cold[2],
+  }
 end
 
 local function line(found)
@@ -89,9 +93,12 @@ local function speed(context, lab, result)
   server.stop()
   report.title(("Plans a second, 100 under way, %d domains of two hosts, cache 32m"):format(count))
   result.speed = { cold = count / cold[1], near = count / near[1], warm = count / warm[1] }
-  print(("  %-62s %9.0f  (CPU %6.0f)"):format("cold, and the forwarder is cold, too", count / cold[1], count / cold[2]))
-  print(("  %-62s %9.0f  (CPU %6.0f)"):format("cold, the forwarder has the answers", count / near[1], count / near[2]))
-  print(("  %-62s %9.0f  (CPU %6.0f)"):format("warm", count / warm[1], count / warm[2]))
+  local function each(label, sample)
+    print(("  %-62s %9.0f  (CPU %6.0f)"):format(label, count / sample[1], count / sample[2]))
+  end
+  each("cold, and the forwarder is cold, too", cold)
+  each("cold, the forwarder has the answers", near)
+  each("warm", warm)
 end
 
 return function(context)

@@ -5,8 +5,8 @@ local workers = require "tests.bench.workers"
 
 local M = {}
 
---- Starts it on a free port of 127.0.0.1, with the servers of the lab as the root and with caches that hold all.
--- It ends with this process.
+--- Starts it on a free port of 127.0.0.1, with the servers of the lab as the root and with caches that hold
+-- all. It ends with this process.
 -- @return { address, stop() }; or nil and why not
 function M.start(anchor_file, nsd_address)
   local binary = workers.line "tests/lab/daemon-path unbound 2>&1"

@@ -4,8 +4,8 @@ local M = {}
 local units = { [""] = 1, k = 1024, m = 1024 ^ 2, g = 1024 ^ 3 }
 local MIN, MAX = 1024 ^ 2, 64 * 1024 ^ 3
 
--- The parts, in sixteenths. Ours answers a plan that is asked again; libunbound's are for what is asked anew. A
--- message of libunbound is small beside the records that it refers to. See docs/operations.md for what was measured.
+-- The parts, in sixteenths. Ours answers a plan that is asked again; libunbound's are for what is asked anew.
+-- A message of libunbound is small beside the records that it refers to. docs/operations.md has figures.
 local OURS = 7
 local parts = {
   { "msg-cache-size", 2 }, { "rrset-cache-size", 5 }, { "key-cache-size", 1 }, { "neg-cache-size", 1 },

@@ -89,8 +89,8 @@ function Program:warn(resolver)
   for _, warning in ipairs(require("nexthop").warnings(resolver)) do self:complain(warning) end
 end
 
---- Keeps the process to what the program still has to do, where the system has pledge(2) and unveil(2), and ends
--- the program if that fails. Elsewhere it does nothing. No function of a user may run afterwards.
+--- Keeps the process to what the program still has to do, where the system has pledge(2) and unveil(2), and
+-- ends the program if that fails. Elsewhere it does nothing. No function of a user may run afterwards.
 -- @param more promises beside those that every program needs
 -- @param folders the folders in which files are still written or removed
 function Program:confine(more, folders)

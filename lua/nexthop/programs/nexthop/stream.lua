@@ -11,8 +11,8 @@ local uv = require "luv"
 local M = {}
 
 -- A descriptor opened anew, for "O_RDONLY" or "O_WRONLY"; or nil. Never waits: a FIFO that the other side
--- has closed already would have the program wait for the next to open it. Where there is pledge(2), nothing is
--- opened for writing (and there is no /proc).
+-- has closed already would have the program wait for the next to open it. Where there is pledge(2), nothing
+-- is opened for writing (and there is no /proc).
 local function reopen(fd, access)
   if core.has_pledge() then return nil end
   local flags = uv.constants[access] + uv.constants.O_NONBLOCK
