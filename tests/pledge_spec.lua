@@ -41,7 +41,7 @@ describe("pledge(2)", function()
     assert.equal(0, status, said)
     assert.equal(("unveil / r\nunveil %s rwc\n"
       .. "pledge stdio rpath inet dns tty%s wpath cpath fattr flock\n"):format(
-      folder, code), promised)
+        folder, code), promised)
   end)
 
   it("lets nexthop-server answer, and remove its socket", function()
@@ -62,6 +62,6 @@ describe("pledge(2)", function()
     assert.equal(("nexthop-server: listening on %s\ndane\nstatus 0\n"):format(path), said)
     assert.equal(("unveil / r\nunveil %s rwc\n"
       .. "pledge stdio rpath inet dns unix%s wpath cpath fattr flock\n"):format(
-      folder, code), files.read(log))
+        folder, code), files.read(log))
   end)
 end)
