@@ -91,7 +91,7 @@ each() {
 }
 
 put() {
-    install -D -m "$1" "$2" "$DESTDIR$3" && echo "$DESTDIR$3"
+    mkdir -p "$DESTDIR${3%/*}" && install -m "$1" "$2" "$DESTDIR$3" && echo "$DESTDIR$3"
 }
 
 remove() {

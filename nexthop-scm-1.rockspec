@@ -24,7 +24,7 @@ dependencies = {
 }
 
 external_dependencies = {
-    UNBOUND = { header = "unbound-event.h", library = "unbound" },
+    UNBOUND = { header = "unbound.h", library = "unbound" },
     UV = { header = "uv.h", library = "uv" },
     IDN2 = { header = "idn2.h", library = "idn2" },
     OPENSSL = { header = "openssl/ssl.h", library = "ssl" },
@@ -53,6 +53,7 @@ build = {
             ["nexthop.client"] = "lua/nexthop/client.lua",
             ["nexthop.config"] = "lua/nexthop/config.lua",
             ["nexthop.config.anchors"] = "lua/nexthop/config/anchors.lua",
+            ["nexthop.config.cache"] = "lua/nexthop/config/cache.lua",
             ["nexthop.config.checks"] = "lua/nexthop/config/checks.lua",
             ["nexthop.config.defaults"] = "lua/nexthop/config/defaults.lua",
             ["nexthop.config.servers"] = "lua/nexthop/config/servers.lua",

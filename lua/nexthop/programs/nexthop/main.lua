@@ -163,6 +163,7 @@ local function run(args, resolver)
   else
     source = stream.list(args.names)
   end
+  program:confine("tty", args.sts_cache and { program.folder_of(args.sts_cache) } or {})
 
   local status, why = runner.run {
     resolver = resolver, lookup = lookup(args, resolver, function() state.wake() end),
