@@ -59,7 +59,9 @@ struct nh_plan {
     bool mx_authentic;
     bool expired;                 /* the deadline came before everything was known */
     struct nh_trace trace;        /* of the destinations */
-    struct nh_sts_call *sts_call; /* NULL: not asked for */
+    X509_STORE *anchors;          /* of ca_file and ca_path, until a call needs them */
+    struct nh_sts_known *policy;  /* with a reference; NULL: the domain has none that is known */
+    struct nh_sts_call *sts_call; /* NULL: not asked for, or the policy was known at once */
     struct nh_trace sts_trace;
 };
 
