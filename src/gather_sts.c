@@ -60,20 +60,12 @@ static bool make_name(char *name, const char *prefix, const char *domain)
 
 /* ---- the policy ------------------------------------------------------------------------------- */
 
-static void set_known(struct nh_sts_call *c, struct nh_sts_known *known)
-{
-    if (known)
-        nh_sts_known_use(known);
-    nh_sts_known_drop(c->known);
-    c->known = known;
-}
-
 /* Takes the policy that is known, if there is one. */
 static void use_known(struct nh_sts_call *c)
 {
     struct nh_sts_entry *e = nh_sts_store_find(nh_sts_store(c->sts), c->domain, false);
 
-    set_known(c, e ? e->known : NULL);
+    nh_sts_known_set(&c->known, e ? e->known : NULL);
 }
 
 /* Is it time to fetch a known policy again, so that it does not expire while it is in use? */
@@ -99,7 +91,7 @@ static void on_policy(void *arg)
     struct nh_sts_call *c = arg;
 
     if (c->wait.known) {
-        set_known(c, c->wait.known);
+        nh_sts_known_set(&c->known, c->wait.known);
         c->is_fetched = true;
         memset(&c->err, 0, sizeof c->err);
     } else {
@@ -126,7 +118,7 @@ static void on_id(struct nh_sts_call *c, const char *id, uint32_t ttl)
 
     if (!counts(e, id)) /* another process may have fetched it */
         e = nh_sts_store_find(store, c->domain, true);
-    set_known(c, e ? e->known : NULL);
+    nh_sts_known_set(&c->known, e ? e->known : NULL);
     if (counts(e, id)) {
         e->record_since = (int64_t)time(NULL);
         e->record_until = e->record_since + ttl;
@@ -225,6 +217,13 @@ bool nh_sts_at_once(struct nh_sts *sts, struct nh_resolver *r, const char *domai
     *ttl = at_most(at_most(NH_STS_AGE_MAX, e->record_until - now), e->known->expires - now);
     *known = nh_sts_known_use(e->known);
     return true;
+}
+
+enum nh_fit nh_sts_fit(const struct nh_sts_known *known, const char *host)
+{
+    if (!known || known->policy.mode == NH_STS_NONE)
+        return NH_FIT_NO_POLICY;
+    return nh_sts_policy_matches(&known->policy, host) ? NH_FIT_MATCH : NH_FIT_MISMATCH;
 }
 
 bool nh_sts_recheck(struct nh_sts_call *c)

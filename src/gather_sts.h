@@ -35,6 +35,10 @@ extern const struct nh_op_type nh_sts_type;
 bool nh_sts_at_once(struct nh_sts *sts, struct nh_resolver *r, const char *domain,
                     struct nh_sts_known **known, uint32_t *ttl);
 
+/* Does the policy of the domain name the host? known may be NULL: there is none. */
+enum nh_fit { NH_FIT_NO_POLICY, NH_FIT_MATCH, NH_FIT_MISMATCH };
+enum nh_fit nh_sts_fit(const struct nh_sts_known *known, const char *host);
+
 /* A host does not match a policy that was known before. Must the policy be fetched again before that
  * counts? If so, the fetch begins, and done() is called once more. Owners change the file and forget
  * the id. */

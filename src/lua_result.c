@@ -249,6 +249,17 @@ void nh_set_texts(lua_State *L, const char *key, const char *text, size_t n)
     lua_setfield(L, -2, key);
 }
 
+/* The name that a host which is `sts` must have in its certificate is its own. */
+static void set_own_name(lua_State *L, const char *name)
+{
+    lua_createtable(L, 1, 0);
+    lua_pushstring(L, name);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -4, "sni");
+    lua_rawseti(L, -2, 1);
+    lua_setfield(L, -2, "names");
+}
+
 static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
 {
     const struct nh_ips_call *i = &h->ips;
@@ -274,12 +285,10 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
         }
         lua_setfield(L, -2, "names");
     }
-    if (h->tls == NH_TLS_STS)
-        nh_set_texts(L, "names", h->name, 1);
     if (h->tls == NH_TLS_DANE || h->tls == NH_TLS_ENCRYPT)
         nh_set_string(L, "sni", h->tlsa.base);
-    else if (h->tls == NH_TLS_STS)
-        nh_set_string(L, "sni", h->name);
+    if (h->tls == NH_TLS_STS)
+        set_own_name(L, h->name);
     if (h->sts != NH_FIT_NO_POLICY)
         nh_set_string(L, "sts", fit_names[h->sts]);
     if (h->err) {

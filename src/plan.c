@@ -54,16 +54,31 @@ static void plan_set_ttl(struct nh_plan *p)
 
 /* ---- MTA-STS -------------------------------------------------------------------------- */
 
-/* Applies the policy of the domain to the hosts that DANE says nothing of: RFC 8461 5, and RFC 8461 2,
- * by which a failing DANE is not overridden. */
-static void apply_policy(struct nh_plan *p)
+/* Compares the hosts with the policy of the domain. Returns true when it excludes one of those that DANE
+ * says nothing of. */
+static bool compare_policy(struct nh_plan *p)
 {
-    for (size_t k = 0; p->policy && p->policy->policy.mode != NH_STS_NONE && k < p->n_hosts; k++) {
+    bool excludes = false;
+
+    for (size_t k = 0; k < p->n_hosts; k++) {
         struct nh_plan_host *h = p->hosts[k];
 
-        h->sts = nh_sts_policy_matches(&p->policy->policy, h->name) ? NH_FIT_MATCH
-                                                                    : NH_FIT_MISMATCH;
-        if (h->tls != NH_TLS_MAY || p->policy->policy.mode != NH_STS_ENFORCE)
+        h->sts = nh_sts_fit(p->policy, h->name);
+        excludes = excludes || (h->sts == NH_FIT_MISMATCH && h->tls == NH_TLS_MAY &&
+                                p->policy->policy.mode == NH_STS_ENFORCE);
+    }
+    return excludes;
+}
+
+/* Applies the policy to the hosts that DANE says nothing of, after the comparison: RFC 8461 5, and RFC 8461
+ * 2, by which a failing DANE is not overridden. */
+static void apply_policy(struct nh_plan *p)
+{
+    for (size_t k = 0; p->policy && p->policy->policy.mode == NH_STS_ENFORCE && k < p->n_hosts;
+         k++) {
+        struct nh_plan_host *h = p->hosts[k];
+
+        if (h->tls != NH_TLS_MAY)
             continue;
         h->tls = h->sts == NH_FIT_MATCH ? NH_TLS_STS : NH_TLS_SKIP;
         if (h->tls == NH_TLS_STS)
@@ -72,26 +87,6 @@ static void apply_policy(struct nh_plan *p)
         nh_fail(&h->tlsa.op.err, NH_STS_MISMATCH,
                 "%s: the MTA-STS policy of %s does not name this host", h->name, p->domain);
     }
-}
-
-/* Would the policy exclude a host that has no DANE? */
-static bool has_sts_mismatch(const struct nh_plan *p)
-{
-    bool has = false;
-
-    if (p->policy && p->policy->policy.mode == NH_STS_ENFORCE)
-        for (size_t k = 0; k < p->n_hosts && !has; k++)
-            has = p->hosts[k]->tls == NH_TLS_MAY &&
-                  !nh_sts_policy_matches(&p->policy->policy, p->hosts[k]->name);
-    return has;
-}
-
-static void set_policy(struct nh_plan *p, struct nh_sts_known *known)
-{
-    if (known)
-        nh_sts_known_use(known);
-    nh_sts_known_drop(p->policy);
-    p->policy = known;
 }
 
 static void plan_on_sts(void *arg);
@@ -148,12 +143,13 @@ static bool awaits_policy(struct nh_plan *p)
     if (p->sts_call && !p->sts_call->is_done)
         return true;
     if (p->sts_call)
-        set_policy(p, p->sts_call->known);
-    if (!has_sts_mismatch(p))
+        nh_sts_known_set(&p->policy, p->sts_call->known);
+    if (!compare_policy(p))
         return false;
     if (p->sts_call)
         return nh_sts_recheck(p->sts_call);
-    set_policy(p, NULL); /* it was known at once, and only a call can fetch it again */
+    nh_sts_known_set(&p->policy,
+                     NULL); /* it was known at once, and only a call can fetch it again */
     return start_sts_call(p);
 }
 
@@ -470,8 +466,9 @@ static void plan_expire(struct nh_op *op)
             expire_host(p->hosts[k]);
     if (p->sts_call) {
         nh_sts_type.expire(&p->sts_call->op);
-        set_policy(p, p->sts_call->known);
+        nh_sts_known_set(&p->policy, p->sts_call->known);
     }
+    compare_policy(p);
     apply_policy(p);
     plan_set_ttl(p);
 }
@@ -486,7 +483,7 @@ static void plan_stop(struct nh_op *op)
         nh_sts_type.stop(&p->sts_call->op);
     free(p->sts_call);
     p->sts_call = NULL;
-    set_policy(p, NULL);
+    nh_sts_known_set(&p->policy, NULL);
     X509_STORE_free(p->anchors);
     p->anchors = NULL;
     nh_trace_free(&p->sts_trace);

@@ -9,9 +9,6 @@
 
 enum nh_tls { NH_TLS_SKIP, NH_TLS_MAY, NH_TLS_ENCRYPT, NH_TLS_DANE, NH_TLS_STS };
 
-/* Does the MTA-STS policy of the domain name the host? */
-enum nh_fit { NH_FIT_NO_POLICY, NH_FIT_MATCH, NH_FIT_MISMATCH };
-
 struct nh_plan_host {
     struct nh_plan *plan;
     const char

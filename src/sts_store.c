@@ -63,6 +63,14 @@ void nh_sts_known_drop(struct nh_sts_known *known)
     free(known);
 }
 
+void nh_sts_known_set(struct nh_sts_known **place, struct nh_sts_known *known)
+{
+    if (known)
+        nh_sts_known_use(known);
+    nh_sts_known_drop(*place);
+    *place = known;
+}
+
 /* ---- the table ------------------------------------------------------------------------------ */
 
 static uint32_t hash_of(const struct nh_sts_store *store, const char *domain)

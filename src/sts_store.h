@@ -19,6 +19,8 @@ struct nh_sts_known {
 
 struct nh_sts_known *nh_sts_known_use(struct nh_sts_known *known);
 void nh_sts_known_drop(struct nh_sts_known *known); /* known may be NULL */
+/* Puts a policy, with a reference, in the place of another. Each of the two may be NULL. */
+void nh_sts_known_set(struct nh_sts_known **place, struct nh_sts_known *known);
 
 /* The error codes are result types of RFC 8460 4.3. */
 enum nh_sts_code { NH_STS_OK, NH_STS_FETCH_ERROR, NH_STS_INVALID, NH_STS_WEBPKI_INVALID };
