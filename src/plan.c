@@ -8,8 +8,7 @@
  *   on_ips    failed: skip. No secure addresses, no secure alias: may. Else gather_tlsa -> on_tlsa
  *   on_tlsa   failed: skip. No records: may. None usable: encrypt. Else dane, with names
  *   close     the last host that ends also ends the plan
- *   sts       beside all this, when asked for: the MTA-STS policy of the domain (RFC 8461), which the
- *             plan waits for. It decides about hosts that are `may`
+ *   sts       beside all this, if asked for: the domain's MTA-STS policy, which the plan waits for
  *   expire    the deadline: hosts that have not ended end with what is known, or are skip */
 #include "plan.h"
 
@@ -70,8 +69,7 @@ static bool compare_policy(struct nh_plan *p)
     return excludes;
 }
 
-/* Applies the policy to the hosts that DANE says nothing of, after the comparison: RFC 8461 5, and RFC 8461
- * 2, by which a failing DANE is not overridden. */
+/* After the comparison: applies the policy to the hosts that DANE says nothing of (RFC 8461 2, 5). */
 static void apply_policy(struct nh_plan *p)
 {
     for (size_t k = 0; p->policy && p->policy->policy.mode == NH_STS_ENFORCE && k < p->n_hosts;
@@ -81,11 +79,10 @@ static void apply_policy(struct nh_plan *p)
         if (h->tls != NH_TLS_MAY)
             continue;
         h->tls = h->sts == NH_FIT_MATCH ? NH_TLS_STS : NH_TLS_SKIP;
-        if (h->tls == NH_TLS_STS)
-            continue;
-        h->err = &h->tlsa.op.err;
-        nh_fail(&h->tlsa.op.err, NH_STS_MISMATCH,
-                "%s: the MTA-STS policy of %s does not name this host", h->name, p->domain);
+        h->err = h->sts == NH_FIT_MATCH ? NULL : &h->tlsa.op.err;
+        if (h->err)
+            nh_fail(&h->tlsa.op.err, NH_STS_MISMATCH,
+                    "%s: the MTA-STS policy of %s does not name this host", h->name, p->domain);
     }
 }
 
@@ -148,8 +145,7 @@ static bool awaits_policy(struct nh_plan *p)
         return false;
     if (p->sts_call)
         return nh_sts_recheck(p->sts_call);
-    nh_sts_known_set(&p->policy,
-                     NULL); /* it was known at once, and only a call can fetch it again */
+    nh_sts_known_set(&p->policy, NULL); /* it was known at once: only a call can fetch it again */
     return start_sts_call(p);
 }
 
