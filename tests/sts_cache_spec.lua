@@ -7,6 +7,7 @@ local sts_world = require "tests.support.sts_world"
 local support = require "tests.support"
 local lab = support.lab
 
+local it = sts_world.it(it, pending)
 local zone = "stscache.example"
 local world = sts_world.new(zone, 61, false)
 local fetch_error, invalid = "sts-policy-fetch-error", "sts-policy-invalid"
