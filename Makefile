@@ -12,7 +12,7 @@
 #   make docs                   the API as a page (build/docs/index.html) and as man/nexthop.3
 #   make lint asan valgrind     one of the rest (rock, bench, test-luas, test-trixie, format, clean)
 #   make fuzz soak              one minute for each fuzzer, ten of mixed load (SECONDS=)
-#   make STS=no                 without MTA-STS, for which libcurl is needed
+#   make STS=no                 without MTA-STS, for which libcurl is needed (make test-no-sts)
 #   make install DESTDIR= PREFIX=/usr [LUA=]       and uninstall
 #   make help                   this
 #
@@ -60,7 +60,7 @@ sts_said := $(if $(filter file default,$(origin STS)),$(filter no,$(STS)))
 STS_CFLAGS := $(if $(filter no,$(STS)),-DNH_NO_STS,$(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null))
 
 CFLAGS   ?= -O2 -g
-hardened := -fstack-protector-strong $(if $(VARIANT),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+hardened := -fstack-protector-strong $(if $(filter -asan,$(VARIANT)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 ifeq ($(VARIANT),-asan)
 sanitize := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
@@ -162,7 +162,7 @@ demo-rspamd: need-test
 build-for = $(foreach l,$(1),$(MAKE) --no-print-directory LUA=$(l) $(2) all test-modules &&) :
 
 .PHONY: test-modules
-test-modules: $(helpers) $(mail_server) $(if $(VARIANT),$(B)/keep.so) ; @:
+test-modules: $(helpers) $(mail_server) $(if $(filter -asan,$(VARIANT)),$(B)/keep.so) ; @:
 
 .PHONY: test
 test: need-test
@@ -188,6 +188,12 @@ valgrind: need-valgrind
 .PHONY: test-luas
 test-luas:
 	@$(MAKE) --no-print-directory test LUAS='$(OTHER_LUAS)'
+
+# The suite without MTA-STS. What needs it is skipped, and says so.
+.PHONY: test-no-sts
+test-no-sts: need-test
+	+@$(call build-for,lua5.4,VARIANT=-no-sts STS=no)
+	@UNDER=no-sts tests/run lua5.4 $(SPEC)
 
 # The suite on Debian 13, in a root of its own (see tests/trixie).
 .PHONY: test-trixie
@@ -241,7 +247,7 @@ test-downgrade:
 	 SPEC='tests/downgrade_spec.lua tests/hops_spec.lua tests/random_worlds_spec.lua tests/damage_spec.lua'
 
 # All there is, whatever fails on the way: a new target has its word here.
-everything := test lint rock check-install test-luas asan valgrind test-sid test-downgrade \
+everything := test lint rock check-install test-luas test-no-sts asan valgrind test-sid test-downgrade \
               test-trixie test-libunbound test-musl fuzz soak
 
 .PHONY: test-all

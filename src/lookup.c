@@ -123,6 +123,20 @@ static void count_start(const struct nh_lookup *l)
         s->cache_hits++;
 }
 
+bool nh_lookup_knows_none(struct nh_resolver *r, const char *name, uint16_t type, uint32_t *ttl)
+{
+    struct nh_cache_entry *entry = nh_cache_find(r->cache, name, type, ttl);
+    bool none = entry && entry->answer.n_records == 0;
+
+    if (none) {
+        r->stats.lookups++;
+        r->stats.cache_hits++;
+        entry->secure ? r->stats.secure++ : r->stats.insecure++;
+    }
+    nh_cache_entry_drop(entry);
+    return none;
+}
+
 static void lookup_begin(struct nh_resolver *r, struct nh_lookup *l, const char *name,
                          uint16_t type)
 {

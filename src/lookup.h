@@ -75,6 +75,10 @@ void nh_lookup_start_whole(struct nh_resolver *r, struct nh_lookup *l, const cha
 void nh_lookup_ask_early(struct nh_resolver *r, struct nh_lookup *l, const char *name,
                          uint16_t type);
 
+/* Is it in our cache that there are no such records? If so, that is counted as a lookup, and *ttl is
+ * set to what is left of its TTL. */
+bool nh_lookup_knows_none(struct nh_resolver *r, const char *name, uint16_t type, uint32_t *ttl);
+
 /* Makes an early lookup one like the others: done() is called as nh_lookup_start() describes.
  * Returns false when the lookup has failed. The caller must then start it anew. */
 bool nh_lookup_adopt(struct nh_lookup *l, void (*done)(void *arg, struct nh_lookup *), void *arg);

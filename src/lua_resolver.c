@@ -148,40 +148,6 @@ static int m_stats(lua_State *L)
     return 1;
 }
 
-/* ---- MTA-STS ----------------------------------------------------------------------------- */
-
-/* sts_forget(domain): forgets the policy of a domain, in the file too. Returns true when there was
- * one. */
-static int m_sts_forget(lua_State *L)
-{
-    struct nh_lua_resolver *self = nh_check_resolver(L);
-    enum nh_code code = nh_usable(self);
-    char domain[NH_HOST_MAX];
-    size_t len;
-    const char *s = luaL_checklstring(L, 2, &len);
-    struct nh_err err;
-
-    if (code != NH_OK)
-        return nh_push_unusable(L, code);
-    if (!nh_canonical(s, len, domain)) {
-        nh_fail(&err, NH_INVALID_NAME, "\"%s\" is no domain name", s);
-        return nh_push_error(L, &err);
-    }
-    lua_pushboolean(L, self->sts && nh_sts_store_forget(nh_sts_store(self->sts), domain));
-    return 1;
-}
-
-/* _sts_notice(): what a person should know of the file of policies, or nil. */
-static int m_sts_notice(lua_State *L)
-{
-    struct nh_lua_resolver *self = nh_check_resolver(L);
-
-    lua_pushstring(L, nh_usable(self) == NH_OK && self->sts
-                          ? nh_sts_store_notice(nh_sts_store(self->sts))
-                          : NULL); /* a NULL is nil */
-    return 1;
-}
-
 /* Opens the file of policies. Returns false and sets *err. */
 static bool open_sts(struct nh_lua_resolver *self, const char *path, struct nh_err *err)
 {
@@ -216,12 +182,13 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
             nh_stop_request(request);
 }
 
-static void free_resolver(struct nh_lua_resolver *self)
+static void free_resolver(lua_State *L, struct nh_lua_resolver *self)
 {
     struct nh_resolver *r = self->resolver;
 
     nh_contacts_free(self->contacts);
     self->contacts = NULL;
+    nh_free_sts_tables(L, self);
     nh_sts_free(self->sts);
     self->sts = NULL;
     self->resolver = NULL;
@@ -242,14 +209,14 @@ static int m_close(lua_State *L)
         while (!NH_LIST_EMPTY(&self->finished) && !nh_forked(self))
             nh_deliver_one(L, 1);
         if (!nh_forked(self)) {
-            free_resolver(self);
+            free_resolver(L, self);
             nh_raise_error(L, 1);
         }
     }
     if (self->resolver && nh_forked(self)) {
         nh_resolver_abandon(self->resolver);
         stop_all(self, false);
-        free_resolver(self);
+        free_resolver(L, self);
         nh_getuservalue(L, 1); /* drops the callbacks, which will not run */
         lua_newtable(L);
         lua_rawseti(L, -2, 1);
@@ -267,7 +234,7 @@ static int resolver_gc(lua_State *L)
             nh_resolver_abandon(self->resolver);
         self->closing = true;
         stop_all(self, false);
-        free_resolver(self);
+        free_resolver(L, self);
     }
     nh_pool_empty(&self->hosts); /* an ended blocking plan returned them after close() */
     return 0;
@@ -360,6 +327,7 @@ int nh_lua_new(lua_State *L)
     NH_LIST_INIT(&self->open);
     NH_LIST_INIT(&self->finished);
     self->requests.size = sizeof(struct nh_request);
+    self->sts_tables = LUA_NOREF;
     self->hosts.size = sizeof(struct nh_plan_host);
     self->budget = field_number(L, 1, "budget");
     self->sts_bytes = field_size(L, 1, "sts_bytes");
@@ -391,8 +359,8 @@ void nh_open_resolver(lua_State *L)
         {"pending", m_pending},
         {"stats", m_stats},
         {"close", m_close},
-        {"sts_forget", m_sts_forget},
-        {"_sts_notice", m_sts_notice},
+        {"sts_forget", nh_lua_sts_forget},
+        {"_sts_notice", nh_lua_sts_notice},
         {"__close", m_close},
         {"__gc", resolver_gc},
         {"__tostring", resolver_tostring},

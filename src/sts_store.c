@@ -6,6 +6,7 @@
 
 #include "sts_file.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct nh_sts_store {
     NH_LIST_HEAD(nh_sts_entries, nh_sts_entry) used; /* the last used is last */
     struct nh_sts_file *file;
     double looked_at;
+    unsigned serial; /* of the newest policy */
 };
 
 void nh_sts_fail(struct nh_sts_err *err, enum nh_sts_code code, const char *format, ...)
@@ -59,6 +61,14 @@ void nh_sts_known_drop(struct nh_sts_known *known)
         return;
     nh_sts_policy_free(&known->policy);
     free(known);
+}
+
+void nh_sts_known_set(struct nh_sts_known **place, struct nh_sts_known *known)
+{
+    if (known)
+        nh_sts_known_use(known);
+    nh_sts_known_drop(*place);
+    *place = known;
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -113,6 +123,7 @@ static void set_known(struct nh_sts_store *store, struct nh_sts_entry *e,
     /* clang's analyzer does not count references. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     nh_sts_known_drop(e->known);
     e->known = known;
+    e->record_since = e->record_until = 0;
 }
 
 static void free_entry(struct nh_sts_store *store, struct nh_sts_entry *e)
@@ -166,8 +177,8 @@ static struct nh_sts_entry *make_entry(struct nh_sts_store *store, const char *d
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-static struct nh_sts_known *new_known(struct nh_sts_policy *policy, const char *id, int64_t fetched,
-                                      int64_t expires)
+static struct nh_sts_known *new_known(struct nh_sts_store *store, struct nh_sts_policy *policy,
+                                      const char *id, int64_t fetched, int64_t expires)
 {
     struct nh_sts_known *known = calloc(1, sizeof *known);
 
@@ -178,6 +189,7 @@ static struct nh_sts_known *new_known(struct nh_sts_policy *policy, const char *
     nh_copy(known->id, sizeof known->id, id);
     known->fetched = fetched;
     known->expires = expires;
+    known->serial = ++store->serial & INT_MAX;
     known->references = 1;
     return known;
 }
@@ -196,7 +208,7 @@ static void apply(void *arg, struct nh_sts_line *line)
         (e && e->is_unsaved && e->known && counts && e->known->fetched >= line->fetched))
         return;
     if (counts)
-        known = new_known(&line->policy, line->id, line->fetched, line->expires);
+        known = new_known(store, &line->policy, line->id, line->fetched, line->expires);
     e = make_entry(store, line->domain);
     if (e)
         set_known(store, e, known);
@@ -333,6 +345,15 @@ struct nh_sts_entry *nh_sts_store_find(struct nh_sts_store *store, const char *d
     return find_in_memory(store, domain);
 }
 
+struct nh_sts_entry *nh_sts_store_recent(struct nh_sts_store *store, const char *domain)
+{
+    struct nh_sts_entry *e = find_in_memory(store, domain);
+
+    if (!e || !e->known || (store->file && now_monotonic() - store->looked_at >= LOOK_AGAIN))
+        return NULL;
+    return e;
+}
+
 struct nh_sts_entry *nh_sts_store_make(struct nh_sts_store *store, const char *domain)
 {
     return make_entry(store, domain);
@@ -342,7 +363,7 @@ struct nh_sts_known *nh_sts_store_put(struct nh_sts_store *store, const char *do
                                       struct nh_sts_policy *policy, const char *id)
 {
     int64_t now = (int64_t)time(NULL);
-    struct nh_sts_known *known = new_known(policy, id, now, now + policy->max_age);
+    struct nh_sts_known *known = new_known(store, policy, id, now, now + policy->max_age);
     struct nh_sts_entry *e;
 
     if (!known) {

@@ -351,7 +351,7 @@ function nexthop.gather_tlsa_names(names) end
 ---@field truncated? integer how many hosts were left out because of max_hosts; nil: none
 ---@field expired? true the deadline came before everything was known
 ---@field trace? nexthop.TraceEntry[]
----@field sts? nexthop.Sts with the option: the policy that counts; nil: none is known
+---@field sts? nexthop.Sts with the option: the policy that counts; nil: none is known. Plans with the same policy share this table: do not change it
 ---@field sts_err? nexthop.StsError
 ---@field tlsrpt? { rua: string[] } with the option: the addresses for reports (mailto: and https:)
 ---@field ttl? integer seconds; 0 when a host failed temporarily
