@@ -206,22 +206,31 @@ local function first_to_end(connection)
   return first
 end
 
+-- Do the dates of a certificate count for nobody whose mail may be held back? So it is between mail servers with
+-- a record of usage 3 (RFC 7671 5.1). Mail clients, and senders that follow an MTA-STS policy, look at dates.
+function Live:is_dateless(connection)
+  local policy = self.report.plan.sts
+  return self.port == 25 and connection.matched ~= nil and connection.matched.record.usage == 3
+    and not (policy and policy.mode == "enforce")
+end
+
 function Live:dates(warning, critical)
   for _, each in ipairs(self:certificates(function(leaf) return leaf.cert_sha256 end)) do
     local connection = each.connection
     local certificate = first_to_end(connection)
     local left = (certificate.not_after - self.at) / 86400
     local what = ("the certificate of %s"):format(words.shorten(utf8.clean(certificate.subject or ""), 120))
-    local by_key = connection.matched and connection.matched.record.usage == 3
+    local is_dateless = self:is_dateless(connection)
+    local why = is_dateless and ": dates do not count for the record 3 x x, but for senders that do no DANE and "
+      .. "verify certificates" or ""
     if connection.result == "certificate-expired" or left >= warning then -- luacheck: ignore 542
       -- said by failures(), or nothing is to be said
     elseif left < 0 then
-      self:add("certificate-expired", by_key and "warning" or "error", ("%s ended on %s%s"):format(what,
-        day(certificate.not_after), by_key and ": dates do not count for the record 3 x x, but for other "
-          .. "senders" or ""), { cure = "renew it" })
+      self:add("certificate-expired", is_dateless and "hint" or "error", ("%s ended on %s%s"):format(what,
+        day(certificate.not_after), why), { cure = "renew it" })
     else
-      self:add("certificate-expiring", left < critical and "error" or "warning",
-        ("%s ends on %s, in %.1f days"):format(what, day(certificate.not_after), left),
+      self:add("certificate-expiring", is_dateless and "hint" or left < critical and "error" or "warning",
+        ("%s ends on %s, in %.1f days%s"):format(what, day(certificate.not_after), left, why),
         { cure = "renew it; publish the record of the new key first, if the key changes (RFC 7671 8.1)" })
     end
   end
