@@ -141,6 +141,16 @@ describe("nexthop --rollover", function()
     assert.equal("mx2.roll.up", result.hosts[2].host)
   end)
 
+  it("says the worst of several ports, and names them", function()
+    publish { text = tlsa(ca.tlsa(new, 3, 1, 1)) .. "\n_465._tcp.mx TLSA " .. ca.tlsa(old, 3, 1, 1) }
+    local r = rollover("--port", "25", "--port", "465", "--port", "25", "mx.roll.up")
+    assert.equal(1, r.status, r.err)
+    contains(r.out, ("NO, publish _465._tcp.mx.roll.up. IN TLSA %s first\n"):format(ca.tlsa(new, 3, 1, 1)),
+      "\n  mx.roll.up port 25: GO: ", "\n  mx.roll.up port 465: NO: ")
+    assert.equal(2, #cjson.decode(rollover("--json", "--port", "465", "--port", "25", "mx.roll.up").out).hosts)
+    assert.equal(0, rollover("--port", "25", "mx.roll.up").status)
+  end)
+
   it("follows an alias of the TLSA name, and waits when it is new", function()
     local text = "_25._tcp.mx CNAME set\nset TLSA " .. ca.tlsa(new, 3, 1, 1)
     publish { text = text }
@@ -173,6 +183,9 @@ describe("nexthop --rollover", function()
       ["--since needs --rollover"] = { "--since", "-1d", "mx.roll.up" },
       ["there is no TLSA behind the name"] = { "--assume", "mx.roll.up MX 10 a", "roll.up" },
       ["--assume goes with a plan"] = { "--ips", "--assume", "_25._tcp.a TLSA 3 1 1 00", "roll.up" },
+      ["--port may be repeated with --check, --rollover and --make-tlsa alone"] =
+        { "--port", "25", "--port", "465", "roll.up" },
+      ["--port: '0'"] = { "--rollover", new.chain, "--port", "0", "--port", "25", "mx.roll.up" },
       ["--check and --rollover do not go together"] = { "--check", "--rollover", new.chain, "mx.roll.up" },
     } do
       local r = run((table.unpack or unpack)(words)) -- luacheck: ignore
@@ -195,7 +208,20 @@ describe("--assume", function()
       "dane: TLS, and the certificate must match")
   end)
 
-  it("changes nothing at another name", function()
-    assert.equal(1, run("--check", "--assume", (record:gsub("mx", "mx2")), "[mx.roll.up]").status)
+  it("changes nothing at another name, and says so", function()
+    for _, mode in ipairs { "--check", "--explain", "--json" } do
+      local r = run(mode, "--assume", (record:gsub("mx", "mx2")), "[mx.roll.up]")
+      assert.equal(mode == "--check" and 1 or 0, r.status)
+      contains(r.err, "nexthop: --assume: no TLSA records are looked for at _25._tcp.mx2.roll.up\n")
+      lacks(r.out, "trace")
+      assert.equal("", run(mode, "--assume", record, "[mx.roll.up]").err)
+    end
+  end)
+
+  it("counts where an alias leads", function()
+    publish { text = "_25._tcp.mx CNAME set" }
+    local r = run("--assume", record:gsub("_25._tcp.mx", "set"), "[mx.roll.up]")
+    contains(r.out, "3 1 1 " .. ("ab"):rep(32))
+    assert.equal("", r.err)
   end)
 end)

@@ -1,5 +1,6 @@
 --- `nexthop --check`: the plan for each port, what the hosts present (--verify), what the name servers say
 -- (--authoritative), and what is printed of all that.
+local assumed = require "nexthop.programs.nexthop.assumed"
 local check = require "nexthop.programs.nexthop.check"
 local core = require "nexthop.core"
 local diagnose = require "nexthop.programs.nexthop.diagnose"
@@ -64,6 +65,7 @@ local function examine(task, resolver, name, args, left, driver, reuse)
     local plan, err, facts = task:await(function(done)
       return diagnose.plan(resolver, name, call, port, done)
     end)
+    assumed.mark_plan(args.assume, plan or err)
     local entry = { port = port, plan = plan, err = err, facts = facts }
     entry.verdicts = check.verdicts(domain, plan, err, port, facts)
     state.ports[#state.ports + 1] = entry
@@ -83,7 +85,7 @@ local function examine(task, resolver, name, args, left, driver, reuse)
     append(state.findings, require("nexthop.programs.nexthop.authoritative").check(task, resolver, domain,
       state.ports, {
         resolver = options.resolver(args), network = call.network, timeout = args.timeout, left = left,
-        critical = args.critical, now = os.time(), driver = driver,
+        critical = args.critical, now = os.time(), driver = driver, assume = args.assume,
       }))
   end
   if (args.verify or args.authoritative) and left() == 0 then
