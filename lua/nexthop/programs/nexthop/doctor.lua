@@ -129,14 +129,25 @@ local function is_said(finding, said)
   return said[("%s %s"):format(finding.name, finding.text)]
 end
 
+-- Is something wrong with a host that is dane by what the DNS says?
+local function is_sick(state, host, port)
+  for _, finding in ipairs(state.findings) do
+    if finding.severity ~= "hint" and finding.subject == host and (finding.port or port) == port then
+      return true
+    end
+  end
+  return false
+end
+
 local function print_verdicts(tree, out, state, args, said)
   for _, entry in ipairs(state.ports) do
     for _, verdict in ipairs(entry.verdicts) do
       local subject = verdict.subject
       if #args.ports > 1 then subject = ("%s port %d"):format(subject, entry.port) end
       if not (verdict.ok and args.quiet) then
-        out[#out + 1] = ("%s  %s: %s\n"):format(verdict.ok and tree:paint("green", "ok  ")
-          or tree:paint("red", "mend"), subject, verdict.text)
+        local is_ok = verdict.ok and not is_sick(state, verdict.host, entry.port)
+        out[#out + 1] = ("%s  %s: %s%s\n"):format(is_ok and tree:paint("green", "ok  ")
+          or tree:paint("red", "mend"), subject, verdict.text, is_ok == verdict.ok and "" or ", but see below")
       end
       if verdict.name then said[("%s %s"):format(verdict.name, verdict.text)] = true end
     end
