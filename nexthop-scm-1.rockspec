@@ -111,6 +111,7 @@ build = {
             ["nexthop.programs.filter.lookups"] = "lua/nexthop/programs/filter/lookups.lua",
             ["nexthop.programs.filter.main"] = "lua/nexthop/programs/filter/main.lua",
             ["nexthop.programs.filter.settings"] = "lua/nexthop/programs/filter/settings.lua",
+            ["nexthop.programs.nexthop.assumed"] = "lua/nexthop/programs/nexthop/assumed.lua",
             ["nexthop.programs.nexthop.authoritative"] = "lua/nexthop/programs/nexthop/authoritative.lua",
             ["nexthop.programs.nexthop.check"] = "lua/nexthop/programs/nexthop/check.lua",
             ["nexthop.programs.nexthop.check_options"] = "lua/nexthop/programs/nexthop/check_options.lua",

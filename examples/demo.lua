@@ -1,6 +1,6 @@
--- `make demo`: what nexthop finds, and why, on six domains of the signed lab that the tests use; what it sees when
--- it connects to mail servers that the demo starts; and what the doctor says of a healthy domain and a sick one.
--- `make demo DOMAIN=example.org`: the same for a real domain, asked of this system's resolver.
+-- `make demo`: what nexthop finds, and why, on six domains of the signed lab that the tests use; what it sees
+-- when it connects to mail servers that the demo starts; and what the doctor says of a healthy domain and a
+-- sick one. `make demo DOMAIN=example.org`: the same for a real domain, asked of this system's resolver.
 --
 -- Runs the program bin/nexthop, so that what it shows can be typed.
 local domain = arg[1]
@@ -114,8 +114,8 @@ end
 
 -- ---- the doctor ------------------------------------------------------------
 
-say("For the owner of a domain: the doctor connects and names each fault, what to do, and the record to publish.",
-  "With --authoritative it also asks each name server of the zones.", "")
+say("For the owner of a domain: the doctor connects and names each fault, what to do, and the record to",
+  "publish. With --authoritative it also asks each name server of the zones.", "")
 for number, case in ipairs(servers.doctor) do
   say(("%d. %s"):format(number, case.introduction), "")
   run("--check --verify " .. case.domain, verify_options .. "--check " .. case.domain, case.status)

@@ -63,8 +63,8 @@ describe("nexthop --rollover", function()
   it("says GO where both servers have had the record for ten days", function()
     publish { text = tlsa(ca.tlsa(old, 3, 1, 1), ca.tlsa(new, 3, 1, 1)) }
     local r = rollover "mx.roll.example"
-    assert.equal("GO\n  mx.roll.example: GO: no sender can have TLSA records that refuse the new chain\n", r.out,
-      r.err)
+    assert.equal("GO\n  mx.roll.example: GO: no sender can have TLSA records that refuse the new chain\n",
+      r.out, r.err)
     assert.equal(0, r.status)
   end)
 
@@ -75,7 +75,8 @@ describe("nexthop --rollover", function()
     assert.equal(75, r.status, r.out .. r.err)
     local at = seconds(r.out)
     assert(at >= begun + 3600 and at <= os.time() + 3600, at - begun)
-    contains(r.out, "senders may have in their caches what was at _25._tcp.mx.roll.example before", "TTL 3600 s")
+    contains(r.out, "senders may have in their caches what was at _25._tcp.mx.roll.example before",
+      "TTL 3600 s")
   end)
 
   it("says GO an hour after a time since which the record is known to be there", function()
@@ -90,7 +91,8 @@ describe("nexthop --rollover", function()
     publish { text = tlsa(ca.tlsa(old, 3, 1, 1), ca.tlsa(old, 3, 0, 2)) }
     local r = rollover "mx.roll.example"
     assert.equal(1, r.status, r.err)
-    contains(r.out, ("NO, publish _25._tcp.mx.roll.example. IN TLSA %s first\n"):format(ca.tlsa(new, 3, 1, 1)),
+    contains(r.out,
+      ("NO, publish _25._tcp.mx.roll.example. IN TLSA %s first\n"):format(ca.tlsa(new, 3, 1, 1)),
       ("NO, publish _25._tcp.mx.roll.example. IN TLSA %s first\n"):format(ca.tlsa(new, 3, 0, 2)),
       "mx.roll.example: NO: no TLSA record at _25._tcp.mx.roll.example matches the new chain")
   end)
@@ -147,12 +149,14 @@ describe("nexthop --rollover", function()
   end)
 
   it("says the worst of several ports, and names them", function()
-    publish { text = tlsa(ca.tlsa(new, 3, 1, 1)) .. "\n_465._tcp.mx TLSA " .. ca.tlsa(old, 3, 1, 1) }
+    publish { text = ("%s\n_465._tcp.mx TLSA %s"):format(tlsa(ca.tlsa(new, 3, 1, 1)), ca.tlsa(old, 3, 1, 1)) }
     local r = rollover("--port", "25", "--port", "465", "--port", "25", "mx.roll.example")
     assert.equal(1, r.status, r.err)
-    contains(r.out, ("NO, publish _465._tcp.mx.roll.example. IN TLSA %s first\n"):format(ca.tlsa(new, 3, 1, 1)),
+    contains(r.out,
+      ("NO, publish _465._tcp.mx.roll.example. IN TLSA %s first\n"):format(ca.tlsa(new, 3, 1, 1)),
       "\n  mx.roll.example port 25: GO: ", "\n  mx.roll.example port 465: NO: ")
-    assert.equal(2, #cjson.decode(rollover("--json", "--port", "465", "--port", "25", "mx.roll.example").out).hosts)
+    r = rollover("--json", "--port", "465", "--port", "25", "mx.roll.example")
+    assert.equal(2, #cjson.decode(r.out).hosts)
     assert.equal(0, rollover("--port", "25", "mx.roll.example").status)
   end)
 
@@ -191,7 +195,7 @@ describe("nexthop --rollover", function()
       ["--port may be repeated with --check, --rollover and --make-tlsa alone"] =
         { "--port", "25", "--port", "465", "roll.example" },
       ["--port: '0'"] = { "--rollover", new.chain, "--port", "0", "--port", "25", "mx.roll.example" },
-      ["--check and --rollover do not go together"] = { "--check", "--rollover", new.chain, "mx.roll.example" },
+      ["--check and --rollover do not go together"] = { "--check", "--rollover", new.chain, "roll.example" },
     } do
       local r = run((table.unpack or unpack)(words)) -- luacheck: ignore
       assert.equal(64, r.status, text .. r.out)

@@ -522,11 +522,12 @@ describe("examples", function()
       for i = 2, #case do contains(shown, case[i]) end
     end
     -- it ends with a healthy domain and a sick one
-    local healthy, sick = text:match "%$ nexthop %-%-check %-%-verify healthy(.-)\n\n.*verify sick(.-)\n\nHow to"
+    local pattern = "%$ nexthop %-%-check %-%-verify healthy(.-)\n\n.*verify sick(.-)\n\nHow to"
+    local healthy, sick = text:match(pattern)
     contains(healthy, "dane, 3 usable TLSA records\nexit status 0")
     lacks(healthy, "hint", "fail", "warn")
-    contains(sick, "mend  sick.servers.example 10 mx.sick.servers.example: dane, 2 usable TLSA records, but see "
-      .. "below\n", "key-kinds-differ: ", "digest-of-nothing: ", "no-tlsrpt: ",
+    contains(sick, "mend  sick.servers.example 10 mx.sick.servers.example: dane, 2 usable TLSA records, but "
+      .. "see below\n", "key-kinds-differ: ", "digest-of-nothing: ", "no-tlsrpt: ",
       "publish    _25._tcp.mx.sick.servers.example. TLSA 3 1 1 ", "\nexit status 1")
     contains(text, "mx.half.servers.example\tvalidation-failure\nmx.plain.servers.example\tstarttls")
   end)

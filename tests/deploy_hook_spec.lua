@@ -43,8 +43,8 @@ end
 
 -- What acme.sh does.
 local function acme_sh()
-  return run((". examples/acme/nexthop.sh; nexthop_deploy mx.roll.example %s %s %s %s"):format(new.key, new.file,
-    new.file, new.chain))
+  return run((". examples/acme/nexthop.sh; nexthop_deploy mx.roll.example %s %s %s %s"):format(new.key,
+    new.file, new.file, new.chain))
 end
 
 local function again() return run "examples/acme/deploy-when-safe" end
@@ -101,7 +101,8 @@ for name, client in pairs { certbot = certbot, ["acme.sh"] = acme_sh } do
       publish(864000, ca.tlsa(old, 3, 1, 1))
       local said, status = client()
       assert.equal(1, status, said)
-      support.contains(said, "NO, publish _25._tcp.mx.roll.example. IN TLSA " .. ca.tlsa(new, 3, 1, 1) .. " first")
+      support.contains(said,
+        ("NO, publish _25._tcp.mx.roll.example. IN TLSA %s first"):format(ca.tlsa(new, 3, 1, 1)))
       assert.is_nil((live "fullchain.pem"))
       publish(864000, ca.tlsa(old, 3, 1, 1), ca.tlsa(new, 3, 1, 1))
       assert.equal(0, select(2, again()))

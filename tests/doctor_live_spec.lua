@@ -2,6 +2,7 @@
 local ca = require "tests.support.ca"
 local cjson = require "cjson"
 local files = require "tests.support.files"
+local live = require "nexthop.doctor.live"
 local program = require "tests.support.program"
 local support = require "tests.support"
 local verifying = require "tests.support.verifying"
@@ -64,6 +65,7 @@ host("imaps", {}, nil, { server = { certificates = { rsa }, implicit = true },
 world:records("silent MX 10 healthy")
 world:records("alias CNAME healthy\n_25._tcp.alias CNAME _25._tcp.healthy\nmx-alias MX 10 alias")
 world:records("mixed MX 10 healthy\nmixed MX 0 .")
+world:records("local MX 10 localhost.")
 world:records("literal MX 10 healthy\nliteral MX 20 192.0.2.1.")
 
 local function run(arguments)
@@ -199,6 +201,11 @@ describe("nexthop --check --verify", function()
     contains(list[1].text, "names the address 192.0.2.1")
   end)
 
+  it("says nothing of what this machine presents, where a domain names localhost", function()
+    local names = found "local"
+    assert.same({ "reserved-name error", "no-tlsrpt hint" }, names)
+  end)
+
   it("takes several ports in one run; 465 and 993 have TLS from the first byte", function()
     local _, list, r = found("mx-imaps", "--port", "465", "--port", "993")
     assert.same({ { "stale-record", 465 }, { "stale-record", 993 }, 0 },
@@ -225,6 +232,56 @@ describe("nexthop --check --verify", function()
       assert.same({ 64, "" }, { r.status, r.out }, wrong)
       contains(r.err, "nexthop: " .. why)
     end
+  end)
+end)
+
+-- What live.judge says of a host that has these connections, and one TLSA record of usage 3.
+local function judge(connections, options)
+  local planned = { host = "mx.example", tlsa_base_domain = "mx.example" }
+  local record = { usage = 3, selector = 1, match_type = 1, data = ("x"):rep(32) }
+  local presented = { host = "mx.example", tls = "dane", connections = connections,
+    records = { { record = record, matches = "leaf" }, { record = record, matches = "leaf" } } }
+  options.port, options.at, options.warning, options.critical = 25, 1900000000, 14, 3
+  local report = { hosts = { presented }, plan = { hosts = { planned }, sts = options.sts } }
+  local list, names = live.judge(report, options), {}
+  for i, finding in ipairs(list) do names[i] = finding.name .. " " .. finding.severity end
+  return names, list
+end
+
+local function connection(ip, keys, more)
+  local leaf_of_it = { subject = "CN=mx", key = "ec", not_after = 1900000000 + 86400, spki_sha256 = "aa",
+    cert_sha256 = "bb" }
+  local result = { ip = ip, port = 25, keys = keys, ok = true, dane = "verified",
+    matched = { record = { usage = 3 }, depth = 0 }, tls = { chain = { leaf_of_it } } }
+  for key, value in pairs(more or {}) do result[key] = value end
+  return result
+end
+
+describe("the judgement of a report", function()
+  local refused = { ok = false, dane = false, tls = false, result = "connect-failed", temporary = true,
+    message = "2001:db8::1: Network is unreachable" }
+  local function has_route(address) return not address:find ":" end
+
+  it("takes dates seriously where a policy makes senders without DANE look at them", function()
+    local list = { connection("192.0.2.1", "rsa") }
+    assert.same({ "certificate-expiring hint" }, (judge(list, {})))
+    assert.same({ "certificate-expiring hint" }, (judge(list, { sts = { mode = "testing" } })))
+    assert.same({ "certificate-expiring error" }, (judge(list, { sts = { mode = "enforce" } })))
+  end)
+
+  it("hints at addresses to which this machine has no way, and judges by the others", function()
+    local list = { connection("192.0.2.1", "rsa"), connection("192.0.2.1", "ecdsa"),
+      connection("2001:db8::1", "rsa", refused), connection("2001:db8::1", "ecdsa", refused) }
+    local names, found_there = judge(list, { has_route = has_route })
+    assert.same({ "not-all-checked hint", "not-prepared hint", "certificate-expiring hint" },
+      names)
+    contains(found_there[1].text, "this machine has no way to 2001:db8::1")
+    assert.same({ "connect-failed error", "certificate-expiring hint" }, (judge(list, {})))
+  end)
+
+  it("does not call a host well to which there is no way at all", function()
+    assert.same({ "connect-failed error" },
+      (judge({ connection("2001:db8::1", "rsa", refused) }, { has_route = has_route })))
   end)
 end)
 

@@ -152,6 +152,8 @@ describe("nexthop --check --authoritative", function()
     local names, finding, r = found({ servers:serve { text = records(), iterations = 5 } }, json)
     assert.same({ { "nsec3-iterations hint" }, 0 }, { names, r.status })
     assert.equal("the zone is signed with 5 NSEC3 iterations", finding.text)
+    finding = select(2, found({ servers:serve { text = records(), iterations = 1 } }, json))
+    assert.equal("the zone is signed with 1 NSEC3 iteration", finding.text)
     assert.same({}, (found({ servers:serve { text = records(), iterations = 0 } }, json)))
   end)
 

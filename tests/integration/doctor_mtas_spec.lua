@@ -1,5 +1,5 @@
--- The doctor against real servers: Postfix and OpenSMTPD of Debian 13 with several certificates, and the zone of
--- their domains on two NSDs. A healthy domain has no finding, and each fault is found by its name.
+-- The doctor against real servers: Postfix and OpenSMTPD of Debian 13 with several certificates, and the zone
+-- of their domains on two NSDs. A healthy domain has no finding, and each fault is found by its name.
 --
 -- A listener of smtpd has one certificate, so that `key-kinds-differ` is shown with Postfix alone.
 local ca = require "tests.support.ca"
@@ -160,8 +160,8 @@ for _, mta in ipairs { "postfix", "opensmtpd" } do
 
     it("records that match nothing", function()
       contains(finds({ "stale-record hint" }, "following")[1].text, "the record " .. old)
-      contains(finds({ "stale-record warning", "stale-record warning", "stale-record warning" }, "full")[3].text,
-        "the record " .. oldest)
+      local warning = "stale-record warning"
+      contains(finds({ warning, warning, warning }, "full")[3].text, "the record " .. oldest)
     end)
 
     it("a certificate that no record matches, and the record to publish", function()
@@ -188,7 +188,7 @@ for _, mta in ipairs { "postfix", "opensmtpd" } do
       end)
     end
 
-    it("a certificate that ends soon or has ended, where a record of its issuer makes the dates count", function()
+    it("a certificate that ends soon or has ended, where a record of its issuer makes dates count", function()
       finds({ "certificate-expiring warning" }, "soon")
       finds({ "certificate-expiring error" }, "now")
       finds({ "certificate-expired error" }, "ended")
@@ -201,8 +201,9 @@ for _, mta in ipairs { "postfix", "opensmtpd" } do
         text = zone_text():gsub("(_25%._tcp%.healthy%S* TLSA) [^\n]*", "") }
       local r = check({ pair[1], late }, { "--quiet" }, domain(mta, "healthy"))
       assert.equal(1, r.status, r.err)
-      contains(r.out, ("fail  %s: lagging-server: the name server %s has serial 4294967295 of the zone, and %s "
-        .. "has 1: they differ in the TLSA of _25._tcp.healthy-%s.%s\n"):format(zone, late, pair[1], mta, zone))
+      contains(r.out, ("fail  %s: lagging-server: the name server %s has serial 4294967295 of the zone, and "
+        .. "%s has 1: they differ in the TLSA of _25._tcp.healthy-%s.%s\n"):format(zone, late, pair[1], mta,
+          zone))
     end)
   end)
 end

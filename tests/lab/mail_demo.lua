@@ -47,7 +47,8 @@ local doctor = {
     function(rsa, ec, issuer)
       return { rsa, ec }, { three_one_one(rsa), three_one_one(ec), ca.tlsa(issuer, 2, 1, 1) }
     end, true, 0 },
-  { "sick", "The record is for the RSA key alone, and a script whose OpenSSL call failed has added another one.",
+  { "sick",
+    "The record is for the RSA key alone, and a script whose OpenSSL call failed has added another one.",
     function(rsa, ec) return { rsa, ec }, { three_one_one(rsa), nothing } end, false, 1 },
 }
 
@@ -69,7 +70,8 @@ function M.start(lab)
     server.greeting = ("220 mx.%s.%s ESMTP"):format(label, zone)
     starting[address] = server
     if case[4] then
-      text[#text + 1] = ("_smtp._tls.%s TXT \"v=TLSRPTv1; rua=mailto:tls@%s.%s\"\n"):format(label, label, zone)
+      text[#text + 1] = ("_smtp._tls.%s TXT \"v=TLSRPTv1; rua=mailto:tls@%s.%s\"\n"):format(label, label,
+        zone)
     end
     list[#list + 1] = { domain = label .. "." .. zone, introduction = case[2], status = case[5] }
   end

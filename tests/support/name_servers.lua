@@ -8,8 +8,8 @@
 --   pair:options()                                           -- those of bin/nexthop, for what was published
 --   pair:stop()
 --
--- A version: text (records), serial (1), age (seconds since it was signed, 10 days), days (until its signatures
--- end, 20), ttl (3600), refresh (3600), minimum (600), iterations (of NSEC3), signed.
+-- A version: text (records), serial (1), age (seconds since it was signed, 10 days), days (until its
+-- signatures end, 20), ttl (3600), refresh (3600), minimum (600), iterations (of NSEC3), signed.
 local files = require "tests.support.files"
 local lab = require("tests.lab.lab").shared()
 local shell = require "tests.support.shell"
@@ -27,7 +27,7 @@ local function sign(self, folder, version)
   local path, now, day = folder .. "/zone", os.time(), 86400
   files.write(path, ("$ORIGIN %s.\n$TTL %d\n@ SOA ns hostmaster %d %d 600 86400 %d\n@ NS ns\n"
     .. "ns A 127.0.0.1\n%s\n"):format(self.zone, version.ttl or 3600, version.serial or 1,
-    version.refresh or 3600, version.minimum or 600, version.text))
+      version.refresh or 3600, version.minimum or 600, version.text))
   if version.signed == false then return path end
   local key = files.read(("%s/%s.key"):format(lab.folder, self.zone)):match "%S+"
   local said, status = shell.run(("cd %s && ldns-signzone %s -i %d -e %d -f %s.signed %s %s"):format(

@@ -1,5 +1,5 @@
---- Which records of --assume were of use. A record at a name that is never looked at is most often a typing error,
--- and the answer is then that without it.
+--- Which records of --assume were of use. A record at a name that is never looked at is most often a typing
+-- error, and the answer is then that without it.
 local equal = require("nexthop.doctor.tlsa_record").equal
 
 local M = {}
@@ -11,8 +11,8 @@ function M.mark(records, name)
   end
 end
 
---- Notes those of a plan, or of the error in its place: by the names in its trace, and where an alias leads to
--- their name, by the records of its hosts.
+--- Notes those of a plan, or of the error in its place: by the names in its trace, and where an alias leads
+-- to their name, by the records of its hosts.
 function M.mark_plan(records, outcome)
   if not records then return end
   for _, entry in ipairs(outcome.trace or {}) do

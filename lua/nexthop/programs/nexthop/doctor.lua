@@ -51,9 +51,14 @@ local function verified(task, resolver, name, args, entry, left, reuse)
     if err.code == "config" then return nil, err end
     return {}
   end
-  local out = live.judge(report, { port = entry.port, at = args.at or os.time(), warning = args.warning,
-    critical = args.critical, ca_file = args.ca_file })
-  return out
+  local reserved = {} -- by these names each machine means another one
+  for _, verdict in ipairs(entry.verdicts) do
+    if verdict.name == "reserved-name" then reserved[verdict.host] = true end
+  end
+  return live.judge(report, {
+    port = entry.port, at = args.at or os.time(), warning = args.warning, critical = args.critical,
+    ca_file = args.ca_file, has_route = require("nexthop.doctor.servers").has_route, left_out = reserved,
+  })
 end
 
 local function examine(task, resolver, name, args, left, driver, reuse)
@@ -146,8 +151,9 @@ local function print_verdicts(tree, out, state, args, said)
       if #args.ports > 1 then subject = ("%s port %d"):format(subject, entry.port) end
       if not (verdict.ok and args.quiet) then
         local is_ok = verdict.ok and not is_sick(state, verdict.host, entry.port)
-        out[#out + 1] = ("%s  %s: %s%s\n"):format(is_ok and tree:paint("green", "ok  ")
-          or tree:paint("red", "mend"), subject, verdict.text, is_ok == verdict.ok and "" or ", but see below")
+        out[#out + 1] = ("%s  %s: %s%s\n"):format(
+          is_ok and tree:paint("green", "ok  ") or tree:paint("red", "mend"), subject, verdict.text,
+          is_ok == verdict.ok and "" or ", but see below")
       end
       if verdict.name then said[("%s %s"):format(verdict.name, verdict.text)] = true end
     end

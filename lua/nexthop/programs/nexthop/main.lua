@@ -97,7 +97,7 @@ local function renderer(args, tree)
     local name = canonical(input)
     local outcome = planned and tally.outcome_of_plan(result, err)
       or tally.outcome_of_step(err or result.nxdomain and nxdomain or nil)
-    local answer, printed = result or err, nil
+    local answer, printed = result or err
     assumed.mark_plan(args.assume, answer)
     if args.mode ~= "explain" then answer.trace = nil end -- it was wanted for the assumed records alone
     if args.json then
