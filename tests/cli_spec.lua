@@ -479,6 +479,16 @@ describe("nexthop", function()
       pipe:close()
     end)
 
+    it("in the documents, where it is the doctor's", function()
+      local page = files.read "docs/program.md"
+      for option in ("check verify authoritative warning critical quiet json port assume since rollover make-tlsa")
+        :gmatch "%S+" do
+        assert.is_true(options["--" .. option], option)
+        assert.is_truthy(page:find(("`[^`\n]*%%-%%-%s[ `][^`]*"):format(option:gsub("%-", "%%-")))
+          or page:find("%$ nexthop [^\n]*%-%-" .. option:gsub("%-", "%%-") .. "%f[^%w-]"), option)
+      end
+    end)
+
     it("in the completions", function()
       local bash = files.read("share/completions/nexthop.bash")
       local zsh = files.read("share/completions/_nexthop")
