@@ -4,10 +4,11 @@
 #   make LUA=luajit             build for LuaJIT beside it (lua5.1 to lua5.5 too)
 #   eval "$(make -s lua-env)"   use that build in place, the programs in bin/ too
 #   make demo [DOMAIN=...]      the main job on a signed lab, or on the real internet
+#   make lab                    a shell on the signed lab, for the commands in docs/
 #   make demo-opensmtpd         the filter and the table in a real OpenSMTPD, on the lab (as root)
 #   make demo-rspamd            the plugin in a real rspamd, on the lab (as root)
 #   make test [LUA=] [SPEC=]    the suite, under lua5.4 and luajit
-#   make test-all               that, and all the rest: lint, the other Luas, asan ...
+#   make test-all               that, and all the rest: lint, the other Luas, asan, musl ...
 #   make docs                   the API as a page (build/docs/index.html) and as man/nexthop.3
 #   make lint asan valgrind     one of the rest (rock, bench, test-luas, test-trixie, format, clean)
 #   make fuzz soak              one minute for each fuzzer, ten of mixed load (SECONDS=)
@@ -42,7 +43,7 @@ programs := $(patsubst bin/%,$(B)/bin/%,$(wildcard bin/*))
 # lua-5.4 or lua54. A module takes the headers and never links the library:
 # the interpreter that loads it brings its own.
 PKG_CONFIG ?= pkg-config
-LUA_PC  := $(firstword $(foreach p,$(LUA) $(LUA:lua5%=lua-5%) $(subst .,,$(LUA)),\
+LUA_PC  := $(firstword $(foreach p,$(LUA) $(LUA:lua5%=lua-5%) $(LUA:lua5%=lua-5.%) $(subst .,,$(LUA)),\
              $(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo $(p))))
 
 # Debian's libunbound.pc asks for packages that its headers do not need, so a
@@ -63,9 +64,10 @@ hardened := -fstack-protector-strong $(if $(filter -asan,$(VARIANT)),,-U_FORTIFY
 ifeq ($(VARIANT),-asan)
 sanitize := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
-warnings := -Wall -Wextra -Wshadow -Wconversion
+warnings := -Wall -Wextra -Wshadow -Wconversion -pedantic
 
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(warnings) $(hardened) \
+# src/ needs POSIX and what all systems have beside it. The helpers of the tests are for glibc.
+ALL_CFLAGS = -std=c11 $(if $(filter tests/%,$<),-D_GNU_SOURCE,-D_DEFAULT_SOURCE) -fPIC -fvisibility=hidden $(warnings) $(hardened) \
              $(LUA_CFLAGS) $(LIB_CFLAGS) $(STS_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(sanitize)
 # nodelete: Lua unloads modules at its end, and what a forked child left behind must stay reachable.
 ALL_LDFLAGS = -shared -Wl,-z,relro,-z,now,-z,nodelete -Wl,--as-needed $(LDFLAGS) $(sanitize)
@@ -134,6 +136,12 @@ demo: $(if $(DOMAIN),need-demo,need-test)
 	@$(MAKE) --no-print-directory LUA=$(LUA) all $(if $(DOMAIN),,test-modules) >/dev/null
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec $(LUA) examples/demo.lua $(DOMAIN)
+
+# A shell in which the programs and the module ask the lab.
+.PHONY: lab
+lab: need-test
+	@$(MAKE) --no-print-directory LUA=$(LUA) all test-modules >/dev/null
+	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && exec $(LUA) tests/lab/shell.lua
 
 # A real smtpd with the filter and the table, on the lab; SUITE=bookworm for smtpd 6.8.
 .PHONY: demo-opensmtpd
@@ -220,6 +228,16 @@ test-sid:
 	 tests/integration/outgoing_spec.lua tests/integration/rspamd_spec.lua \
 	 tests/integration/rspamd_rules_spec.lua'
 
+# Other systems, as far as they are here: musl's compiler, and libunbound of Debian 11 (1.13) and of unstable.
+.PHONY: test-musl test-libunbound
+test-musl: need-musl
+	@tests/musl
+
+test-libunbound: need-test
+	@for suite in bullseye sid; do \
+	 SUITE=$$suite LUAS=luajit tests/trixie SPEC='tests/layout_spec.lua tests/resolver_spec.lua \
+	  tests/faults_spec.lua tests/plan_spec.lua' || exit; done
+
 # Every combination of the downgrade matrix, HOSTS= of random worlds from SEED= on ("random": any), and damaged
 # answers; `make test` has a sample of each.
 .PHONY: test-downgrade
@@ -230,7 +248,7 @@ test-downgrade:
 
 # All there is, whatever fails on the way: a new target has its word here.
 everything := test lint rock check-install test-luas test-no-sts asan valgrind test-sid test-downgrade \
-              test-trixie fuzz soak
+              test-trixie test-libunbound test-musl fuzz soak
 
 .PHONY: test-all
 test-all:
@@ -260,9 +278,16 @@ bench: need-bench all
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec tests/bench/run $(LUA)
 
+# nexthop-monitor with many domains: DOMAINS= on HOSTS=, each once in INTERVAL= seconds.
+.PHONY: bench-monitor
+bench-monitor: need-test
+	@$(MAKE) --no-print-directory LUA=$(LUA) all test-modules >/dev/null
+	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
+	 exec $(LUA) tests/bench/monitor.lua $(or $(DOMAINS),1000) $(or $(HOSTS),200) $(or $(INTERVAL),120)
+
 # Packages: see .ci/bootstrap for what is in each set.
-.PHONY: need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all
-need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all:
+.PHONY: need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-musl need-all
+need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-musl need-all:
 	@.ci/bootstrap $(@:need-%=%) $(LUAS)
 
 .PHONY: clean

@@ -49,6 +49,7 @@ luajit   0644  share/rspamd/plugins.d/*.lua       $SYSCONFDIR/rspamd/plugins.d/
 luajit   0644  share/rspamd/modules.d/*.conf      $SYSCONFDIR/rspamd/modules.d/
 program  0755  $BUILD/bin/nexthop                 $PREFIX/bin/
 program  0755  $BUILD/bin/nexthop-server          $PREFIX/sbin/
+program  0755  $BUILD/bin/nexthop-monitor         $PREFIX/sbin/
 program  0755  $BUILD/bin/filter-nexthop          $FILTERDIR/
 program  0755  $BUILD/bin/table-nexthop           $FILTERDIR/
 common   0644  share/systemd/*.service            $PREFIX/lib/systemd/system/
@@ -60,6 +61,7 @@ common   0644  man/*.1                            $PREFIX/share/man/man1/
 common   0644  man/*.3                            $PREFIX/share/man/man3/
 common   0644  man/*.8                            $PREFIX/share/man/man8/
 common   0644  README.md                          $DOCDIR/
+common   0644  docs/                              $DOCDIR/docs/
 common   0644  CHANGELOG.md                       $DOCDIR/
 common   0644  SECURITY.md                        $DOCDIR/
 common   0644  LICENSE                            $DOCDIR/
@@ -89,7 +91,7 @@ each() {
 }
 
 put() {
-    install -D -m "$1" "$2" "$DESTDIR$3" && echo "$DESTDIR$3"
+    mkdir -p "$DESTDIR${3%/*}" && install -m "$1" "$2" "$DESTDIR$3" && echo "$DESTDIR$3"
 }
 
 remove() {

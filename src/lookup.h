@@ -3,8 +3,7 @@
 
 #include "answer.h"
 #include "err.h"
-
-#include <sys/queue.h>
+#include "list.h"
 
 struct nh_resolver;
 struct nh_timer;
@@ -25,7 +24,7 @@ struct nh_lookup {
     /* private */
     struct nh_resolver *resolver;
     enum nh_lookup_state state;
-    TAILQ_ENTRY(nh_lookup) link, overdue_link;
+    NH_LIST_LINK(nh_lookup) link, overdue_link;
     struct nh_query *query;     /* the query in the main context */
     struct nh_query *second;    /* the query in another context */
     struct nh_context *context; /* the context that gave the result; only for comparison */

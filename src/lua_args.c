@@ -387,7 +387,7 @@ void nh_set_plan_defaults(struct nh_plan *p, struct nh_lua_resolver *self)
 void nh_prepare_sts(struct nh_plan *p, struct nh_lua_resolver *self)
 {
     if ((p->wants_sts || p->wants_tlsrpt) && !self->sts && nh_usable(self) == NH_OK)
-        self->sts = nh_sts_new(self->resolver);
+        self->sts = nh_sts_new(self->resolver, self->sts_bytes);
     p->sts = self->sts;
 }
 

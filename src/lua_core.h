@@ -3,6 +3,7 @@
 
 #include "compat.h"
 #include "gather_raw.h"
+#include "list.h"
 #include "plan.h"
 #include "verify.h"
 
@@ -55,7 +56,7 @@ struct nh_request {
     struct nh_timer *timer;
     unsigned long serial;  /* the order in which calls finish */
     int ref, callback_ref; /* where the handle and the callback are anchored */
-    TAILQ_ENTRY(nh_request) link;
+    NH_LIST_LINK(nh_request) link;
     struct nh_dialed *dialed;
     size_t n_dialed;
     struct nh_assumed *assumed;
@@ -160,12 +161,13 @@ void nh_push_certificate(lua_State *L, const struct nh_certificate *c); /* lua_v
 void nh_set_hex(lua_State *L, const char *key, const uint8_t digest[32]);
 extern const char *const nh_tls_names[];
 
-TAILQ_HEAD(requests, nh_request);
+NH_LIST_HEAD(requests, nh_request);
 
 struct nh_lua_resolver {
     struct nh_resolver *resolver; /* NULL: the resolver is closed */
     bool closing;
     double budget;
+    size_t sts_bytes;         /* for policies of MTA-STS; 0: the default */
     unsigned depth;           /* callbacks that are running now, one inside the other */
     unsigned pending;         /* calls whose callback has not run */
     struct requests open;     /* calls that are under way */

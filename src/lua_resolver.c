@@ -52,7 +52,7 @@ static int m_wait(lua_State *L)
         left = end - nh_now();
         if (left <= 0 && ran)
             break;
-        if (TAILQ_EMPTY(&self->finished))
+        if (NH_LIST_EMPTY(&self->finished))
             nh_run(self, 0, left < NH_SLICE ? left : NH_SLICE);
         ran = true;
         if (nh_interrupted(L, 1))
@@ -69,7 +69,7 @@ static int m_timeout(lua_State *L)
 
     if (code != NH_OK)
         return nh_push_unusable(L, code);
-    if (!TAILQ_EMPTY(&self->finished)) {
+    if (!NH_LIST_EMPTY(&self->finished)) {
         lua_pushinteger(L, 0);
         return 1;
     }
@@ -153,7 +153,7 @@ static bool open_sts(struct nh_lua_resolver *self, const char *path, struct nh_e
 {
     if (!path)
         return true;
-    self->sts = nh_sts_new(self->resolver);
+    self->sts = nh_sts_new(self->resolver, self->sts_bytes);
     if (!self->sts)
         nh_fail(err, NH_NO_MEMORY, "sts_cache: out of memory");
     return self->sts && nh_sts_store_open(nh_sts_store(self->sts), path, err);
@@ -167,7 +167,7 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
 {
     struct nh_request *request;
 
-    while ((request = TAILQ_FIRST(&self->open)) != NULL) {
+    while ((request = NH_LIST_FIRST(&self->open)) != NULL) {
         if (callbacks && !request->blocking) {
             nh_fail(&request->op.err, NH_CLOSED,
                     "%s: the resolver was closed before the answer came", nh_subject(request));
@@ -178,7 +178,7 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
         }
     }
     if (!callbacks)
-        while ((request = TAILQ_FIRST(&self->finished)) != NULL)
+        while ((request = NH_LIST_FIRST(&self->finished)) != NULL)
             nh_stop_request(request);
 }
 
@@ -206,7 +206,7 @@ static int m_close(lua_State *L)
     if (self->resolver && !self->closing && !nh_forked(self)) {
         self->closing = true;
         stop_all(self, true);
-        while (!TAILQ_EMPTY(&self->finished) && !nh_forked(self))
+        while (!NH_LIST_EMPTY(&self->finished) && !nh_forked(self))
             nh_deliver_one(L, 1);
         if (!nh_forked(self)) {
             free_resolver(L, self);
@@ -271,6 +271,15 @@ static double field_number(lua_State *L, int table, const char *key)
     return n;
 }
 
+/* Bytes; 0 when there is no such field. */
+static size_t field_size(lua_State *L, int table, const char *key)
+{
+    lua_getfield(L, table, key);
+    lua_Number n = luaL_optnumber(L, -1, 0);
+    lua_pop(L, 1);
+    return (size_t)n;
+}
+
 static void read_step(lua_State *L, struct nh_step *step)
 {
     static const char *const kinds[] = {"option", "default",     "unbound_conf", "forward", "stub",
@@ -309,17 +318,19 @@ int nh_lua_new(lua_State *L)
     config.steps = steps;
     config.timeout = field_number(L, 1, "timeout");
     config.max_pending = (unsigned)field_number(L, 1, "max_pending");
+    config.cache_bytes = field_size(L, 1, "cache_bytes");
     config.forwarders = field_string(L, 1, "forwarders");
     config.anchor_zone = field_string(L, 1, "anchor_zone");
 
     self = lua_newuserdata(L, sizeof *self);
     memset(self, 0, sizeof *self);
-    TAILQ_INIT(&self->open);
-    TAILQ_INIT(&self->finished);
+    NH_LIST_INIT(&self->open);
+    NH_LIST_INIT(&self->finished);
     self->requests.size = sizeof(struct nh_request);
     self->sts_tables = LUA_NOREF;
     self->hosts.size = sizeof(struct nh_plan_host);
     self->budget = field_number(L, 1, "budget");
+    self->sts_bytes = field_size(L, 1, "sts_bytes");
     luaL_getmetatable(L, NH_RESOLVER);
     lua_setmetatable(L, -2);
     lua_createtable(L, 1, 2); /* [1]: callbacks; error: the first one; idle: see nh_interrupted() */

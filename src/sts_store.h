@@ -2,11 +2,11 @@
 #pragma once
 
 #include "err.h"
+#include "list.h"
 #include "name.h"
 #include "sts_policy.h"
 
 #include <stdint.h>
-#include <sys/queue.h>
 
 /* A policy that was fetched. All its readers share it, each with a reference. */
 struct nh_sts_known {
@@ -50,13 +50,17 @@ struct nh_sts_entry {
     size_t size;
     bool is_unsaved; /* the file has not taken its policy yet */
     struct nh_sts_entry *next;
-    TAILQ_ENTRY(nh_sts_entry) link; /* in the order of the last use */
+    NH_LIST_LINK(nh_sts_entry) link; /* in the order of the last use */
 };
 
 /* seed is a random number, so that nobody can choose names that are slow to find. Returns NULL when
  * memory runs out. */
 struct nh_sts_store *nh_sts_store_new(uint32_t seed);
 void nh_sts_store_free(struct nh_sts_store *store);
+
+/* Sets how many bytes the entries may use; 0 leaves the default, 64 MB. Above, the entries that
+ * were not used for longest are removed. */
+void nh_sts_store_limit(struct nh_sts_store *store, size_t bytes);
 
 /* Shares the policies with other processes in a file. Returns false and sets *err. */
 bool nh_sts_store_open(struct nh_sts_store *store, const char *path, struct nh_err *err);

@@ -2,7 +2,7 @@
 -- authority of the tests, in signed zones.
 local ca = require "tests.support.ca"
 local files = require "tests.support.files"
-local policy_host = require "tests.support.policy_host"
+local ports = require "tests.support.ports"
 local socket = require "socket"
 local sts_world = require "tests.support.sts_world"
 local support = require "tests.support"
@@ -324,7 +324,7 @@ describe("plan with sts:", function()
     files.write(folder .. "/.well-known/mta-sts.txt", "HTTP/1.0 200 ok\r\nContent-Type: text/plain\r\n"
       .. "Content-Length: 200\r\n\r\nversion: STSv1\nmode: enforce\nmx: mx.silent." .. zone
       .. "\nmax_age: 1\n")
-    local port = policy_host.free_port "127.60.0.3"
+    local port = ports.free "127.60.0.3"
     local server = assert(io.popen(("unset LD_PRELOAD; cd %s && exec openssl s_server -HTTP -quiet "
       .. "-naccept 1 -accept 127.60.0.3:%d -cert %s -key %s 2>&1"):format(folder, port, world.leaf.chain,
         world.leaf.key)))

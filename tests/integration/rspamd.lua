@@ -12,6 +12,7 @@
 --
 -- Blocks, on luv. In texts and files, @DIR@ is the instance's folder as rspamd sees it.
 local cjson = require "cjson"
+local ports = require "tests.support.ports"
 local uv = require "luv"
 
 local M = {}
@@ -98,19 +99,6 @@ function M.root(suite)
   return root
 end
 
---- Ports on 127.0.0.1 that are free just now.
-local function free_ports(n)
-  local sockets, ports = {}, {}
-  for i = 1, n do
-    sockets[i] = uv.new_tcp()
-    assert(sockets[i]:bind("127.0.0.1", 0))
-    ports[i] = sockets[i]:getsockname().port
-  end
-  for _, socket in ipairs(sockets) do socket:close() end
-  uv.run "nowait"
-  return ports
-end
-
 -- What each instance has in local.d.
 local local_d = {
   ["options.inc"] = [[
@@ -158,8 +146,7 @@ end
 function M.new(root, options)
   local name = ("/tmp/nexthop-%d-%s"):format(uv.os_getpid(), tostring({}):match "0x(%x+)")
   local self = setmetatable({ root = root, dir = name, folder = root .. name }, Server)
-  local ports = free_ports(2)
-  self.port, self.control = ports[1], ports[2]
+  self.port, self.control = ports.free(), ports.free()
   shell(("mkdir -p %s/run && cp -a %s/etc/rspamd %s/etc"):format(quote(self.folder), quote(root),
     quote(self.folder)))
   local words = {

@@ -9,6 +9,7 @@
 local uv = require "luv"
 local files = require "tests.support.files"
 local filter = require "tests.support.filter"
+local ports = require "tests.support.ports"
 local shell = require "tests.support.shell"
 local lab = require("tests.lab.lab").shared()
 local links = require "tests.integration.link"
@@ -62,14 +63,6 @@ function smtpd.need(root, why, pending)
     error(why, 2)
   end
   pending(why)
-end
-
-local function free_port()
-  local tcp = uv.new_tcp()
-  assert(tcp:bind("127.0.0.1", 0))
-  local port = tcp:getsockname().port
-  tcp:close()
-  return port
 end
 
 -- One smtpd at a time in a root: its spool and control socket have fixed names.
@@ -161,7 +154,7 @@ function smtpd.start(options)
   write(settings .. "/all", "@ keeper\n")
   write(settings .. "/creds", "user@test " ..
     assert(run("chroot " .. root .. " openssl passwd -6 secret")) .. "\n")
-  self.port, self.proxy_port, self.tls_port = free_port(), free_port(), free_port()
+  self.port, self.proxy_port, self.tls_port = ports.free(), ports.free(), ports.free()
   -- smtpd wants to see a bundle of CAs for TLS, and for a relay action
   assert(run(("mkdir -p %s/etc/ssl/certs"):format(root)))
   write(root .. "/etc/ssl/certs/ca-certificates.crt", read(lab.certificate_file))

@@ -83,10 +83,7 @@ describe("where descriptors are few", function()
       lab:rule { name = "dane.example", action = "silent" }
       local p = program.start({ "dane.example" }, { under = "prlimit --nofile=300:3000" })
       local function limit()
-        for line in io.lines(("/proc/%d/limits"):format(p.pid)) do
-          local soft = line:match "^Max open files%s+(%d+)"
-          if soft then return soft end
-        end
+        return files.read(("/proc/%d/limits"):format(p.pid)):match "\nMax open files%s+(%d+)"
       end
       local begun = uv.hrtime()
       while limit() ~= "3000" and uv.hrtime() - begun < 10e9 do uv.sleep(10) end

@@ -10,6 +10,7 @@
 -- Fields of a host: certificate; text (of the policy); type ("text/plain"); status (a number: no policy);
 -- redirect (a URL); rate (bytes a second).
 local files = require "tests.support.files"
+local ports = require "tests.support.ports"
 local shell = require "tests.support.shell"
 local socket = require "socket"
 
@@ -21,14 +22,6 @@ Server.__index = Server
 --- A server that is not started yet.
 function M.new(address)
   return setmetatable({ address = address, hosts = {}, names = {} }, Server)
-end
-
---- A port that nobody uses at that address.
-function M.free_port(address)
-  local listener = assert(socket.bind(address, 0))
-  local _, port = listener:getsockname()
-  listener:close()
-  return math.floor(tonumber(port))
 end
 
 --- Adds a host; call this before start().
@@ -83,7 +76,7 @@ echo $! ]]
 function Server:start(port)
   local folder = self.folder or files.folder()
   self.folder = folder
-  self.port = port or self.port or M.free_port(self.address)
+  self.port = port or self.port or ports.free(self.address)
   local servers = {}
   for _, name in ipairs(self.names) do
     local host = self.hosts[name]

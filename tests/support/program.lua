@@ -110,12 +110,8 @@ end
 
 --- Kilobytes of a field of /proc/PID/status, "VmRSS".
 function running:memory(field)
-  for line in io.lines(("/proc/%d/status"):format(self.pid)) do
-    local value = line:match("^" .. field .. ":%s*(%d+)")
-    if value then
-      return tonumber(value)
-    end
-  end
+  local status = files.read(("/proc/%d/status"):format(self.pid))
+  return tonumber(status:match("\n" .. field .. ":%s*(%d+)"))
 end
 
 return M

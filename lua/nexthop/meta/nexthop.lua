@@ -78,6 +78,7 @@ local nexthop = {}
 ---@field budget? number seconds for which one process() may work (0.005)
 ---@field tls? boolean use DNS over TLS to `forward`, and verify the name after '#' (false)
 ---@field tls_cert_bundle? string PEM file of the CAs for tls (that of the system)
+---@field cache? integer|string memory for the caches together: bytes, or text such as "32m" (from "1m" to "64g"). It is divided among libunbound's caches and that of nexthop, and `options` may still change each of libunbound's. 8m holds some 2,100 domains. Default: libunbound's own sizes for a library, which hold some 600 domains
 ---@field sts_cache? string a file for MTA-STS policies. Several processes may share it. It is created with the mode 0640. A damaged file is set aside as PATH.damaged, see nexthop.warnings. Default: policies are kept in memory alone
 
 --- Creates a resolver. It has its own libunbound context, and belongs to one thread.
