@@ -145,13 +145,21 @@ static int set_timeout(CURLM *multi, long ms, void *arg)
     return 0;
 }
 
-/* libcurl says which descriptor it waits for. It closes the descriptor after CURL_POLL_REMOVE. */
+static void on_no_memory(void *arg)
+{
+    struct nh_fetch *f = arg;
+
+    nh_sts_fail(&f->err, NH_STS_FETCH_ERROR, "%s: out of memory", f->host);
+    finish(f);
+}
+
+/* libcurl says which descriptor it waits for. A fetch whose descriptor cannot be watched ends, when the
+ * resolver runs next. libcurl closes the descriptor after CURL_POLL_REMOVE. */
 static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *of_socket)
 {
     struct nh_fetcher *fetcher = arg;
     struct nh_watch *watch = of_socket;
 
-    (void)easy;
     if (what == CURL_POLL_REMOVE) {
         nh_watch_free(watch);
         nh_libcurl.multi_assign(fetcher->multi, fd, NULL);
@@ -161,8 +169,13 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *o
         watch = nh_watch_new(nh_resolver_loop(fetcher->resolver), fd, on_socket, fetcher);
         nh_libcurl.multi_assign(fetcher->multi, fd, watch);
     }
-    if (watch)
-        (void)nh_watch_set(watch, what & CURL_POLL_IN, what & CURL_POLL_OUT);
+    if (!watch || !nh_watch_set(watch, what & CURL_POLL_IN, what & CURL_POLL_OUT)) {
+        struct nh_fetch *f = NULL;
+
+        nh_libcurl.easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f);
+        if (f && !f->task.is_queued)
+            nh_resolver_later(fetcher->resolver, &f->task, on_no_memory, f);
+    }
     return 0;
 }
 
