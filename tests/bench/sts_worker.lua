@@ -24,8 +24,8 @@ local function cost(resolver, name, options)
   return (os.clock() - begun) / PLANS * 1e6
 end
 
--- Seconds of the longest process(), of CPU and of wall time, from the start of the fetches until all are under
--- way and beyond.
+-- Seconds of the longest process(), of CPU and of wall time, from the start of the fetches until all are
+-- under way and beyond.
 local function slow(world, count)
   local resolver = support.resolver()
   for k = 1, count do -- the DNS is warm
