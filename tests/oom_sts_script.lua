@@ -1,6 +1,6 @@
 -- Run by oom_spec.lua with oom.so in front of malloc: each allocation of the module fails once in turn while
--- a policy of MTA-STS is fetched, written to the file, read out of it and used. Whatever fails, there is
--- one answer, and a host that the policy protects is never `may` without an error of the policy. Prints what went
+-- a policy of MTA-STS is fetched, written to the file, read out of it and used. Whatever fails, there is one
+-- answer, and a host that the policy protects is never `may` without an error of the policy. Prints what went
 -- wrong, then "ok" and the count.
 local address, anchor_file, port, ca_file, path = arg[1], arg[2], tonumber(arg[3]), arg[4], arg[5]
 local nexthop = require "nexthop"
@@ -79,8 +79,7 @@ end
 resolver:close()
 
 -- a file that has policies is opened and read
-local n = 1
-local failed
+local n, failed = 1
 repeat
   oom.fail(n)
   local ok, made, err = pcall(new)

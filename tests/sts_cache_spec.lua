@@ -437,9 +437,8 @@ describe("policies that are known:", function()
     local domain = world:name "newhost"
     local function set_mx(label)
       local rdata = ("\0\10%s%s"):format(string.char(#label) .. label, "\7newhost\8stscache\7example\0")
-      lab:rule { name = domain, type = "MX", action = "answer", records = {
-        { name = domain, type = "MX", ttl = 5,
-        rdata = (rdata:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) } } }
+      lab:rule { name = domain, type = "MX", action = "answer", records = { { name = domain, type = "MX",
+        ttl = 5, rdata = (rdata:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) } } }
     end
     set_mx "mx"
     local said = run_changed("newhost", [[

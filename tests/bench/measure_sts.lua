@@ -19,10 +19,10 @@ end
 
 -- Microseconds of a warm plan without sts, and KiB of resident memory, of a build.
 local function unasked(context, lua, variant)
-  local child = assert(io.popen((
-    'eval "$(MAKEFLAGS= make -s --no-print-directory lua-env LUA=%s VARIANT=%s)"; '
-    .. "%s tests/bench/sts_unasked.lua '%s' %s"):format(lua, variant, lua, context.lab.anchor_file,
-    context.lab.nsd_address)))
+  local command = ('eval "$(MAKEFLAGS= make -s --no-print-directory lua-env LUA=%s VARIANT=%s)"; %s '
+    .. "tests/bench/sts_unasked.lua '%s' %s"):format(lua, variant, lua, context.lab.anchor_file,
+      context.lab.nsd_address)
+  local child = assert(io.popen(command))
   local microseconds, kib = child:read("*l"):match "^(%S+) (%S+)$"
   child:close()
   return tonumber(microseconds), tonumber(kib)
@@ -32,8 +32,8 @@ end
 local function measure_unasked(context, lua)
   local report, ratio, grown = context.report, {}, {}
   local variant = "-no-sts"
-  assert(os.execute(("MAKEFLAGS= make -s --no-print-directory LUA=%s VARIANT=%s STS=no all"):format(lua,
-    variant)))
+  assert(os.execute(("MAKEFLAGS= make -s --no-print-directory LUA=%s VARIANT=%s STS=no all")
+    :format(lua, variant)))
   for round = 1, context.rounds do
     local with, without, kib, kib_without
     if round % 2 == 1 then with, kib = unasked(context, lua, "") end
