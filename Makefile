@@ -228,6 +228,12 @@ test-sid:
 	 tests/integration/outgoing_spec.lua tests/integration/rspamd_spec.lua \
 	 tests/integration/rspamd_rules_spec.lua'
 
+# examples/cluster in a Debian 13 root, with an unbound and the Redis killed under load: RATE= plans a second for each
+# of two servers, SECONDS= for each phase.
+.PHONY: test-cluster
+test-cluster: need-test
+	@RATE='$(RATE)' PHASE='$(SECONDS)' tests/cluster/run
+
 # Other systems, as far as they are here: musl's compiler, and libunbound of Debian 11 (1.13) and of unstable.
 .PHONY: test-musl test-libunbound
 test-musl: need-musl
@@ -248,7 +254,7 @@ test-downgrade:
 
 # All there is, whatever fails on the way: a new target has its word here.
 everything := test lint rock check-install test-luas test-no-sts asan valgrind test-sid test-downgrade \
-              test-trixie test-libunbound test-musl fuzz soak
+              test-trixie test-libunbound test-musl test-cluster fuzz soak
 
 .PHONY: test-all
 test-all:

@@ -38,12 +38,12 @@ void nh_fetch_stop(struct nh_fetch *f)
 
 #else
 
+#include "host_errors.h"
 #include "libcurl.h"
 #include "loop.h"
 #include "sigpipe.h"
 #include "timer.h"
 
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -63,25 +63,26 @@ struct nh_fetcher {
     struct nh_task tick;
     bool wants_now; /* libcurl wants to be called at once */
     struct nh_sigpipe sigpipe;
+    struct nh_host_errors errors;
     struct nh_fetcher *next_abandoned;
 };
 
 /* ---- calls of libcurl ------------------------------------------------------------------------ */
 
-/* libcurl may write to a socket that the other side has closed. */
+/* libcurl may write to a socket that the other side has closed, and it empties OpenSSL's queue of errors. */
 static void enter(struct nh_fetcher *fetcher)
 {
     nh_sigpipe_enter(&fetcher->sigpipe);
     nh_sigpipe_hold(&fetcher->sigpipe);
     fetcher->sigpipe.written = true;
-    ERR_set_mark();
+    nh_host_errors_take(&fetcher->errors);
 }
 
 static void on_tick(void *arg);
 
 static void leave(struct nh_fetcher *fetcher)
 {
-    ERR_pop_to_mark();
+    nh_host_errors_put(&fetcher->errors);
     nh_sigpipe_leave(&fetcher->sigpipe);
     if (fetcher->wants_now && !fetcher->tick.is_queued)
         nh_resolver_later(fetcher->resolver, &fetcher->tick, on_tick, fetcher);

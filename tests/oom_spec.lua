@@ -59,10 +59,12 @@ describe("when memory runs out", function()
       world:host(label, { tlsa = { record }, server = { certificates = { leaf } } })
     end
     world:start()
-    local count, output = run_script("tests/oom_verify_script.lua", lab.forward_address, lab.anchor_file,
+    local own, output = run_script("tests/oom_verify_script.lua", lab.forward_address, lab.anchor_file,
       world.servers.port)
     world:stop()
-    assert.is_true(count > 400, output)
+    -- OpenSSL allocates less from one release to the next.
+    local of_openssl = tonumber(output:match "^ok%s+%d+%s+(%d+)")
+    assert.is_true(own > 100 and of_openssl > 100, output)
   end)
 
   it("does so while a policy of MTA-STS is fetched, kept and read", function()
