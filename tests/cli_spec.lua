@@ -481,9 +481,8 @@ describe("nexthop", function()
 
     it("in the documents, where it is the doctor's", function()
       local page = files.read "docs/program.md"
-      for option in ("check verify authoritative warning critical quiet json port assume since rollover "
-        .. "make-tlsa")
-        :gmatch "%S+" do
+      local names = "check verify authoritative warning critical quiet json port assume since rollover make-tlsa"
+      for option in names:gmatch "%S+" do
         assert.is_true(options["--" .. option], option)
         assert.is_truthy(page:find(("`[^`\n]*%%-%%-%s[ `][^`]*"):format(option:gsub("%-", "%%-")))
           or page:find("%$ nexthop [^\n]*%-%-" .. option:gsub("%-", "%%-") .. "%f[^%w-]"), option)
