@@ -4,6 +4,7 @@
 #   make LUA=luajit             build for LuaJIT beside it (lua5.1 to lua5.5 too)
 #   eval "$(make -s lua-env)"   use that build in place, the programs in bin/ too
 #   make demo [DOMAIN=...]      the main job on a signed lab, or on the real internet
+#   make lab                    a shell on the signed lab, for the commands in docs/
 #   make demo-opensmtpd         the filter and the table in a real OpenSMTPD, on the lab (as root)
 #   make demo-rspamd            the plugin in a real rspamd, on the lab (as root)
 #   make test [LUA=] [SPEC=]    the suite, under lua5.4 and luajit
@@ -134,6 +135,12 @@ demo: $(if $(DOMAIN),need-demo,need-test)
 	@$(MAKE) --no-print-directory LUA=$(LUA) all $(if $(DOMAIN),,test-modules) >/dev/null
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec $(LUA) examples/demo.lua $(DOMAIN)
+
+# A shell in which the programs and the module ask the lab.
+.PHONY: lab
+lab: need-test
+	@$(MAKE) --no-print-directory LUA=$(LUA) all test-modules >/dev/null
+	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && exec $(LUA) tests/lab/shell.lua
 
 # A real smtpd with the filter and the table, on the lab; SUITE=bookworm for smtpd 6.8.
 .PHONY: demo-opensmtpd

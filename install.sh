@@ -60,6 +60,7 @@ common   0644  man/*.1                            $PREFIX/share/man/man1/
 common   0644  man/*.3                            $PREFIX/share/man/man3/
 common   0644  man/*.8                            $PREFIX/share/man/man8/
 common   0644  README.md                          $DOCDIR/
+common   0644  docs/                              $DOCDIR/docs/
 common   0644  CHANGELOG.md                       $DOCDIR/
 common   0644  SECURITY.md                        $DOCDIR/
 common   0644  LICENSE                            $DOCDIR/

@@ -25,7 +25,8 @@ local next_steps = {
   '  eval "$(make -s lua-env)"         then: nexthop --explain example.org; nexthop --help;',
   '                                    lua5.4 -lnexthop, and: > nexthop.plan "example.org"',
   "  make test                         all tests",
-  "  man -l man/nexthop.1, README.md   the program, the Lua module",
+  "  make lab                          a shell on the signed lab, to try the commands of docs/",
+  "  man -l man/nexthop.1, docs/       the program, the Lua module, and all the rest",
 }
 
 if domain and domain ~= "" then
