@@ -1,8 +1,8 @@
 -- The commands that README.md and the pages of docs/ show, and what they print. A block of code that is
--- marked as `console` is typed into the shell of `make lab`, in the order of its page. A line that begins with
--- "$ " is a command (with its <<'END' text), one with "> " is typed into the Lua that it starts, and all
--- others are output. A line "..." stands for any lines, and "..." in a line for any text. Digests, ports, times
--- and dates may differ.
+-- marked as `console` is typed into the shell of `make lab`, in the order of its page. A line that begins
+-- with "$ " is a command (with its <<'END' text), one with "> " is typed into the Lua that it starts, and all
+-- others are output. A line "..." stands for any lines, and "..." in a line for any text. Digests, ports,
+-- times and dates may differ.
 local files = require "tests.support.files"
 local shell = require "tests.support.shell"
 

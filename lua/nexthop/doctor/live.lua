@@ -196,8 +196,8 @@ local function day(seconds)
   return os.date("!%Y-%m-%d", math.floor(seconds))
 end
 
--- The certificate of a connection that ends first, among those that count.
-local function first_to_end(connection)
+--- The certificate of a connection that ends first, among those that count.
+function M.first_to_end(connection)
   local chain, first = connection.tls.chain, nil
   local matched = connection.matched
   for i = 1, matched and matched.record.usage == 2 and matched.depth + 1 or 1 do
@@ -209,7 +209,7 @@ end
 function Live:dates(warning, critical)
   for _, each in ipairs(self:certificates(function(leaf) return leaf.cert_sha256 end)) do
     local connection = each.connection
-    local certificate = first_to_end(connection)
+    local certificate = M.first_to_end(connection)
     local left = (certificate.not_after - self.at) / 86400
     local what = ("the certificate of %s"):format(words.shorten(utf8.clean(certificate.subject or ""), 120))
     local by_key = connection.matched and connection.matched.record.usage == 3
