@@ -7,7 +7,7 @@ require "nexthop.report_text" -- how reports of verify do
 
 local M = {}
 
-M._VERSION = "nexthop scm"
+M._VERSION = "nexthop " .. require "nexthop.version"
 
 local warnings = setmetatable({}, { __mode = "k" }) -- by resolver
 
