@@ -185,6 +185,7 @@ build = {
             ["nexthop.server.operations"] = "lua/nexthop/server/operations.lua",
             ["nexthop.server.protocol"] = "lua/nexthop/server/protocol.lua",
             ["nexthop.server.session"] = "lua/nexthop/server/session.lua",
+            ["nexthop.version"] = "lua/nexthop/version.lua",
         },
         bin = {
             "bin/filter-nexthop",
