@@ -8,11 +8,11 @@
 #   make demo-opensmtpd         the filter and the table in a real OpenSMTPD, on the lab (as root)
 #   make demo-rspamd            the plugin in a real rspamd, on the lab (as root)
 #   make test [LUA=] [SPEC=]    the suite, under lua5.4 and luajit
-#   make test-all               that, and all the rest: lint, the other Luas, asan ...
+#   make test-all               that, and all the rest: lint, the other Luas, asan, musl ...
 #   make docs                   the API as a page (build/docs/index.html) and as man/nexthop.3
 #   make lint asan valgrind     one of the rest (rock, bench, test-luas, test-trixie, format, clean)
 #   make fuzz soak              one minute for each fuzzer, ten of mixed load (SECONDS=)
-#   make STS=no                 without MTA-STS, for which libcurl is needed
+#   make STS=no                 without MTA-STS, for which libcurl is needed (make test-no-sts)
 #   make install DESTDIR= PREFIX=/usr [LUA=]       and uninstall
 #   make help                   this
 #
@@ -43,7 +43,7 @@ programs := $(patsubst bin/%,$(B)/bin/%,$(wildcard bin/*))
 # lua-5.4 or lua54. A module takes the headers and never links the library:
 # the interpreter that loads it brings its own.
 PKG_CONFIG ?= pkg-config
-LUA_PC  := $(firstword $(foreach p,$(LUA) $(LUA:lua5%=lua-5%) $(subst .,,$(LUA)),\
+LUA_PC  := $(firstword $(foreach p,$(LUA) $(LUA:lua5%=lua-5%) $(LUA:lua5%=lua-5.%) $(subst .,,$(LUA)),\
              $(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo $(p))))
 
 # Debian's libunbound.pc asks for packages that its headers do not need, so a
@@ -60,13 +60,14 @@ sts_said := $(if $(filter file default,$(origin STS)),$(filter no,$(STS)))
 STS_CFLAGS := $(if $(filter no,$(STS)),-DNH_NO_STS,$(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null))
 
 CFLAGS   ?= -O2 -g
-hardened := -fstack-protector-strong $(if $(VARIANT),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+hardened := -fstack-protector-strong $(if $(filter -asan,$(VARIANT)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 ifeq ($(VARIANT),-asan)
 sanitize := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
-warnings := -Wall -Wextra -Wshadow -Wconversion
+warnings := -Wall -Wextra -Wshadow -Wconversion -pedantic
 
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(warnings) $(hardened) \
+# src/ needs POSIX and what all systems have beside it. The helpers of the tests are for glibc.
+ALL_CFLAGS = -std=c11 $(if $(filter tests/%,$<),-D_GNU_SOURCE,-D_DEFAULT_SOURCE) -fPIC -fvisibility=hidden $(warnings) $(hardened) \
              $(LUA_CFLAGS) $(LIB_CFLAGS) $(STS_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(sanitize)
 # nodelete: Lua unloads modules at its end, and what a forked child left behind must stay reachable.
 ALL_LDFLAGS = -shared -Wl,-z,relro,-z,now,-z,nodelete -Wl,--as-needed $(LDFLAGS) $(sanitize)
@@ -161,7 +162,7 @@ demo-rspamd: need-test
 build-for = $(foreach l,$(1),$(MAKE) --no-print-directory LUA=$(l) $(2) all test-modules &&) :
 
 .PHONY: test-modules
-test-modules: $(helpers) $(mail_server) $(if $(VARIANT),$(B)/keep.so) ; @:
+test-modules: $(helpers) $(mail_server) $(if $(filter -asan,$(VARIANT)),$(B)/keep.so) ; @:
 
 .PHONY: test
 test: need-test
@@ -187,6 +188,12 @@ valgrind: need-valgrind
 .PHONY: test-luas
 test-luas:
 	@$(MAKE) --no-print-directory test LUAS='$(OTHER_LUAS)'
+
+# The suite without MTA-STS. What needs it is skipped, and says so.
+.PHONY: test-no-sts
+test-no-sts: need-test
+	+@$(call build-for,lua5.4,VARIANT=-no-sts STS=no)
+	@UNDER=no-sts tests/run lua5.4 $(SPEC)
 
 # The suite on Debian 13, in a root of its own (see tests/trixie).
 .PHONY: test-trixie
@@ -221,6 +228,16 @@ test-sid:
 	 tests/integration/outgoing_spec.lua tests/integration/rspamd_spec.lua \
 	 tests/integration/rspamd_rules_spec.lua'
 
+# Other systems, as far as they are here: musl's compiler, and libunbound of Debian 11 (1.13) and of unstable.
+.PHONY: test-musl test-libunbound
+test-musl: need-musl
+	@tests/musl
+
+test-libunbound: need-test
+	@for suite in bullseye sid; do \
+	 SUITE=$$suite LUAS=luajit tests/trixie SPEC='tests/layout_spec.lua tests/resolver_spec.lua \
+	  tests/faults_spec.lua tests/plan_spec.lua' || exit; done
+
 # Every combination of the downgrade matrix, HOSTS= of random worlds from SEED= on ("random": any), and damaged
 # answers; `make test` has a sample of each.
 .PHONY: test-downgrade
@@ -230,8 +247,8 @@ test-downgrade:
 	 SPEC='tests/downgrade_spec.lua tests/hops_spec.lua tests/random_worlds_spec.lua tests/damage_spec.lua'
 
 # All there is, whatever fails on the way: a new target has its word here.
-everything := test lint rock check-install test-luas asan valgrind test-sid test-downgrade \
-              test-trixie fuzz soak
+everything := test lint rock check-install test-luas test-no-sts asan valgrind test-sid test-downgrade \
+              test-trixie test-libunbound test-musl fuzz soak
 
 .PHONY: test-all
 test-all:
@@ -261,9 +278,16 @@ bench: need-bench all
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
 	 exec tests/bench/run $(LUA)
 
+# nexthop-monitor with many domains: DOMAINS= on HOSTS=, each once in INTERVAL= seconds.
+.PHONY: bench-monitor
+bench-monitor: need-test
+	@$(MAKE) --no-print-directory LUA=$(LUA) all test-modules >/dev/null
+	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=$(LUA))" && \
+	 exec $(LUA) tests/bench/monitor.lua $(or $(DOMAINS),1000) $(or $(HOSTS),200) $(or $(INTERVAL),120)
+
 # Packages: see .ci/bootstrap for what is in each set.
-.PHONY: need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all
-need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-all:
+.PHONY: need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-musl need-all
+need-build need-demo need-test need-lint need-fuzz need-rock need-valgrind need-bench need-musl need-all:
 	@.ci/bootstrap $(@:need-%=%) $(LUAS)
 
 .PHONY: clean

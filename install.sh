@@ -49,6 +49,7 @@ luajit   0644  share/rspamd/plugins.d/*.lua       $SYSCONFDIR/rspamd/plugins.d/
 luajit   0644  share/rspamd/modules.d/*.conf      $SYSCONFDIR/rspamd/modules.d/
 program  0755  $BUILD/bin/nexthop                 $PREFIX/bin/
 program  0755  $BUILD/bin/nexthop-server          $PREFIX/sbin/
+program  0755  $BUILD/bin/nexthop-monitor         $PREFIX/sbin/
 program  0755  $BUILD/bin/filter-nexthop          $FILTERDIR/
 program  0755  $BUILD/bin/table-nexthop           $FILTERDIR/
 common   0644  share/systemd/*.service            $PREFIX/lib/systemd/system/
@@ -90,7 +91,7 @@ each() {
 }
 
 put() {
-    install -D -m "$1" "$2" "$DESTDIR$3" && echo "$DESTDIR$3"
+    mkdir -p "$DESTDIR${3%/*}" && install -m "$1" "$2" "$DESTDIR$3" && echo "$DESTDIR$3"
 }
 
 remove() {

@@ -18,7 +18,7 @@ struct nh_cache {
     uint32_t seed;
     size_t n_buckets; /* a power of two */
     struct nh_cache_entry **buckets;
-    TAILQ_HEAD(entries, nh_cache_entry) entries; /* the one that was used last is the first */
+    NH_LIST_HEAD(entries, nh_cache_entry) entries; /* the one that was used last is the first */
 };
 
 /* FNV-1a */
@@ -60,7 +60,7 @@ struct nh_cache *nh_cache_new(size_t limit, uint32_t seed)
         return NULL;
     cache->limit = limit;
     cache->seed = seed;
-    TAILQ_INIT(&cache->entries);
+    NH_LIST_INIT(&cache->entries);
     return cache;
 }
 
@@ -71,7 +71,7 @@ static void take_out(struct nh_cache *cache, struct nh_cache_entry *entry)
     while (*at != entry)
         at = &(*at)->next;
     *at = entry->next;
-    TAILQ_REMOVE(&cache->entries, entry, link);
+    NH_LIST_REMOVE(&cache->entries, entry, link);
     cache->size -= entry->size;
     cache->n--;
     nh_cache_entry_drop(entry);
@@ -81,8 +81,8 @@ void nh_cache_free(struct nh_cache *cache)
 {
     if (!cache)
         return;
-    while (!TAILQ_EMPTY(&cache->entries))
-        take_out(cache, TAILQ_FIRST(&cache->entries));
+    while (!NH_LIST_EMPTY(&cache->entries))
+        take_out(cache, NH_LIST_FIRST(&cache->entries));
     free(cache->buckets);
     free(cache);
 }
@@ -111,8 +111,8 @@ struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, u
         return NULL;
     }
     *ttl = (uint32_t)(entry->until - now);
-    TAILQ_REMOVE(&cache->entries, entry, link);
-    TAILQ_INSERT_HEAD(&cache->entries, entry, link);
+    NH_LIST_REMOVE(&cache->entries, entry, link);
+    NH_LIST_INSERT_FIRST(&cache->entries, entry, link);
     entry->references++;
     return entry;
 }
@@ -141,7 +141,7 @@ static bool grow(struct nh_cache *cache)
     free(cache->buckets);
     cache->buckets = buckets;
     cache->n_buckets = n;
-    TAILQ_FOREACH (entry, &cache->entries, link) {
+    NH_LIST_FOREACH (entry, &cache->entries, link) {
         entry->next = buckets[entry->hash & (n - 1)];
         buckets[entry->hash & (n - 1)] = entry;
     }
@@ -157,15 +157,15 @@ void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry)
     struct nh_cache_entry *former = find(cache, entry->hash, entry->name, entry->type);
     if (former)
         take_out(cache, former);
-    while (!TAILQ_EMPTY(&cache->entries) && cache->size + entry->size > cache->limit)
-        take_out(cache, TAILQ_LAST(&cache->entries, entries));
+    while (!NH_LIST_EMPTY(&cache->entries) && cache->size + entry->size > cache->limit)
+        take_out(cache, NH_LIST_LAST(&cache->entries));
     entry->since = (int64_t)time(NULL);
     entry->until = entry->since + entry->answer.ttl;
     entry->references++;
     struct nh_cache_entry **bucket = &cache->buckets[entry->hash & (cache->n_buckets - 1)];
     entry->next = *bucket;
     *bucket = entry;
-    TAILQ_INSERT_HEAD(&cache->entries, entry, link);
+    NH_LIST_INSERT_FIRST(&cache->entries, entry, link);
     cache->size += entry->size;
     cache->n++;
 }

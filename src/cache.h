@@ -2,8 +2,7 @@
 #pragma once
 
 #include "answer.h"
-
-#include <sys/queue.h>
+#include "list.h"
 
 /* An answer to a question. All its readers share it: each of them holds a reference, and so does
  * the cache while the entry is in it. */
@@ -16,8 +15,8 @@ struct nh_cache_entry {
     uint32_t hash;
     int64_t since, until; /* seconds of the wall clock */
     size_t size;
-    struct nh_cache_entry *next;      /* in the same bucket */
-    TAILQ_ENTRY(nh_cache_entry) link; /* in the order of the last use */
+    struct nh_cache_entry *next;       /* in the same bucket */
+    NH_LIST_LINK(nh_cache_entry) link; /* in the order of the last use */
     char name[];
 };
 

@@ -3,6 +3,7 @@
  */
 #include "certificate.h"
 
+#include "libressl.h"
 #include "smtp.h"
 
 #include <openssl/err.h>

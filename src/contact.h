@@ -4,13 +4,12 @@
  * be decided more than once. No mail command beyond EHLO, STARTTLS and QUIT is ever sent. */
 #pragma once
 
+#include "list.h"
 #include "name.h"
 #include "outcome.h"
 #include "resolver.h"
 #include "smtp.h"
 #include "tls.h"
-
-#include <sys/queue.h>
 
 struct nh_contacts;
 struct nh_wait;
@@ -32,7 +31,7 @@ enum nh_contact_state {
     NH_CONTACT_CLOSED
 };
 
-TAILQ_HEAD(nh_waits, nh_wait);
+NH_LIST_HEAD(nh_waits, nh_wait);
 
 struct nh_contact {
     struct nh_target target; /* helo is a copy */
@@ -70,9 +69,9 @@ struct nh_contact {
     unsigned refs, max_connections, per_ip;
     struct nh_waits waits;
     bool in_table, in_memory;
-    TAILQ_ENTRY(nh_contact) link;        /* in the queue, or among those with a socket */
-    TAILQ_ENTRY(nh_contact) memory_link; /* among those that are remembered */
-    SLIST_ENTRY(nh_contact) table_link;
+    NH_LIST_LINK(nh_contact) link;        /* in the queue, or among those with a socket */
+    NH_LIST_LINK(nh_contact) memory_link; /* among those that are remembered */
+    NH_LIST_LINK(nh_contact) table_link;
 };
 
 /* Connects. Never calls on_result or on_closed before it returns. Returns the errno when there is no socket,

@@ -21,8 +21,8 @@
 #define CERTIFICATE_BYTES                                                                          \
     ((size_t)8192) /* the memory of one certificate, or of a contact without */
 
-TAILQ_HEAD(contact_list, nh_contact);
-SLIST_HEAD(bucket, nh_contact);
+NH_LIST_HEAD(contact_list, nh_contact);
+NH_LIST_HEAD(bucket, nh_contact);
 
 struct nh_contacts {
     struct nh_resolver *resolver;
@@ -44,9 +44,9 @@ struct nh_contacts *nh_contacts_new(struct nh_resolver *r)
     if (!contacts)
         return NULL;
     contacts->resolver = r;
-    TAILQ_INIT(&contacts->queued);
-    TAILQ_INIT(&contacts->open);
-    TAILQ_INIT(&contacts->remembered);
+    NH_LIST_INIT(&contacts->queued);
+    NH_LIST_INIT(&contacts->open);
+    NH_LIST_INIT(&contacts->remembered);
     return contacts;
 }
 
@@ -95,7 +95,7 @@ static struct nh_contact *find(struct nh_contacts *contacts, const struct nh_tar
 {
     struct nh_contact *c;
 
-    SLIST_FOREACH (c, bucket_of(contacts, target), table_link)
+    NH_LIST_FOREACH (c, bucket_of(contacts, target), table_link)
         if (same_target(&c->target, target))
             return c;
     return NULL;
@@ -124,13 +124,13 @@ static void forget(struct nh_contacts *contacts, struct nh_contact *c)
 {
     if (c->in_memory) {
         c->in_memory = false;
-        TAILQ_REMOVE(&contacts->remembered, c, memory_link);
+        NH_LIST_REMOVE(&contacts->remembered, c, memory_link);
         contacts->n_remembered--;
         contacts->bytes -= size_of(c);
     }
     if (c->in_table) {
         c->in_table = false;
-        SLIST_REMOVE(bucket_of(contacts, &c->target), c, nh_contact, table_link);
+        NH_LIST_REMOVE(bucket_of(contacts, &c->target), c, table_link);
         unref(c);
     }
 }
@@ -145,7 +145,7 @@ static bool has_place(const struct nh_contacts *contacts, const struct nh_contac
 
     if (contacts->n_open >= c->max_connections)
         return false;
-    TAILQ_FOREACH (other, &contacts->open, link)
+    NH_LIST_FOREACH (other, &contacts->open, link)
         if (nh_ip_same(&other->target.ip, &c->target.ip))
             n++;
     return n < c->per_ip;
@@ -158,10 +158,10 @@ static bool begin(struct nh_contacts *contacts, struct nh_contact *c)
     int error = nh_contact_begin(c);
 
     if (error && contacts->n_open > 0 && (error == EMFILE || error == ENFILE)) {
-        TAILQ_INSERT_HEAD(&contacts->queued, c, link);
+        NH_LIST_INSERT_FIRST(&contacts->queued, c, link);
         return false;
     }
-    TAILQ_INSERT_TAIL(&contacts->open, c, link);
+    NH_LIST_INSERT_LAST(&contacts->open, c, link);
     contacts->n_open++;
     if (error)
         nh_contact_fail(c, NH_RESULT_CONNECT, "%s", strerror(error));
@@ -175,11 +175,11 @@ static void start_queued(struct nh_contacts *contacts)
     if (contacts->is_starting)
         return;
     contacts->is_starting = true;
-    for (c = TAILQ_FIRST(&contacts->queued); c && contacts->n_open < contacts->most; c = next) {
-        next = TAILQ_NEXT(c, link);
+    for (c = NH_LIST_FIRST(&contacts->queued); c && contacts->n_open < contacts->most; c = next) {
+        next = NH_LIST_NEXT(c, link);
         if (!has_place(contacts, c))
             continue;
-        TAILQ_REMOVE(&contacts->queued, c, link);
+        NH_LIST_REMOVE(&contacts->queued, c, link);
         if (!begin(contacts, c))
             break;
     }
@@ -191,25 +191,25 @@ static void on_result(struct nh_contact *c)
     struct nh_contacts *contacts = c->owner;
     struct nh_wait *wait;
 
-    while ((wait = TAILQ_FIRST(&c->waits)) != NULL) {
-        TAILQ_REMOVE(&c->waits, wait, link);
+    while ((wait = NH_LIST_FIRST(&c->waits)) != NULL) {
+        NH_LIST_REMOVE(&c->waits, wait, link);
         nh_resolver_later(contacts->resolver, &wait->task, wait->done, wait->arg);
     }
     if (!c->in_table)
         return;
     c->in_memory = true;
-    TAILQ_INSERT_TAIL(&contacts->remembered, c, memory_link);
+    NH_LIST_INSERT_LAST(&contacts->remembered, c, memory_link);
     contacts->bytes += size_of(c);
     contacts->n_remembered++;
     while (contacts->n_remembered > REMEMBERED || contacts->bytes > REMEMBERED_BYTES)
-        forget(contacts, TAILQ_FIRST(&contacts->remembered));
+        forget(contacts, NH_LIST_FIRST(&contacts->remembered));
 }
 
 static void on_closed(struct nh_contact *c)
 {
     struct nh_contacts *contacts = c->owner;
 
-    TAILQ_REMOVE(&contacts->open, c, link);
+    NH_LIST_REMOVE(&contacts->open, c, link);
     contacts->n_open--;
     unref(c);
     start_queued(contacts);
@@ -220,7 +220,7 @@ static void give_up(struct nh_contacts *contacts, struct nh_contact *c)
 {
     forget(contacts, c);
     if (c->state == NH_CONTACT_QUEUED) {
-        TAILQ_REMOVE(&contacts->queued, c, link);
+        NH_LIST_REMOVE(&contacts->queued, c, link);
         unref(c);
     } else {
         nh_contact_abort(c);
@@ -243,7 +243,7 @@ static struct nh_contact *new_contact(struct nh_contacts *contacts, const struct
         free(c);
         return NULL;
     }
-    TAILQ_INIT(&c->waits);
+    NH_LIST_INIT(&c->waits);
     c->fd = -1;
     c->step = limits->step;
     c->max_connections = limits->max_connections;
@@ -257,8 +257,8 @@ static struct nh_contact *new_contact(struct nh_contacts *contacts, const struct
     c->on_closed = on_closed;
     c->refs = 2; /* of the queue and of the table */
     c->in_table = true;
-    SLIST_INSERT_HEAD(bucket_of(contacts, target), c, table_link);
-    TAILQ_INSERT_TAIL(&contacts->queued, c, link);
+    NH_LIST_INSERT_FIRST(bucket_of(contacts, target), c, table_link);
+    NH_LIST_INSERT_LAST(&contacts->queued, c, link);
     return c;
 }
 
@@ -288,9 +288,9 @@ bool nh_contacts_ask(struct nh_contacts *contacts, struct nh_wait *wait,
         nh_resolver_later(contacts->resolver, &wait->task, done, arg);
         return true;
     }
-    TAILQ_INSERT_TAIL(&c->waits, wait, link);
+    NH_LIST_INSERT_LAST(&c->waits, wait, link);
     if (c->state == NH_CONTACT_QUEUED && !wait->reused && has_place(contacts, c)) {
-        TAILQ_REMOVE(&contacts->queued, c, link);
+        NH_LIST_REMOVE(&contacts->queued, c, link);
         (void)begin(contacts, c);
     }
     return true;
@@ -306,8 +306,8 @@ void nh_wait_stop(struct nh_wait *wait)
     if (wait->task.is_queued)
         nh_task_stop(c->resolver, &wait->task);
     if (!c->has_result) {
-        TAILQ_REMOVE(&c->waits, wait, link);
-        if (TAILQ_EMPTY(&c->waits) && nh_resolver_mine(c->resolver))
+        NH_LIST_REMOVE(&c->waits, wait, link);
+        if (NH_LIST_EMPTY(&c->waits) && nh_resolver_mine(c->resolver))
             give_up(c->owner, c);
     }
     unref(c);
@@ -331,7 +331,7 @@ void nh_contacts_free(struct nh_contacts *contacts)
     if (!contacts)
         return;
     if (!nh_resolver_mine(contacts->resolver)) {
-        TAILQ_FOREACH (c, &contacts->open, link) /* else the server would see no end of them */
+        NH_LIST_FOREACH (c, &contacts->open, link) /* else the server would see no end of them */
             if (c->fd >= 0)
                 close(c->fd);
         contacts->next_abandoned = abandoned;
@@ -339,11 +339,11 @@ void nh_contacts_free(struct nh_contacts *contacts)
         return;
     }
     contacts->is_starting = true; /* nothing begins any more */
-    while ((c = TAILQ_FIRST(&contacts->queued)) != NULL)
+    while ((c = NH_LIST_FIRST(&contacts->queued)) != NULL)
         give_up(contacts, c);
-    while ((c = TAILQ_FIRST(&contacts->open)) != NULL)
+    while ((c = NH_LIST_FIRST(&contacts->open)) != NULL)
         give_up(contacts, c);
-    while ((c = TAILQ_FIRST(&contacts->remembered)) != NULL)
+    while ((c = NH_LIST_FIRST(&contacts->remembered)) != NULL)
         forget(contacts, c);
     nh_anchors_clear(&contacts->anchors);
     nh_judge_free(contacts->judge);

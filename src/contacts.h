@@ -4,6 +4,7 @@
 
 #include "anchors.h"
 #include "contact.h"
+#include "list.h"
 #include "verdict.h"
 
 struct nh_limits {
@@ -20,7 +21,7 @@ struct nh_wait {
     struct nh_task task;
     void (*done)(void *arg);
     void *arg;
-    TAILQ_ENTRY(nh_wait) link;
+    NH_LIST_LINK(nh_wait) link;
 };
 
 /* Returns NULL when memory runs out. */

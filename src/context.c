@@ -2,15 +2,15 @@
 #include "context.h"
 
 #include "answer.h"
+#include "event_api.h"
+#include "system.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unbound-event.h>
 #include <unbound.h>
 #include <unistd.h>
 #ifdef __GLIBC__
@@ -103,19 +103,6 @@ void nh_config_free(struct nh_config *c)
     free(c);
 }
 
-static unsigned open_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    unsigned n = 0;
-
-    if (!dir)
-        return 64;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
 /* The number of UDP sockets that libunbound may have open at once. There are two for each young
  * lookup, and as many again for lookups that have waited for long and no longer keep others from
  * starting. When no socket is left, a query waits. libunbound counts this time as the time of
@@ -126,7 +113,7 @@ unsigned nh_context_range(unsigned max_pending, unsigned more)
 {
     struct rlimit limit;
     unsigned want = max_pending < 256 ? 1024 : 4 * max_pending;
-    rlim_t used = open_descriptors() + more, room;
+    rlim_t used = nh_open_descriptors() + more, room;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return want;
@@ -152,7 +139,7 @@ static int read_nothing(struct ub_ctx *ctx)
 {
     static const char text[] = "server:\n";
     char path[32];
-    int fds[2], rc = UB_READFILE;
+    int fds[2], rc = NH_UB_NOT_READ;
 
     if (pipe(fds) != 0)
         return rc;
@@ -176,10 +163,10 @@ static int parse(struct ub_ctx *ctx, const char *path, const char **broken)
 
     if (stuck) {
         *broken = "libunbound reads no unbound.conf after a syntax error in another: start anew";
-        return UB_SYNTAX;
+        return NH_UB_SYNTAX;
     }
     int rc = ub_ctx_config(ctx, path);
-    if (rc == UB_SYNTAX) {
+    if (rc == NH_UB_SYNTAX) {
         other = ub_ctx_create();
         stuck = !other || read_nothing(other) != 0;
         if (other)
@@ -242,7 +229,7 @@ static int apply(struct ub_ctx *ctx, const struct nh_step *step, char **why)
     case NH_STEP_FILE:
         return 0;
     }
-    return UB_SYNTAX;
+    return NH_UB_SYNTAX;
 }
 
 /* Two defaults depend on the process; lua/nexthop/config/defaults.lua has all others, as the first steps. */
@@ -269,7 +256,7 @@ static bool configure(struct ub_ctx *ctx, const struct nh_config *config, uint32
         }
         rc = apply(ctx, step, &why);
         if (rc != 0 && step->kind != NH_STEP_DEFAULT) {
-            nh_fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, "%s: %s", step->label,
+            nh_fail(err, rc == NH_UB_NO_MEMORY ? NH_NO_MEMORY : NH_CONFIG, "%s: %s", step->label,
                     why && *why ? why : ub_strerror(rc));
             free(why);
             return false;
@@ -331,7 +318,7 @@ static bool initialise(struct ub_ctx *ctx, const struct nh_config *config, struc
     bool ok = rc == 0;
     if (!ok) {
         snprintf(what, sizeof what, "libunbound does not start (%s)", ub_strerror(rc));
-        nh_fail(err, rc == UB_NOMEM ? NH_NO_MEMORY : NH_CONFIG, "%s: %s", what,
+        nh_fail(err, rc == NH_UB_NO_MEMORY ? NH_NO_MEMORY : NH_CONFIG, "%s: %s", what,
                 log && *log ? first_line(log) : "it gives no reason");
     } else if (wants_tls(config) && log && strstr(log, "no name verification")) {
         /* libunbound would go on and use TLS with any server that answers */
@@ -351,12 +338,19 @@ static bool files_are_the_same(const struct nh_config *config, struct nh_err *er
     return false;
 }
 
-struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
+struct ub_ctx *nh_context_open(struct nh_ub_base *base, const struct nh_config *config,
                                uint32_t without, struct nh_err *err)
 {
+    static bool checked;
+    struct ub_ctx *ctx = NULL;
+
     pthread_mutex_lock(&context_mutex);
-    struct ub_ctx *ctx = ub_ctx_create_ub_event(base);
-    if (!ctx) {
+    checked = checked || nh_event_api_check(err);
+    if (checked)
+        ctx = ub_ctx_create_ub_event(base);
+    if (!checked) {
+        /* *err says it */
+    } else if (!ctx) {
         nh_fail(err, NH_NO_MEMORY, "libunbound: no context could be created");
     } else {
         ub_ctx_debugout(ctx, NULL);

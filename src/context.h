@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct ub_ctx;
-struct ub_event_base;
+struct nh_ub_base;
 
 enum nh_step_kind {
     NH_STEP_OPTION,      /* ub_ctx_set_option(a, b), from the user: an unknown option is an error */
@@ -33,6 +33,7 @@ struct nh_config {
     size_t n_steps;
     double timeout; /* seconds for one lookup */
     unsigned max_pending;
+    size_t cache_bytes;      /* for our cache; 0: as nh_context_cache_size() says */
     const char *forwarders;  /* for the message about a forwarder that strips DNSSEC; NULL: none */
     const char *anchor_zone; /* the zone whose DNSKEY the probe asks for; NULL: no anchor */
     uint64_t files;          /* the state of all files that are read; nh_config_copy() sets it */
@@ -43,7 +44,7 @@ struct nh_config {
  * when a file has changed since the configuration was copied, because an anchor file that has
  * become empty turns validation off. without says which steps NH_STEP_FORWARD to leave out. Each
  * has one bit, and the first one has the lowest. */
-struct ub_ctx *nh_context_open(struct ub_event_base *base, const struct nh_config *config,
+struct ub_ctx *nh_context_open(struct nh_ub_base *base, const struct nh_config *config,
                                uint32_t without, struct nh_err *err);
 
 /* Makes a copy that owns its strings. Returns NULL when memory runs out. */

@@ -3,6 +3,7 @@
 
 #include "descriptors.h"
 #include "libcurl.h"
+#include "system.h"
 
 #include <glob.h>
 #include <idn2.h>
@@ -186,6 +187,30 @@ static int core_passed_socket(lua_State *L)
     return 1;
 }
 
+/* has_pledge(), pledge(promises), unveil(path, permissions): see nh_has_pledge() and the others. */
+static int core_has_pledge(lua_State *L)
+{
+    lua_pushboolean(L, nh_has_pledge());
+    return 1;
+}
+
+static int core_pledge(lua_State *L)
+{
+    return push_outcome(L, nh_pledge(luaL_checkstring(L, 1)));
+}
+
+static int core_unveil(lua_State *L)
+{
+    return push_outcome(L, nh_unveil(luaL_checkstring(L, 1), luaL_checkstring(L, 2)));
+}
+
+/* hup_is_ignored(): see nh_hup_is_ignored(). */
+static int core_hup_is_ignored(lua_State *L)
+{
+    lua_pushboolean(L, nh_hup_is_ignored());
+    return 1;
+}
+
 __attribute__((visibility("default"))) int luaopen_nexthop_core(lua_State *L);
 
 int luaopen_nexthop_core(lua_State *L)
@@ -208,6 +233,10 @@ int luaopen_nexthop_core(lua_State *L)
         {"digest", nh_lua_digest},
         {"judge", nh_lua_judge},
         {"sts", core_sts},
+        {"has_pledge", core_has_pledge},
+        {"pledge", core_pledge},
+        {"unveil", core_unveil},
+        {"hup_is_ignored", core_hup_is_ignored},
         {NULL, NULL},
     };
 

@@ -6,6 +6,8 @@
  * that it reads would be lost. */
 #include "descriptors.h"
 
+#include "system.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -62,7 +64,7 @@ int nh_descriptor_bind(const char *path, int *fd)
     if (len >= sizeof address.sun_path)
         return ENAMETOOLONG;
     memcpy(address.sun_path, path, len);
-    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    *fd = nh_socket(AF_UNIX, SOCK_STREAM, false);
     if (*fd == -1)
         return errno;
     if (bind(*fd, (const struct sockaddr *)&address, sizeof address) == -1) {

@@ -3,6 +3,8 @@
  */
 #include "dial.h"
 
+#include "system.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -31,8 +33,7 @@ int nh_dial(const struct nh_ip *ip, uint16_t port, const struct nh_ip *source, i
     struct sockaddr_storage address;
     socklen_t len;
 
-    *fd = socket(ip->family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                 0);
+    *fd = nh_socket(ip->family == 4 ? AF_INET : AF_INET6, SOCK_STREAM, true);
     if (*fd < 0)
         return errno;
     if (source->family) {

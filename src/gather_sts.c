@@ -5,6 +5,8 @@
  *                     fresh: it counts. Else it is fetched (sts.c) -> on_policy
  *   on_policy         it came: it counts. It did not: what is known counts, and the failure is said
  *   on_report_record  the addresses of reports
+ *   at once           the record was seen, its TTL is not over, and its policy is fresh; or it is in the
+ *                     cache that there is no record: no lookup, no call
  *   recheck           the caller has seen a host that does not match -> fetched -> on_policy */
 #include "gather_sts.h"
 
@@ -44,35 +46,39 @@ static void part_done(struct nh_sts_call *c)
     c->op.done(c->op.arg);
 }
 
-/* ---- the policy ------------------------------------------------------------------------------- */
-
-static void set_known(struct nh_sts_call *c, struct nh_sts_known *known)
+/* A name that would be too long cannot have a record. */
+static bool make_name(char *name, const char *prefix, const char *domain)
 {
-    if (known)
-        nh_sts_known_use(known);
-    nh_sts_known_drop(c->known);
-    c->known = known;
+    size_t n = strlen(prefix), len = strlen(domain);
+
+    if (n + len >= NH_HOST_MAX)
+        return false;
+    nh_copy(name, NH_HOST_MAX, prefix);
+    nh_copy(name + n, NH_HOST_MAX - n, domain);
+    return true;
 }
+
+/* ---- the policy ------------------------------------------------------------------------------- */
 
 /* Takes the policy that is known, if there is one. */
 static void use_known(struct nh_sts_call *c)
 {
     struct nh_sts_entry *e = nh_sts_store_find(nh_sts_store(c->sts), c->domain, false);
 
-    set_known(c, e ? e->known : NULL);
+    nh_sts_known_set(&c->known, e ? e->known : NULL);
 }
 
 /* Is it time to fetch a known policy again, so that it does not expire while it is in use? */
-static bool is_due(const struct nh_sts_known *known)
+static bool is_due(const struct nh_sts_known *known, int64_t now)
 {
-    int64_t age = (int64_t)time(NULL) - known->fetched;
+    int64_t age = now - known->fetched;
 
     return age < 0 || age >= REFRESH_AGE || age >= (int64_t)known->policy.max_age / 2;
 }
 
 static bool counts(const struct nh_sts_entry *e, const char *id)
 {
-    return e && e->known && strcmp(e->known->id, id) == 0 && !is_due(e->known);
+    return e && e->known && strcmp(e->known->id, id) == 0 && !is_due(e->known, (int64_t)time(NULL));
 }
 
 static bool has_failed(const struct nh_sts_entry *e, const char *id)
@@ -85,7 +91,7 @@ static void on_policy(void *arg)
     struct nh_sts_call *c = arg;
 
     if (c->wait.known) {
-        set_known(c, c->wait.known);
+        nh_sts_known_set(&c->known, c->wait.known);
         c->is_fetched = true;
         memset(&c->err, 0, sizeof c->err);
     } else {
@@ -104,16 +110,18 @@ static void ask_policy(struct nh_sts_call *c, const char *id, double seconds)
     nh_sts_ask(c->sts, &c->wait, &request, on_policy, c);
 }
 
-/* The domain has a valid record with that id. */
-static void on_id(struct nh_sts_call *c, const char *id)
+/* The domain has a valid record with that id, for ttl seconds. */
+static void on_id(struct nh_sts_call *c, const char *id, uint32_t ttl)
 {
     struct nh_sts_store *store = nh_sts_store(c->sts);
     struct nh_sts_entry *e = nh_sts_store_find(store, c->domain, false);
 
     if (!counts(e, id)) /* another process may have fetched it */
         e = nh_sts_store_find(store, c->domain, true);
-    set_known(c, e ? e->known : NULL);
+    nh_sts_known_set(&c->known, e ? e->known : NULL);
     if (counts(e, id)) {
+        e->record_since = (int64_t)time(NULL);
+        e->record_until = e->record_since + ttl;
         part_done(c);
     } else if (has_failed(e, id)) {
         c->err = *e->err;
@@ -155,6 +163,7 @@ static void on_policy_record(void *arg, struct nh_lookup *l)
 {
     struct nh_sts_call *c = arg;
     char id[NH_STS_ID_MAX];
+    uint32_t ttl = l->answer.ttl;
     bool is_valid = false;
 
     nh_op_record(&c->op, l, SECTION_POLICY);
@@ -169,11 +178,52 @@ static void on_policy_record(void *arg, struct nh_lookup *l)
     }
     nh_lookup_forget(l);
     if (is_valid) {
-        on_id(c, id);
+        on_id(c, id, ttl);
     } else {
         use_known(c); /* RFC 8461 3.1, 5.1: without a record a known policy still counts */
         part_done(c);
     }
+}
+
+static uint32_t at_most(uint32_t ttl, int64_t seconds)
+{
+    return seconds < (int64_t)ttl ? (uint32_t)seconds : ttl;
+}
+
+/* Is it in the cache that the domain has no record, and is no policy known that would still count? */
+static bool has_none(struct nh_sts *sts, struct nh_resolver *r, const char *domain, uint32_t *ttl)
+{
+    char name[NH_HOST_MAX];
+    struct nh_sts_entry *e;
+
+    if (!make_name(name, "_mta-sts.", domain) || !nh_lookup_knows_none(r, name, NH_TYPE_TXT, ttl))
+        return false;
+    e = nh_sts_store_find(nh_sts_store(sts), domain, false);
+    return !e || !e->known;
+}
+
+bool nh_sts_at_once(struct nh_sts *sts, struct nh_resolver *r, const char *domain,
+                    struct nh_sts_known **known, uint32_t *ttl)
+{
+    struct nh_sts_entry *e = nh_sts_store_recent(nh_sts_store(sts), domain);
+    int64_t now;
+
+    *known = NULL;
+    if (!e)
+        return has_none(sts, r, domain, ttl);
+    now = (int64_t)time(NULL);
+    if (now < e->record_since || now >= e->record_until || is_due(e->known, now))
+        return false;
+    *ttl = at_most(at_most(NH_STS_AGE_MAX, e->record_until - now), e->known->expires - now);
+    *known = nh_sts_known_use(e->known);
+    return true;
+}
+
+enum nh_fit nh_sts_fit(const struct nh_sts_known *known, const char *host)
+{
+    if (!known || known->policy.mode == NH_STS_NONE)
+        return NH_FIT_NO_POLICY;
+    return nh_sts_policy_matches(&known->policy, host) ? NH_FIT_MATCH : NH_FIT_MISMATCH;
 }
 
 bool nh_sts_recheck(struct nh_sts_call *c)
@@ -225,18 +275,6 @@ static void on_report_record(void *arg, struct nh_lookup *l)
 }
 
 /* ---- the call -------------------------------------------------------------------------------------- */
-
-/* A name that would be too long cannot have a record. */
-static bool make_name(char *name, const char *prefix, const char *domain)
-{
-    size_t n = strlen(prefix), len = strlen(domain);
-
-    if (n + len >= NH_HOST_MAX)
-        return false;
-    nh_copy(name, NH_HOST_MAX, prefix);
-    nh_copy(name + n, NH_HOST_MAX - n, domain);
-    return true;
-}
 
 static void sts_start(struct nh_op *op, struct nh_resolver *r)
 {

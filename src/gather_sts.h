@@ -28,6 +28,17 @@ struct nh_sts_call {
 
 extern const struct nh_op_type nh_sts_type;
 
+/* Is there nothing to ask? Either the domain's record was looked up, its TTL is not over, and the policy
+ * with the record's id is fresh: *known is that policy, with a reference. Or it is in the cache that there is no
+ * record, and no policy is known: *known is NULL. Sets *ttl to the seconds for which that holds. When it
+ * returns false, a call must find out. */
+bool nh_sts_at_once(struct nh_sts *sts, struct nh_resolver *r, const char *domain,
+                    struct nh_sts_known **known, uint32_t *ttl);
+
+/* Does the policy of the domain name the host? known may be NULL: there is none. */
+enum nh_fit { NH_FIT_NO_POLICY, NH_FIT_MATCH, NH_FIT_MISMATCH };
+enum nh_fit nh_sts_fit(const struct nh_sts_known *known, const char *host);
+
 /* A host does not match a policy that was known before. Must the policy be fetched again before that
  * counts? If so, the fetch begins, and done() is called once more. Owners change the file and forget
  * the id. */

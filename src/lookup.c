@@ -20,14 +20,14 @@ void nh_lookup_ready(struct nh_lookup *l, enum nh_code code)
 {
     l->code = code;
     l->state = NH_READY;
-    TAILQ_INSERT_TAIL(&l->resolver->ready, l, link);
+    NH_LIST_INSERT_LAST(&l->resolver->ready, l, link);
 }
 
 static void leave_queue(struct nh_lookup *l)
 {
     struct nh_resolver *r = l->resolver;
 
-    TAILQ_REMOVE(l->follows ? &r->queued_first : &r->queued, l, link);
+    NH_LIST_REMOVE(l->follows ? &r->queued_first : &r->queued, l, link);
     r->stats.queued--;
 }
 
@@ -37,7 +37,7 @@ static void lookup_end(struct nh_lookup *l, enum nh_code code)
     if (l->state == NH_QUEUED) {
         leave_queue(l);
     } else if (l->state == NH_AWAITING_PROBE) {
-        TAILQ_REMOVE(&l->resolver->awaiting, l, link);
+        NH_LIST_REMOVE(&l->resolver->awaiting, l, link);
         code = l->code;
     } else if (l->state == NH_AWAITING_KEYS) {
         nh_recheck_stop(l);
@@ -56,13 +56,13 @@ static void on_timeout(void *arg)
 
     l->timer = NULL;
     l->overdue = true;
-    TAILQ_INSERT_TAIL(&l->resolver->overdue, l, overdue_link);
+    NH_LIST_INSERT_LAST(&l->resolver->overdue, l, overdue_link);
 }
 
 static void leave_overdue(struct nh_lookup *l)
 {
     if (l->overdue)
-        TAILQ_REMOVE(&l->resolver->overdue, l, overdue_link);
+        NH_LIST_REMOVE(&l->resolver->overdue, l, overdue_link);
     l->overdue = false;
 }
 
@@ -81,7 +81,7 @@ void nh_lookup_end_overdue(struct nh_resolver *r)
     struct nh_lookup *l;
     double late;
 
-    while ((l = TAILQ_FIRST(&r->overdue)) != NULL) {
+    while ((l = NH_LIST_FIRST(&r->overdue)) != NULL) {
         leave_overdue(l);
         late = r->lateness - l->lateness;
         if (late > 0 && !l->extended) {
@@ -123,6 +123,20 @@ static void count_start(const struct nh_lookup *l)
         s->cache_hits++;
 }
 
+bool nh_lookup_knows_none(struct nh_resolver *r, const char *name, uint16_t type, uint32_t *ttl)
+{
+    struct nh_cache_entry *entry = nh_cache_find(r->cache, name, type, ttl);
+    bool none = entry && entry->answer.n_records == 0;
+
+    if (none) {
+        r->stats.lookups++;
+        r->stats.cache_hits++;
+        entry->secure ? r->stats.secure++ : r->stats.insecure++;
+    }
+    nh_cache_entry_drop(entry);
+    return none;
+}
+
 static void lookup_begin(struct nh_resolver *r, struct nh_lookup *l, const char *name,
                          uint16_t type)
 {
@@ -136,15 +150,15 @@ static void lookup_start(struct nh_lookup *l, double seconds)
 
     if (from_cache(l)) {
         nh_lookup_ready(l, NH_OK);
-    } else if (nh_query_has_place(r, r->following) && TAILQ_EMPTY(&r->queued_first) &&
-               (r->following || TAILQ_EMPTY(&r->queued))) {
+    } else if (nh_query_has_place(r, r->following) && NH_LIST_EMPTY(&r->queued_first) &&
+               (r->following || NH_LIST_EMPTY(&r->queued))) {
         nh_query_send(l, r->main);
     } else {
         l->state = NH_QUEUED;
         l->follows = r->following;
         l->queued_at = nh_now();
         r->stats.queued++;
-        TAILQ_INSERT_TAIL(l->follows ? &r->queued_first : &r->queued, l, link);
+        NH_LIST_INSERT_LAST(l->follows ? &r->queued_first : &r->queued, l, link);
     }
     count_start(l);
     /* A lookup that has failed already needs a timer too, because recheck.c may ask it again. */
@@ -219,7 +233,7 @@ void nh_lookup_expire(struct nh_lookup *l)
     lookup_end(l, NH_TIMEOUT);
     if (l->state != NH_READY)
         return;
-    TAILQ_REMOVE(&l->resolver->ready, l, link);
+    NH_LIST_REMOVE(&l->resolver->ready, l, link);
     nh_timer_stop(l->timer);
     l->timer = NULL;
     leave_overdue(l);
@@ -249,9 +263,9 @@ void nh_lookup_stop(struct nh_lookup *l)
         if (l->state == NH_QUEUED)
             leave_queue(l);
         else if (l->state == NH_READY)
-            TAILQ_REMOVE(&r->ready, l, link);
+            NH_LIST_REMOVE(&r->ready, l, link);
         else if (l->state == NH_AWAITING_PROBE)
-            TAILQ_REMOVE(&r->awaiting, l, link);
+            NH_LIST_REMOVE(&r->awaiting, l, link);
     }
     l->timer = NULL;
     l->query = l->second = NULL;
@@ -282,7 +296,7 @@ void nh_lookup_finish(struct nh_lookup *l)
     struct nh_resolver *r = l->resolver;
     bool following = r->following;
 
-    TAILQ_REMOVE(&r->ready, l, link);
+    NH_LIST_REMOVE(&r->ready, l, link);
     if (l->code == NH_OK && l->context && l->context == r->fresh && !l->internal)
         nh_recheck_adopt(r, l->context);
     if ((l->code == NH_BOGUS || l->code == NH_SERVFAIL) && nh_recheck(l))
@@ -309,23 +323,23 @@ void nh_lookup_finish(struct nh_lookup *l)
  * be for dead names. Then the newest and the oldest take turns. */
 static struct nh_lookup *next_queued(struct nh_resolver *r)
 {
-    struct nh_lookup *l = TAILQ_FIRST(&r->queued_first);
+    struct nh_lookup *l = NH_LIST_FIRST(&r->queued_first);
 
     if (l)
         return l;
-    l = TAILQ_FIRST(&r->queued);
+    l = NH_LIST_FIRST(&r->queued);
     if (l && nh_now() - l->queued_at >= NH_YOUNG / 5) {
         r->newest_first = !r->newest_first;
         if (r->newest_first)
-            return TAILQ_LAST(&r->queued, nh_lookups);
+            return NH_LIST_LAST(&r->queued);
     }
     return l;
 }
 
 bool nh_lookup_can_send(const struct nh_resolver *r)
 {
-    return (!TAILQ_EMPTY(&r->queued_first) && nh_query_has_place(r, true)) ||
-           (!TAILQ_EMPTY(&r->queued) && nh_query_has_place(r, false));
+    return (!NH_LIST_EMPTY(&r->queued_first) && nh_query_has_place(r, true)) ||
+           (!NH_LIST_EMPTY(&r->queued) && nh_query_has_place(r, false));
 }
 
 void nh_lookup_send_queued(struct nh_resolver *r)

@@ -3,8 +3,7 @@
 
 #include "answer.h"
 #include "err.h"
-
-#include <sys/queue.h>
+#include "list.h"
 
 struct nh_resolver;
 struct nh_timer;
@@ -25,7 +24,7 @@ struct nh_lookup {
     /* private */
     struct nh_resolver *resolver;
     enum nh_lookup_state state;
-    TAILQ_ENTRY(nh_lookup) link, overdue_link;
+    NH_LIST_LINK(nh_lookup) link, overdue_link;
     struct nh_query *query;     /* the query in the main context */
     struct nh_query *second;    /* the query in another context */
     struct nh_context *context; /* the context that gave the result; only for comparison */
@@ -75,6 +74,10 @@ void nh_lookup_start_whole(struct nh_resolver *r, struct nh_lookup *l, const cha
  * not called, and a failure is not examined, until nh_lookup_adopt() is called. */
 void nh_lookup_ask_early(struct nh_resolver *r, struct nh_lookup *l, const char *name,
                          uint16_t type);
+
+/* Is it in our cache that there are no such records? If so, that is counted as a lookup, and *ttl is
+ * set to what is left of its TTL. */
+bool nh_lookup_knows_none(struct nh_resolver *r, const char *name, uint16_t type, uint32_t *ttl);
 
 /* Makes an early lookup one like the others: done() is called as nh_lookup_start() describes.
  * Returns false when the lookup has failed. The caller must then start it anew. */

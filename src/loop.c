@@ -1,4 +1,4 @@
-/* loop.c - libunbound's pluggable event base (unbound-event.h) on libuv.
+/* loop.c - libunbound's event base (event_api.h) on libuv.
  *
  * The callbacks of libuv only mark a libunbound event as ready and put it into a queue. The
  * resolver dispatches the events one at a time. Therefore one process() can stop between two
@@ -15,20 +15,20 @@
 
 /* One libunbound event: a descriptor, a timeout, or both. */
 struct event {
-    struct ub_event ub; /* first member: libunbound sees only this */
+    struct nh_ub_event ub; /* first member: libunbound sees only this */
     struct nh_base *base;
     struct nh_loop *loop; /* of the base */
     void (*cb)(int, short, void *);
     void *arg;
     int fd;
-    short bits; /* what libunbound asked for: UB_EV_READ, UB_EV_WRITE, UB_EV_PERSIST */
+    short bits; /* what libunbound asked for: NH_EV_READ, NH_EV_WRITE, NH_EV_PERSIST */
     bool is_udp;
     short ready;          /* what has happened since the last dispatch */
     struct events *queue; /* the queue of the loop that it waits in; NULL: none */
     uint64_t timeout;     /* milliseconds; 0: no timeout */
     uv_poll_t *poll;      /* a block of its own: it lives until libuv has closed it */
     uv_timer_t *timer;    /* the same */
-    TAILQ_ENTRY(event) link;
+    NH_LIST_LINK(event) link;
 };
 
 double nh_now(void)
@@ -48,14 +48,14 @@ static void event_mark(struct event *ev, int bits, struct events *queue)
     ev->ready = (short)(ev->ready | bits);
     if (!ev->queue) {
         ev->queue = queue;
-        TAILQ_INSERT_TAIL(queue, ev, link);
+        NH_LIST_INSERT_LAST(queue, ev, link);
     }
 }
 
 static void event_unmark(struct event *ev)
 {
     if (ev->queue) {
-        TAILQ_REMOVE(ev->queue, ev, link);
+        NH_LIST_REMOVE(ev->queue, ev, link);
         ev->queue = NULL;
     }
     ev->ready = 0;
@@ -67,9 +67,9 @@ static int event_watch(struct event *ev)
 {
     int events = 0;
 
-    if (ev->bits & UB_EV_READ)
+    if (ev->bits & NH_EV_READ)
         events |= UV_READABLE;
-    if (ev->bits & UB_EV_WRITE)
+    if (ev->bits & NH_EV_WRITE)
         events |= UV_WRITABLE;
     ev->loop->stale = true;
     return uv_poll_start(ev->poll, events, on_poll);
@@ -84,13 +84,13 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     int bits = 0;
 
     if (status < 0) {
-        bits = ev->bits & (UB_EV_READ | UB_EV_WRITE);
+        bits = ev->bits & (NH_EV_READ | NH_EV_WRITE);
         (void)event_watch(ev);
     } else {
         if (events & UV_READABLE)
-            bits |= UB_EV_READ;
+            bits |= NH_EV_READ;
         if (events & UV_WRITABLE)
-            bits |= UB_EV_WRITE;
+            bits |= NH_EV_WRITE;
         bits &= ev->bits;
     }
     if (bits)
@@ -101,12 +101,12 @@ static void on_timer(uv_timer_t *timer)
 {
     struct event *ev = timer->data;
 
-    event_mark(ev, UB_EV_TIMEOUT, &ev->loop->timed_out);
+    event_mark(ev, NH_EV_TIMEOUT, &ev->loop->timed_out);
 }
 
 /* Stops the event. The poll handle is closed at once, because libunbound closes the descriptor
  * next. The timer is only stopped, and is used again. May be called twice. */
-static int event_del(struct ub_event *ub)
+static int event_del(struct nh_ub_event *ub)
 {
     struct event *ev = (struct event *)ub;
 
@@ -138,12 +138,12 @@ static int event_start_timer(struct event *ev)
 
 /* Starts the event. tv is the timeout, NULL for none. Returns -1 when the event cannot be
  * watched. */
-static int event_add(struct ub_event *ub, struct timeval *tv)
+static int event_add(struct nh_ub_event *ub, struct timeval *tv)
 {
     struct event *ev = (struct event *)ub;
 
     event_del(ub);
-    if (ev->fd >= 0 && (ev->bits & (UB_EV_READ | UB_EV_WRITE))) {
+    if (ev->fd >= 0 && (ev->bits & (NH_EV_READ | NH_EV_WRITE))) {
         ev->poll = malloc(sizeof *ev->poll);
         if (!ev->poll)
             return -1;
@@ -163,7 +163,7 @@ static int event_add(struct ub_event *ub, struct timeval *tv)
         }
     }
     if (tv && tv->tv_sec == 0 && tv->tv_usec == 0) {
-        event_mark(ev, UB_EV_TIMEOUT, &ev->loop->zero_delay);
+        event_mark(ev, NH_EV_TIMEOUT, &ev->loop->zero_delay);
     } else if (tv) {
         /* Round up, so that the time has also come by libunbound's own clock. */
         ev->timeout = (uint64_t)tv->tv_sec * 1000 + (uint64_t)(tv->tv_usec + 999) / 1000;
@@ -175,24 +175,24 @@ static int event_add(struct ub_event *ub, struct timeval *tv)
     return 0;
 }
 
-static void event_add_bits(struct ub_event *ub, short bits)
+static void event_add_bits(struct nh_ub_event *ub, short bits)
 {
     struct event *ev = (struct event *)ub;
     ev->bits = (short)(ev->bits | bits);
 }
 
-static void event_del_bits(struct ub_event *ub, short bits)
+static void event_del_bits(struct nh_ub_event *ub, short bits)
 {
     struct event *ev = (struct event *)ub;
     ev->bits = (short)(ev->bits & ~bits);
 }
 
-static void event_set_fd(struct ub_event *ub, int fd)
+static void event_set_fd(struct nh_ub_event *ub, int fd)
 {
     ((struct event *)ub)->fd = fd;
 }
 
-static void event_free(struct ub_event *ub)
+static void event_free(struct nh_ub_event *ub)
 {
     struct event *ev = (struct event *)ub;
 
@@ -206,7 +206,7 @@ static void event_free(struct ub_event *ub)
     free(ev);
 }
 
-static int event_add_timer(struct ub_event *ub, struct ub_event_base *base,
+static int event_add_timer(struct nh_ub_event *ub, struct nh_ub_base *base,
                            void (*cb)(int, short, void *), void *arg, struct timeval *tv)
 {
     struct event *ev = (struct event *)ub;
@@ -218,38 +218,60 @@ static int event_add_timer(struct ub_event *ub, struct ub_event_base *base,
 }
 
 /* libunbound uses no signals when it runs on an event base that is not its own. */
-static int event_no_signal(struct ub_event *ub, struct timeval *tv)
+static int event_no_signal(struct nh_ub_event *ub, struct timeval *tv)
 {
     (void)ub;
     (void)tv;
     return -1;
 }
 
-static int event_no_signal_del(struct ub_event *ub)
+static int event_no_signal_del(struct nh_ub_event *ub)
 {
     (void)ub;
     return -1;
 }
 
-static struct ub_event_vmt event_vmt = {
-    event_add_bits,  event_del_bits, event_set_fd,    event_free,          event_add, event_del,
-    event_add_timer, event_del,      event_no_signal, event_no_signal_del, NULL,      NULL,
+static void event_no_wsa(struct nh_ub_event *ub)
+{
+    (void)ub;
+}
+
+/* For Windows, where an event tells a change only once. libunbound 1.13 calls it everywhere. */
+static void event_would_block(struct nh_ub_event *ub, int bits)
+{
+    (void)ub;
+    (void)bits;
+}
+
+static const struct nh_ub_event_calls event_calls = {
+    .add_bits = event_add_bits,
+    .remove_bits = event_del_bits,
+    .set_fd = event_set_fd,
+    .free = event_free,
+    .start = event_add,
+    .stop = event_del,
+    .start_timer = event_add_timer,
+    .stop_timer = event_del,
+    .start_signal = event_no_signal,
+    .stop_signal = event_no_signal_del,
+    .free_wsa = event_no_wsa,
+    .would_block = event_would_block,
 };
 
-static struct ub_event *event_new(struct ub_event_base *base, int fd, short bits,
-                                  void (*cb)(int, short, void *), void *arg)
+static struct nh_ub_event *event_new(struct nh_ub_base *base, int fd, short bits,
+                                     void (*cb)(int, short, void *), void *arg)
 {
     struct event *ev = calloc(1, sizeof *ev);
 
     if (!ev)
         return NULL;
-    ev->ub.magic = UB_EVENT_MAGIC;
-    ev->ub.vmt = &event_vmt;
+    ev->ub.magic = NH_UB_MAGIC;
+    ev->ub.calls = &event_calls;
     ev->base = (struct nh_base *)base;
     ev->loop = ev->base->loop;
     /* libunbound only reads from the event of a UDP socket, and first writes to that of a TCP
      * socket. */
-    ev->is_udp = bits == (UB_EV_READ | UB_EV_PERSIST);
+    ev->is_udp = bits == (NH_EV_READ | NH_EV_PERSIST);
     ev->fd = fd;
     ev->bits = bits;
     ev->cb = cb;
@@ -257,7 +279,7 @@ static struct ub_event *event_new(struct ub_event_base *base, int fd, short bits
     return &ev->ub;
 }
 
-static int base_exit(struct ub_event_base *base, struct timeval *tv)
+static int base_exit(struct nh_ub_base *base, struct timeval *tv)
 {
     (void)base;
     (void)tv;
@@ -266,12 +288,40 @@ static int base_exit(struct ub_event_base *base, struct timeval *tv)
 
 /* We free the base ourselves. libunbound calls this function all the same when it fails to
  * start. */
-static void base_free(struct ub_event_base *base)
+static void base_free(struct nh_ub_base *base)
 {
     (void)base;
 }
 
-static struct ub_event_base_vmt base_vmt = {base_free, NULL, base_exit, event_new, NULL, NULL};
+static int base_run(struct nh_ub_base *base)
+{
+    (void)base;
+    return -1;
+}
+
+static struct nh_ub_event *base_no_signal(struct nh_ub_base *base, int number, nh_ub_happened *cb,
+                                          void *arg)
+{
+    (void)base, (void)number, (void)cb, (void)arg;
+    return NULL;
+}
+
+static struct nh_ub_event *base_no_wsa(struct nh_ub_base *base, void *wsa, nh_ub_happened *cb,
+                                       void *arg)
+{
+    (void)base, (void)wsa, (void)cb, (void)arg;
+    return NULL;
+}
+
+/* Each member has a function, also those that libunbound is not known to call. */
+static const struct nh_ub_base_calls base_calls = {
+    .free = base_free,
+    .run = base_run,
+    .stop = base_exit,
+    .new_event = event_new,
+    .new_signal = base_no_signal,
+    .new_wsa = base_no_wsa,
+};
 
 struct nh_base *nh_base_new(struct nh_loop *loop)
 {
@@ -279,13 +329,13 @@ struct nh_base *nh_base_new(struct nh_loop *loop)
 
     if (!base)
         return NULL;
-    base->ub.magic = UB_EVENT_MAGIC;
-    base->ub.vmt = &base_vmt;
+    base->ub.magic = NH_UB_MAGIC;
+    base->ub.calls = &base_calls;
     base->loop = loop;
     return base;
 }
 
-struct ub_event_base *nh_base_events(struct nh_base *base)
+struct nh_ub_base *nh_base_events(struct nh_base *base)
 {
     return &base->ub;
 }
@@ -302,20 +352,20 @@ unsigned nh_base_sockets(const struct nh_base *base)
 
 bool nh_loop_ready(const struct nh_loop *loop)
 {
-    return !TAILQ_EMPTY(&loop->io_ready) || !TAILQ_EMPTY(&loop->zero_delay) ||
-           !TAILQ_EMPTY(&loop->timed_out);
+    return !NH_LIST_EMPTY(&loop->io_ready) || !NH_LIST_EMPTY(&loop->zero_delay) ||
+           !NH_LIST_EMPTY(&loop->timed_out);
 }
 
 static bool dispatch_first(struct events *queue)
 {
-    struct event *ev = TAILQ_FIRST(queue);
+    struct event *ev = NH_LIST_FIRST(queue);
 
     if (!ev)
         return false;
     short bits = ev->ready;
     event_unmark(ev);
     /* Do all our work before the callback, because the callback may free the event. */
-    if (!(ev->bits & UB_EV_PERSIST))
+    if (!(ev->bits & NH_EV_PERSIST))
         event_del(&ev->ub);
     else if (ev->timeout)
         (void)event_start_timer(ev);
@@ -328,19 +378,19 @@ static bool dispatch_first(struct events *queue)
  * sockets. */
 bool nh_loop_settled(struct nh_loop *loop)
 {
-    if (!TAILQ_EMPTY(&loop->io_ready))
+    if (!NH_LIST_EMPTY(&loop->io_ready))
         return false;
     if (uv_hrtime() - loop->collected < LOOK_HOLDS)
         return true;
     nh_loop_collect(loop, false);
-    return TAILQ_EMPTY(&loop->io_ready);
+    return NH_LIST_EMPTY(&loop->io_ready);
 }
 
 bool nh_loop_dispatch(struct nh_loop *loop)
 {
     if (dispatch_first(&loop->zero_delay) || dispatch_first(&loop->io_ready))
         return true;
-    if (TAILQ_EMPTY(&loop->timed_out))
+    if (NH_LIST_EMPTY(&loop->timed_out))
         return false;
     return dispatch_first(nh_loop_settled(loop) ? &loop->timed_out : &loop->io_ready);
 }
@@ -356,13 +406,13 @@ bool nh_loop_dispatch_zero_delay(struct nh_loop *loop)
 struct nh_watch *nh_watch_new(struct nh_loop *loop, int fd, void (*fn)(int, short, void *),
                               void *arg)
 {
-    return (struct nh_watch *)event_new(&loop->own.ub, fd, UB_EV_PERSIST, fn, arg);
+    return (struct nh_watch *)event_new(&loop->own.ub, fd, NH_EV_PERSIST, fn, arg);
 }
 
 bool nh_watch_set(struct nh_watch *watch, bool read, bool write)
 {
     struct event *ev = (struct event *)watch;
-    short bits = (short)(UB_EV_PERSIST | (read ? UB_EV_READ : 0) | (write ? UB_EV_WRITE : 0));
+    short bits = (short)(NH_EV_PERSIST | (read ? NH_EV_READ : 0) | (write ? NH_EV_WRITE : 0));
 
     if (ev->poll && ev->bits == bits)
         return true;
@@ -372,7 +422,7 @@ bool nh_watch_set(struct nh_watch *watch, bool read, bool write)
 
 void nh_watch_free(struct nh_watch *watch)
 {
-    event_free((struct ub_event *)watch);
+    event_free((struct nh_ub_event *)watch);
 }
 
 /* ---- the loop --------------------------------------------------------------- */
@@ -388,10 +438,10 @@ struct nh_loop *nh_loop_new(void)
         return NULL;
     }
     loop->own.loop = loop;
-    TAILQ_INIT(&loop->io_ready);
-    TAILQ_INIT(&loop->timed_out);
-    TAILQ_INIT(&loop->zero_delay);
-    SLIST_INIT(&loop->free_list);
+    NH_LIST_INIT(&loop->io_ready);
+    NH_LIST_INIT(&loop->timed_out);
+    NH_LIST_INIT(&loop->zero_delay);
+    NH_LIST_INIT(&loop->free_list);
     return loop;
 }
 

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-struct ub_event_base;
+struct nh_ub_base;
 struct nh_loop;
 struct nh_base;
 struct nh_watch;
@@ -18,7 +18,7 @@ void nh_loop_free(struct nh_loop *loop);
  * ub_ctx_create_ub_event(). Free the base after ub_ctx_delete(). nh_base_new() returns NULL when
  * memory runs out. */
 struct nh_base *nh_base_new(struct nh_loop *loop);
-struct ub_event_base *nh_base_events(struct nh_base *base);
+struct nh_ub_base *nh_base_events(struct nh_base *base);
 void nh_base_free(struct nh_base *base);
 
 /* The number of UDP sockets that the context has open. */
@@ -56,7 +56,7 @@ bool nh_loop_ready(const struct nh_loop *loop);
 bool nh_loop_settled(struct nh_loop *loop);
 
 /* Watches a descriptor of ours. When it is ready, fn(fd, bits, arg) is called from
- * nh_loop_dispatch(); bits are UB_EV_READ and UB_EV_WRITE. Nothing is watched until
+ * nh_loop_dispatch(); bits are NH_EV_READ and NH_EV_WRITE. Nothing is watched until
  * nh_watch_set(). Returns NULL when memory runs out. */
 struct nh_watch *nh_watch_new(struct nh_loop *loop, int fd, void (*fn)(int, short, void *),
                               void *arg);

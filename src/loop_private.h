@@ -1,18 +1,18 @@
 /* loop_private.h - the inside of the loop, which loop.c and timer.c share. */
 #pragma once
 
+#include "event_api.h"
+#include "list.h"
 #include "loop.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
-#include <unbound-event.h>
 #include <uv.h>
 
-TAILQ_HEAD(events, event);
+NH_LIST_HEAD(events, event);
 
 struct nh_base {
-    struct ub_event_base ub; /* first member: libunbound sees only this */
+    struct nh_ub_base ub; /* first member: libunbound sees only this */
     struct nh_loop *loop;
     unsigned sockets; /* UDP sockets that are open */
 };
@@ -25,5 +25,5 @@ struct nh_loop {
     struct events io_ready;   /* a descriptor is ready */
     struct events timed_out;  /* the time is up; last, because the answer may be in io_ready */
     struct events zero_delay; /* timeouts of 0: libunbound begins each query to a server with one */
-    SLIST_HEAD(, nh_timer) free_list;
+    NH_LIST_HEAD(, nh_timer) free_list;
 };

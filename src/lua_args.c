@@ -215,7 +215,9 @@ static void opt_digests(lua_State *L, struct nh_plan *p)
 bool nh_set_plan_option(lua_State *L, struct nh_request *request, struct nh_plan *p,
                         const char *key)
 {
-    if (strcmp(key, "dialed_ips") == 0) {
+    if (strcmp(key, "sts") == 0) {
+        p->wants_sts = nh_opt_boolean(L, key);
+    } else if (strcmp(key, "dialed_ips") == 0) {
         opt_dialed(L, request);
     } else if (strcmp(key, "network") == 0) {
         p->network = opt_network(L);
@@ -233,8 +235,6 @@ bool nh_set_plan_option(lua_State *L, struct nh_request *request, struct nh_plan
         p->require_dane = nh_opt_boolean(L, key);
     } else if (strcmp(key, "digests") == 0) {
         opt_digests(L, p);
-    } else if (strcmp(key, "sts") == 0) {
-        p->wants_sts = nh_opt_boolean(L, key);
     } else if (strcmp(key, "tlsrpt") == 0) {
         p->wants_tlsrpt = nh_opt_boolean(L, key);
     } else if (strcmp(key, "sts_port") == 0) {
@@ -387,7 +387,7 @@ void nh_set_plan_defaults(struct nh_plan *p, struct nh_lua_resolver *self)
 void nh_prepare_sts(struct nh_plan *p, struct nh_lua_resolver *self)
 {
     if ((p->wants_sts || p->wants_tlsrpt) && !self->sts && nh_usable(self) == NH_OK)
-        self->sts = nh_sts_new(self->resolver);
+        self->sts = nh_sts_new(self->resolver, self->sts_bytes);
     p->sts = self->sts;
 }
 

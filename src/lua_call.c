@@ -62,9 +62,9 @@ void nh_stop_request(struct nh_request *request)
     request->handle->request = NULL;
     if (self) {
         if (request->state == NH_REQUEST_OPEN)
-            TAILQ_REMOVE(&self->open, request, link);
+            NH_LIST_REMOVE(&self->open, request, link);
         else if (request->state == NH_REQUEST_FINISHED && !request->blocking)
-            TAILQ_REMOVE(&self->finished, request, link);
+            NH_LIST_REMOVE(&self->finished, request, link);
         if (!request->blocking)
             self->pending--;
         if (request->state == NH_REQUEST_FINISHED) {
@@ -94,13 +94,13 @@ void nh_request_finished(void *arg)
     struct nh_lua_resolver *self = request->owner;
 
     if (request->state == NH_REQUEST_OPEN)
-        TAILQ_REMOVE(&self->open, request, link);
+        NH_LIST_REMOVE(&self->open, request, link);
     request->state = NH_REQUEST_FINISHED;
     nh_timer_stop(request->timer);
     request->timer = NULL;
     if (!request->blocking) {
         request->serial = ++self->serial;
-        TAILQ_INSERT_TAIL(&self->finished, request, link);
+        NH_LIST_INSERT_LAST(&self->finished, request, link);
     }
 }
 
@@ -136,8 +136,8 @@ static void expire_all(struct nh_lua_resolver *self)
     if (!self->expired)
         return;
     self->expired = false;
-    for (request = TAILQ_FIRST(&self->open); request; request = next) {
-        next = TAILQ_NEXT(request, link);
+    for (request = NH_LIST_FIRST(&self->open); request; request = next) {
+        next = NH_LIST_NEXT(request, link);
         if (request->expired)
             call_expire(request);
     }
@@ -153,7 +153,7 @@ static void call_start(struct nh_lua_resolver *self, struct nh_request *request)
 {
     request->owner = self;
     request->state = NH_REQUEST_OPEN;
-    TAILQ_INSERT_TAIL(&self->open, request, link);
+    NH_LIST_INSERT_LAST(&self->open, request, link);
     self->calls++;
     if (!request->blocking)
         self->pending++;
@@ -230,7 +230,7 @@ static void drop_anchor(lua_State *L, int list, const struct nh_request *request
 void nh_deliver_one(lua_State *L, int self_index)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, self_index);
-    struct nh_request *request = TAILQ_FIRST(&self->finished);
+    struct nh_request *request = NH_LIST_FIRST(&self->finished);
     struct nh_handle *handle = request->handle;
     int top = lua_gettop(L), table = top + 1, list = top + 2;
 
@@ -267,7 +267,7 @@ int nh_deliver(lua_State *L, int self_index, double until)
     struct nh_request *request;
     int n = 0;
 
-    while ((request = TAILQ_FIRST(&self->finished)) != NULL && request->serial <= last) {
+    while ((request = NH_LIST_FIRST(&self->finished)) != NULL && request->serial <= last) {
         nh_deliver_one(L, self_index);
         n++;
         if ((until > 0 && nh_now() >= until) || nh_forked(self))
@@ -316,7 +316,7 @@ static int call_block(lua_State *L, struct nh_handle *handle)
             return nh_push_unusable(L, code);
         }
         nh_run(self, 0, NH_SLICE);
-        if (self->depth == 0 && !TAILQ_EMPTY(&self->finished))
+        if (self->depth == 0 && !NH_LIST_EMPTY(&self->finished))
             nh_deliver(L, 1, 0);
         if (nh_interrupted(L, 1)) {
             if (handle->request)

@@ -3,11 +3,13 @@
 
 #include "compat.h"
 #include "gather_raw.h"
+#include "list.h"
 #include "plan.h"
 #include "verify.h"
 
 #define NH_RESOLVER "nexthop resolver"
 #define NH_REQUEST "nexthop request"
+#define NH_PREFIX "nexthop." /* of the names of the metatables of results */
 
 struct nh_certificate;
 struct nh_request;
@@ -54,7 +56,7 @@ struct nh_request {
     struct nh_timer *timer;
     unsigned long serial;  /* the order in which calls finish */
     int ref, callback_ref; /* where the handle and the callback are anchored */
-    TAILQ_ENTRY(nh_request) link;
+    NH_LIST_LINK(nh_request) link;
     struct nh_dialed *dialed;
     size_t n_dialed;
     struct nh_assumed *assumed;
@@ -142,20 +144,30 @@ void nh_set_integer(lua_State *L, const char *key, lua_Integer value);
 void nh_set_string(lua_State *L, const char *key, const char *value);
 void nh_set_ttl(lua_State *L, bool has, uint32_t ttl);
 void nh_set_metatable(lua_State *L, const char *name);
+/* Sets a list of n texts, which follow each other in memory. */
+void nh_set_texts(lua_State *L, const char *key, const char *text, size_t n);
+/* lua_sts.c: sets what the domain publishes beside its MX: `sts`, `sts_err` and `tlsrpt`. */
+void nh_set_sts(lua_State *L, const struct nh_plan *p, struct nh_lua_resolver *self);
+void nh_free_sts_tables(lua_State *L, struct nh_lua_resolver *self);
+/* Methods of the resolver. */
+int nh_lua_sts_forget(lua_State *L);
+int nh_lua_sts_notice(lua_State *L);
 /* These push a table. */
 void nh_push_error_table(lua_State *L, const struct nh_err *err);
 void nh_push_record(lua_State *L, const struct nh_tlsa *r);
-void nh_push_plan(lua_State *L, const struct nh_plan *p);
+/* self: whose plan it is. */
+void nh_push_plan(lua_State *L, const struct nh_plan *p, struct nh_lua_resolver *self);
 void nh_push_certificate(lua_State *L, const struct nh_certificate *c); /* lua_verify.c */
 void nh_set_hex(lua_State *L, const char *key, const uint8_t digest[32]);
 extern const char *const nh_tls_names[];
 
-TAILQ_HEAD(requests, nh_request);
+NH_LIST_HEAD(requests, nh_request);
 
 struct nh_lua_resolver {
     struct nh_resolver *resolver; /* NULL: the resolver is closed */
     bool closing;
     double budget;
+    size_t sts_bytes;         /* for policies of MTA-STS; 0: the default */
     unsigned depth;           /* callbacks that are running now, one inside the other */
     unsigned pending;         /* calls whose callback has not run */
     struct requests open;     /* calls that are under way */
@@ -164,6 +176,7 @@ struct nh_lua_resolver {
     struct nh_pool requests, hosts;
     struct nh_contacts *contacts; /* NULL until the first verify */
     struct nh_sts *sts;           /* NULL until it is asked for, or the cache file is opened */
+    int sts_tables;               /* reference of their table in the registry, or LUA_NOREF */
     unsigned long serial;         /* serial of the last call that finished */
     unsigned long calls, delivered;
     double longest_process;

@@ -52,7 +52,7 @@ static int m_wait(lua_State *L)
         left = end - nh_now();
         if (left <= 0 && ran)
             break;
-        if (TAILQ_EMPTY(&self->finished))
+        if (NH_LIST_EMPTY(&self->finished))
             nh_run(self, 0, left < NH_SLICE ? left : NH_SLICE);
         ran = true;
         if (nh_interrupted(L, 1))
@@ -69,7 +69,7 @@ static int m_timeout(lua_State *L)
 
     if (code != NH_OK)
         return nh_push_unusable(L, code);
-    if (!TAILQ_EMPTY(&self->finished)) {
+    if (!NH_LIST_EMPTY(&self->finished)) {
         lua_pushinteger(L, 0);
         return 1;
     }
@@ -148,46 +148,12 @@ static int m_stats(lua_State *L)
     return 1;
 }
 
-/* ---- MTA-STS ----------------------------------------------------------------------------- */
-
-/* sts_forget(domain): forgets the policy of a domain, in the file too. Returns true when there was
- * one. */
-static int m_sts_forget(lua_State *L)
-{
-    struct nh_lua_resolver *self = nh_check_resolver(L);
-    enum nh_code code = nh_usable(self);
-    char domain[NH_HOST_MAX];
-    size_t len;
-    const char *s = luaL_checklstring(L, 2, &len);
-    struct nh_err err;
-
-    if (code != NH_OK)
-        return nh_push_unusable(L, code);
-    if (!nh_canonical(s, len, domain)) {
-        nh_fail(&err, NH_INVALID_NAME, "\"%s\" is no domain name", s);
-        return nh_push_error(L, &err);
-    }
-    lua_pushboolean(L, self->sts && nh_sts_store_forget(nh_sts_store(self->sts), domain));
-    return 1;
-}
-
-/* _sts_notice(): what a person should know of the file of policies, or nil. */
-static int m_sts_notice(lua_State *L)
-{
-    struct nh_lua_resolver *self = nh_check_resolver(L);
-
-    lua_pushstring(L, nh_usable(self) == NH_OK && self->sts
-                          ? nh_sts_store_notice(nh_sts_store(self->sts))
-                          : NULL); /* a NULL is nil */
-    return 1;
-}
-
 /* Opens the file of policies. Returns false and sets *err. */
 static bool open_sts(struct nh_lua_resolver *self, const char *path, struct nh_err *err)
 {
     if (!path)
         return true;
-    self->sts = nh_sts_new(self->resolver);
+    self->sts = nh_sts_new(self->resolver, self->sts_bytes);
     if (!self->sts)
         nh_fail(err, NH_NO_MEMORY, "sts_cache: out of memory");
     return self->sts && nh_sts_store_open(nh_sts_store(self->sts), path, err);
@@ -201,7 +167,7 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
 {
     struct nh_request *request;
 
-    while ((request = TAILQ_FIRST(&self->open)) != NULL) {
+    while ((request = NH_LIST_FIRST(&self->open)) != NULL) {
         if (callbacks && !request->blocking) {
             nh_fail(&request->op.err, NH_CLOSED,
                     "%s: the resolver was closed before the answer came", nh_subject(request));
@@ -212,16 +178,17 @@ static void stop_all(struct nh_lua_resolver *self, bool callbacks)
         }
     }
     if (!callbacks)
-        while ((request = TAILQ_FIRST(&self->finished)) != NULL)
+        while ((request = NH_LIST_FIRST(&self->finished)) != NULL)
             nh_stop_request(request);
 }
 
-static void free_resolver(struct nh_lua_resolver *self)
+static void free_resolver(lua_State *L, struct nh_lua_resolver *self)
 {
     struct nh_resolver *r = self->resolver;
 
     nh_contacts_free(self->contacts);
     self->contacts = NULL;
+    nh_free_sts_tables(L, self);
     nh_sts_free(self->sts);
     self->sts = NULL;
     self->resolver = NULL;
@@ -239,17 +206,17 @@ static int m_close(lua_State *L)
     if (self->resolver && !self->closing && !nh_forked(self)) {
         self->closing = true;
         stop_all(self, true);
-        while (!TAILQ_EMPTY(&self->finished) && !nh_forked(self))
+        while (!NH_LIST_EMPTY(&self->finished) && !nh_forked(self))
             nh_deliver_one(L, 1);
         if (!nh_forked(self)) {
-            free_resolver(self);
+            free_resolver(L, self);
             nh_raise_error(L, 1);
         }
     }
     if (self->resolver && nh_forked(self)) {
         nh_resolver_abandon(self->resolver);
         stop_all(self, false);
-        free_resolver(self);
+        free_resolver(L, self);
         nh_getuservalue(L, 1); /* drops the callbacks, which will not run */
         lua_newtable(L);
         lua_rawseti(L, -2, 1);
@@ -267,7 +234,7 @@ static int resolver_gc(lua_State *L)
             nh_resolver_abandon(self->resolver);
         self->closing = true;
         stop_all(self, false);
-        free_resolver(self);
+        free_resolver(L, self);
     }
     nh_pool_empty(&self->hosts); /* an ended blocking plan returned them after close() */
     return 0;
@@ -302,6 +269,15 @@ static double field_number(lua_State *L, int table, const char *key)
     double n = luaL_checknumber(L, -1);
     lua_pop(L, 1);
     return n;
+}
+
+/* Bytes; 0 when there is no such field. */
+static size_t field_size(lua_State *L, int table, const char *key)
+{
+    lua_getfield(L, table, key);
+    lua_Number n = luaL_optnumber(L, -1, 0);
+    lua_pop(L, 1);
+    return (size_t)n;
 }
 
 static void read_step(lua_State *L, struct nh_step *step)
@@ -342,16 +318,19 @@ int nh_lua_new(lua_State *L)
     config.steps = steps;
     config.timeout = field_number(L, 1, "timeout");
     config.max_pending = (unsigned)field_number(L, 1, "max_pending");
+    config.cache_bytes = field_size(L, 1, "cache_bytes");
     config.forwarders = field_string(L, 1, "forwarders");
     config.anchor_zone = field_string(L, 1, "anchor_zone");
 
     self = lua_newuserdata(L, sizeof *self);
     memset(self, 0, sizeof *self);
-    TAILQ_INIT(&self->open);
-    TAILQ_INIT(&self->finished);
+    NH_LIST_INIT(&self->open);
+    NH_LIST_INIT(&self->finished);
     self->requests.size = sizeof(struct nh_request);
+    self->sts_tables = LUA_NOREF;
     self->hosts.size = sizeof(struct nh_plan_host);
     self->budget = field_number(L, 1, "budget");
+    self->sts_bytes = field_size(L, 1, "sts_bytes");
     luaL_getmetatable(L, NH_RESOLVER);
     lua_setmetatable(L, -2);
     lua_createtable(L, 1, 2); /* [1]: callbacks; error: the first one; idle: see nh_interrupted() */
@@ -380,8 +359,8 @@ void nh_open_resolver(lua_State *L)
         {"pending", m_pending},
         {"stats", m_stats},
         {"close", m_close},
-        {"sts_forget", m_sts_forget},
-        {"_sts_notice", m_sts_notice},
+        {"sts_forget", nh_lua_sts_forget},
+        {"_sts_notice", nh_lua_sts_notice},
         {"__close", m_close},
         {"__gc", resolver_gc},
         {"__tostring", resolver_tostring},

@@ -10,13 +10,11 @@ static const char *const metatables[] = {"error",  "destinations", "ips",       
                                          "plan",   "host",         "record",    "plan_host",
                                          "report", "report_host",  "connection"};
 
-#define PREFIX "nexthop."
-
 void nh_open_results(lua_State *L)
 {
     lua_createtable(L, 0, sizeof metatables / sizeof metatables[0]);
     for (size_t k = 0; k < sizeof metatables / sizeof metatables[0]; k++) {
-        luaL_newmetatable(L, lua_pushfstring(L, PREFIX "%s", metatables[k]));
+        luaL_newmetatable(L, lua_pushfstring(L, NH_PREFIX "%s", metatables[k]));
         lua_remove(L, -2);
         lua_setfield(L, -2, metatables[k]);
     }
@@ -85,7 +83,7 @@ static void set_error_fields(lua_State *L, const struct nh_err *err)
     nh_set_boolean(L, "permanent", err->permanent);
     if (err->expired)
         nh_set_boolean(L, "expired", true);
-    nh_set_metatable(L, PREFIX "error");
+    nh_set_metatable(L, NH_PREFIX "error");
 }
 
 void nh_push_error_table(lua_State *L, const struct nh_err *err)
@@ -126,7 +124,7 @@ void nh_set_dest_hosts(lua_State *L, const struct nh_request *request)
         lua_createtable(L, 0, 2);
         nh_set_string(L, "host", d->hosts[k].name);
         nh_set_integer(L, "pref", d->hosts[k].pref);
-        nh_set_metatable(L, PREFIX "host");
+        nh_set_metatable(L, NH_PREFIX "host");
         lua_rawseti(L, -2, (int)k + 1);
     }
     lua_setfield(L, -2, "hosts");
@@ -205,7 +203,7 @@ void nh_push_record(lua_State *L, const struct nh_tlsa *r)
     lua_setfield(L, -2, "data");
     if (r->reason[0])
         nh_set_string(L, "reason", r->reason);
-    nh_set_metatable(L, PREFIX "record");
+    nh_set_metatable(L, NH_PREFIX "record");
 }
 
 static void set_records(lua_State *L, const char *key, const struct nh_tlsa *records, size_t n)
@@ -241,8 +239,7 @@ const char *const nh_tls_names[] = {
 
 static const char *const fit_names[] = {[NH_FIT_MATCH] = "match", [NH_FIT_MISMATCH] = "mismatch"};
 
-/* Sets a list of n texts, which follow each other in memory. */
-static void set_texts(lua_State *L, const char *key, const char *text, size_t n)
+void nh_set_texts(lua_State *L, const char *key, const char *text, size_t n)
 {
     lua_createtable(L, (int)n, 0);
     for (size_t k = 0; k < n; k++, text += strlen(text) + 1) {
@@ -252,32 +249,15 @@ static void set_texts(lua_State *L, const char *key, const char *text, size_t n)
     lua_setfield(L, -2, key);
 }
 
-/* Sets what the domain publishes beside its MX: `sts`, `sts_err` and `tlsrpt`. */
-static void set_sts(lua_State *L, const struct nh_sts_call *c)
+/* The name that a host which is `sts` must have in its certificate is its own. */
+static void set_own_name(lua_State *L, const char *name)
 {
-    if (c->known) {
-        lua_createtable(L, 0, 6);
-        nh_set_string(L, "mode", nh_sts_mode_names[c->known->policy.mode]);
-        nh_set_string(L, "id", c->known->id);
-        nh_set_integer(L, "max_age", (lua_Integer)c->known->policy.max_age);
-        nh_set_integer(L, "expires", (lua_Integer)c->known->expires);
-        nh_set_string(L, "source", c->is_fetched ? "fetch" : "cache");
-        set_texts(L, "mx", c->known->policy.mx, c->known->policy.n_mx);
-        lua_setfield(L, -2, "sts");
-    }
-    if (c->err.code != NH_STS_OK) {
-        lua_createtable(L, 0, 3);
-        nh_set_string(L, "code", nh_sts_code_names[c->err.code]);
-        nh_set_string(L, "message", c->err.message);
-        nh_set_boolean(L, "permanent", false);
-        nh_set_metatable(L, PREFIX "error");
-        lua_setfield(L, -2, "sts_err");
-    }
-    if (c->report.n_rua) {
-        lua_createtable(L, 0, 1);
-        set_texts(L, "rua", c->report.rua, c->report.n_rua);
-        lua_setfield(L, -2, "tlsrpt");
-    }
+    lua_createtable(L, 1, 0);
+    lua_pushstring(L, name);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -4, "sni");
+    lua_rawseti(L, -2, 1);
+    lua_setfield(L, -2, "names");
 }
 
 static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
@@ -305,12 +285,10 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
         }
         lua_setfield(L, -2, "names");
     }
-    if (h->tls == NH_TLS_STS)
-        set_texts(L, "names", h->name, 1);
     if (h->tls == NH_TLS_DANE || h->tls == NH_TLS_ENCRYPT)
         nh_set_string(L, "sni", h->tlsa.base);
-    else if (h->tls == NH_TLS_STS)
-        nh_set_string(L, "sni", h->name);
+    if (h->tls == NH_TLS_STS)
+        set_own_name(L, h->name);
     if (h->sts != NH_FIT_NO_POLICY)
         nh_set_string(L, "sts", fit_names[h->sts]);
     if (h->err) {
@@ -318,7 +296,7 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
         lua_setfield(L, -2, "err");
     }
     nh_set_ttl(L, h->has_ttl, h->ttl);
-    nh_set_metatable(L, PREFIX "plan_host");
+    nh_set_metatable(L, NH_PREFIX "plan_host");
 }
 
 /* Appends the entries of a trace. host is the number of the host, from 1; 0 is for the
@@ -351,7 +329,7 @@ static int append_trace(lua_State *L, int n, const struct nh_trace *trace, size_
     return n;
 }
 
-static void set_plan(lua_State *L, const struct nh_plan *p)
+static void set_plan(lua_State *L, const struct nh_plan *p, struct nh_lua_resolver *self)
 {
     int n;
 
@@ -369,8 +347,7 @@ static void set_plan(lua_State *L, const struct nh_plan *p)
     if (p->truncated)
         nh_set_integer(L, "truncated", (lua_Integer)p->truncated);
     nh_set_ttl(L, p->op.has_ttl, p->op.ttl);
-    if (p->sts_call)
-        set_sts(L, p->sts_call);
+    nh_set_sts(L, p, self);
     if (p->op.trace) {
         lua_newtable(L);
         n = append_trace(L, 0, &p->trace, 0);
@@ -394,7 +371,7 @@ static void set_plan_hosts(lua_State *L, const struct nh_plan *p)
 
 void nh_set_plan(lua_State *L, const struct nh_request *request)
 {
-    set_plan(L, &request->plan);
+    set_plan(L, &request->plan, request->owner);
 }
 
 void nh_set_plan_hosts(lua_State *L, const struct nh_request *request)
@@ -402,12 +379,12 @@ void nh_set_plan_hosts(lua_State *L, const struct nh_request *request)
     set_plan_hosts(L, &request->plan);
 }
 
-void nh_push_plan(lua_State *L, const struct nh_plan *p)
+void nh_push_plan(lua_State *L, const struct nh_plan *p, struct nh_lua_resolver *self)
 {
     lua_createtable(L, 0, 12);
-    set_plan(L, p);
+    set_plan(L, p, self);
     set_plan_hosts(L, p);
-    nh_set_metatable(L, PREFIX "plan");
+    nh_set_metatable(L, NH_PREFIX "plan");
 }
 
 /* ---- one lookup ---------------------------------------------------------------------------- */

@@ -387,7 +387,7 @@ void nh_set_verify(lua_State *L, const struct nh_request *request)
         nh_set_string(L, "result", nh_result_names[v->result]);
     if (v->expired)
         nh_set_boolean(L, "expired", true);
-    nh_push_plan(L, &v->plan);
+    nh_push_plan(L, &v->plan, request->owner);
     lua_setfield(L, -2, "plan");
     lua_createtable(L, (int)v->n_hosts, 0);
     for (size_t k = 0; k < v->n_hosts; k++) {

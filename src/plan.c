@@ -8,8 +8,7 @@
  *   on_ips    failed: skip. No secure addresses, no secure alias: may. Else gather_tlsa -> on_tlsa
  *   on_tlsa   failed: skip. No records: may. None usable: encrypt. Else dane, with names
  *   close     the last host that ends also ends the plan
- *   sts       beside all this, when asked for: the MTA-STS policy of the domain (RFC 8461), which the
- *             plan waits for. It decides about hosts that are `may`
+ *   sts       beside all this, if asked for: the domain's MTA-STS policy, which the plan waits for
  *   expire    the deadline: hosts that have not ended end with what is known, or are skip */
 #include "plan.h"
 
@@ -42,66 +41,120 @@ static void plan_set_ttl(struct nh_plan *p)
         keep_ttl(&p->op.has_ttl, &p->op.ttl, &p->sts_call->op);
     for (size_t k = 0; k < p->n_hosts; k++) {
         const struct nh_plan_host *h = p->hosts[k];
+        bool is_kept = is_to_be_kept(h);
+        uint32_t ttl = is_kept ? h->ttl : 0;
 
-        if (h->has_ttl && (!p->op.has_ttl || h->ttl < p->op.ttl)) {
+        if ((h->has_ttl || !is_kept) && (!p->op.has_ttl || ttl < p->op.ttl)) {
             p->op.has_ttl = true;
-            p->op.ttl = h->ttl;
-        }
-    }
-    for (size_t k = 0; k < p->n_hosts; k++) {
-        if (!is_to_be_kept(p->hosts[k])) {
-            p->op.has_ttl = true;
-            p->op.ttl = 0;
+            p->op.ttl = ttl;
         }
     }
 }
 
 /* ---- MTA-STS -------------------------------------------------------------------------- */
 
-/* Applies the policy of the domain to the hosts that DANE says nothing of: RFC 8461 5, and RFC 8461 2,
- * by which a failing DANE is not overridden. */
-static void apply_sts(struct nh_plan *p)
+/* Compares the hosts with the policy of the domain. Returns true when it excludes one of those that DANE
+ * says nothing of. */
+static bool compare_policy(struct nh_plan *p)
 {
-    const struct nh_sts_known *known = p->sts_call->known;
+    bool excludes = false;
 
-    for (size_t k = 0; known && known->policy.mode != NH_STS_NONE && k < p->n_hosts; k++) {
+    for (size_t k = 0; k < p->n_hosts; k++) {
         struct nh_plan_host *h = p->hosts[k];
 
-        h->sts = nh_sts_policy_matches(&known->policy, h->name) ? NH_FIT_MATCH : NH_FIT_MISMATCH;
-        if (h->tls != NH_TLS_MAY || known->policy.mode != NH_STS_ENFORCE)
+        h->sts = nh_sts_fit(p->policy, h->name);
+        excludes = excludes || (h->sts == NH_FIT_MISMATCH && h->tls == NH_TLS_MAY &&
+                                p->policy->policy.mode == NH_STS_ENFORCE);
+    }
+    return excludes;
+}
+
+/* After the comparison: applies the policy to the hosts that DANE says nothing of (RFC 8461 2, 5). */
+static void apply_policy(struct nh_plan *p)
+{
+    for (size_t k = 0; p->policy && p->policy->policy.mode == NH_STS_ENFORCE && k < p->n_hosts;
+         k++) {
+        struct nh_plan_host *h = p->hosts[k];
+
+        if (h->tls != NH_TLS_MAY)
             continue;
-        if (h->sts == NH_FIT_MATCH) {
-            h->tls = NH_TLS_STS;
-            continue;
-        }
-        h->tls = NH_TLS_SKIP;
-        h->err = &h->tlsa.op.err;
-        nh_fail(&h->tlsa.op.err, NH_STS_MISMATCH,
-                "%s: the MTA-STS policy of %s does not name this host", h->name, p->domain);
+        h->tls = h->sts == NH_FIT_MATCH ? NH_TLS_STS : NH_TLS_SKIP;
+        h->err = h->sts == NH_FIT_MATCH ? NULL : &h->tlsa.op.err;
+        if (h->err)
+            nh_fail(&h->tlsa.op.err, NH_STS_MISMATCH,
+                    "%s: the MTA-STS policy of %s does not name this host", h->name, p->domain);
     }
 }
 
-/* Would the policy exclude a host that has no DANE? */
-static bool has_sts_mismatch(const struct nh_plan *p)
-{
-    const struct nh_sts_known *known = p->sts_call->known;
+static void plan_on_sts(void *arg);
 
-    if (!known || known->policy.mode != NH_STS_ENFORCE)
+/* Starts the call that looks up what the domain publishes beside its MX. Returns false and sets the
+ * error when that cannot be done. */
+static bool start_sts_call(struct nh_plan *p)
+{
+    struct nh_sts_call *c = p->sts_call = calloc(1, sizeof *c);
+
+    if (!c) {
+        nh_fail(&p->op.err, NH_NO_MEMORY, "%s: out of memory", p->domain);
         return false;
-    for (size_t k = 0; k < p->n_hosts; k++)
-        if (p->hosts[k]->tls == NH_TLS_MAY &&
-            !nh_sts_policy_matches(&known->policy, p->hosts[k]->name))
-            return true;
-    return false;
+    }
+    c->op.done = plan_on_sts;
+    c->op.arg = p;
+    c->op.trace = p->op.trace ? &p->sts_trace : NULL;
+    c->sts = p->sts;
+    c->domain = p->domain;
+    c->wants_policy = p->wants_sts;
+    c->wants_report = p->wants_tlsrpt;
+    c->port = p->sts_port;
+    c->anchors = p->anchors;
+    p->anchors = NULL;
+    if (p->wants_sts && !c->anchors)
+        c->anchors = nh_sts_ready(p->sts, NULL, NULL, &p->op.err);
+    if (p->op.err.code != NH_OK)
+        return false;
+    nh_sts_type.start(&c->op, p->op.resolver);
+    return true;
 }
 
-/* Ends the plan, unless the policy is not known yet or must be fetched again. */
+/* Starts what finds the policy. A host has none. Returns false and sets the error. A trace has all
+ * questions, so with a trace they are asked. */
+static bool start_sts(struct nh_plan *p)
+{
+    if ((!p->wants_sts && !p->wants_tlsrpt) || p->literal || p->bracketed)
+        return true;
+    if (!p->sts)
+        nh_fail(&p->op.err, NH_NO_MEMORY, "%s: out of memory", p->domain);
+    else if (p->wants_sts && (p->ca_file || p->ca_path))
+        p->anchors = nh_sts_ready(p->sts, p->ca_file, p->ca_path, &p->op.err);
+    if (p->op.err.code != NH_OK)
+        return false;
+    p->op.has_ttl = !p->wants_tlsrpt && !p->op.trace &&
+                    nh_sts_at_once(p->sts, p->op.resolver, p->domain, &p->policy, &p->op.ttl);
+    return p->op.has_ttl || start_sts_call(p);
+}
+
+/* Must the plan wait for the policy? It must when the policy is not known yet, or would exclude a host
+ * and must be fetched again before that. */
+static bool awaits_policy(struct nh_plan *p)
+{
+    if (p->sts_call && !p->sts_call->is_done)
+        return true;
+    if (p->sts_call)
+        nh_sts_known_set(&p->policy, p->sts_call->known);
+    if (!compare_policy(p))
+        return false;
+    if (p->sts_call)
+        return nh_sts_recheck(p->sts_call);
+    nh_sts_known_set(&p->policy, NULL); /* it was known at once: only a call can fetch it again */
+    return start_sts_call(p);
+}
+
 static void plan_finish(struct nh_plan *p)
 {
-    if (p->sts_call && p->op.err.code == NH_OK) {
-        if (!p->sts_call->is_done || (has_sts_mismatch(p) && nh_sts_recheck(p->sts_call)))
+    if (p->op.err.code == NH_OK) {
+        if (awaits_policy(p))
             return;
-        apply_sts(p);
+        apply_policy(p);
     }
     plan_set_ttl(p);
     p->op.done(p->op.arg);
@@ -113,37 +166,6 @@ static void plan_on_sts(void *arg)
 
     if (p->hosts && p->open == 0 && p->op.err.code == NH_OK)
         plan_finish(p);
-}
-
-/* Starts the lookups of what the domain publishes beside its MX. A host has no policy. Returns false
- * and sets the error when they cannot be done. */
-static bool start_sts(struct nh_plan *p)
-{
-    struct nh_sts_call *c;
-
-    if ((!p->wants_sts && !p->wants_tlsrpt) || p->literal || p->bracketed)
-        return true;
-    c = p->sts_call = p->sts ? calloc(1, sizeof *c) : NULL;
-    if (!c) {
-        nh_fail(&p->op.err, NH_NO_MEMORY, "%s: out of memory", p->domain);
-        return false;
-    }
-    if (p->wants_sts) {
-        c->anchors = nh_sts_ready(p->sts, p->ca_file, p->ca_path, &p->op.err);
-        if (!c->anchors)
-            return false;
-    }
-    c->sts = p->sts;
-    c->domain = p->domain;
-    c->wants_policy = p->wants_sts;
-    c->wants_report = p->wants_tlsrpt;
-    c->port = p->sts_port;
-    if (p->op.trace)
-        c->op.trace = &p->sts_trace;
-    c->op.done = plan_on_sts;
-    c->op.arg = p;
-    nh_sts_type.start(&c->op, p->op.resolver);
-    return true;
 }
 
 /* ---- one host: the end ------------------------------------------------------------- */
@@ -440,8 +462,10 @@ static void plan_expire(struct nh_op *op)
             expire_host(p->hosts[k]);
     if (p->sts_call) {
         nh_sts_type.expire(&p->sts_call->op);
-        apply_sts(p);
+        nh_sts_known_set(&p->policy, p->sts_call->known);
     }
+    compare_policy(p);
+    apply_policy(p);
     plan_set_ttl(p);
 }
 
@@ -455,6 +479,9 @@ static void plan_stop(struct nh_op *op)
         nh_sts_type.stop(&p->sts_call->op);
     free(p->sts_call);
     p->sts_call = NULL;
+    nh_sts_known_set(&p->policy, NULL);
+    X509_STORE_free(p->anchors);
+    p->anchors = NULL;
     nh_trace_free(&p->sts_trace);
     for (size_t k = 0; k < p->n_hosts; k++) {
         nh_ips_type.stop(&p->hosts[k]->ips.op);

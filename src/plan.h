@@ -9,9 +9,6 @@
 
 enum nh_tls { NH_TLS_SKIP, NH_TLS_MAY, NH_TLS_ENCRYPT, NH_TLS_DANE, NH_TLS_STS };
 
-/* Does the MTA-STS policy of the domain name the host? */
-enum nh_fit { NH_FIT_NO_POLICY, NH_FIT_MATCH, NH_FIT_MISMATCH };
-
 struct nh_plan_host {
     struct nh_plan *plan;
     const char
@@ -59,7 +56,9 @@ struct nh_plan {
     bool mx_authentic;
     bool expired;                 /* the deadline came before everything was known */
     struct nh_trace trace;        /* of the destinations */
-    struct nh_sts_call *sts_call; /* NULL: not asked for */
+    X509_STORE *anchors;          /* of ca_file and ca_path, until a call needs them */
+    struct nh_sts_known *policy;  /* with a reference; NULL: the domain has none that is known */
+    struct nh_sts_call *sts_call; /* NULL: not asked for, or the policy was known at once */
     struct nh_trace sts_trace;
 };
 

@@ -8,11 +8,11 @@
 #include "resolver_private.h"
 
 #include "context.h"
+#include "event_api.h"
 #include "loop.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unbound-event.h>
 #include <unbound.h>
 
 static void on_answer(void *arg, int rcode, void *packet, int len, int sec, char *why, int limited);
@@ -57,8 +57,8 @@ void nh_context_free(struct nh_resolver *r, struct nh_context *c)
     nh_context_close(c->ub);
     r->sigpipe.written = true; /* TLS sends a last message on connections that are closed */
     nh_sigpipe_leave(&r->sigpipe);
-    for (q = TAILQ_FIRST(&r->released); q; q = next) {
-        next = TAILQ_NEXT(q, link);
+    for (q = NH_LIST_FIRST(&r->released); q; q = next) {
+        next = NH_LIST_NEXT(q, link);
         if (q->context == c)
             end_query(q);
     }
@@ -73,18 +73,18 @@ static void move(struct nh_query *q, struct nh_queries *list)
     struct nh_resolver *r = q->resolver;
 
     if (q->list)
-        TAILQ_REMOVE(q->list, q, link);
+        NH_LIST_REMOVE(q->list, q, link);
     if (q->list == &r->young)
         r->n_young--;
     q->list = list;
-    TAILQ_INSERT_TAIL(list, q, link);
+    NH_LIST_INSERT_LAST(list, q, link);
     if (list == &r->young)
         r->n_young++;
 }
 
 static struct nh_query *new_query(struct nh_resolver *r, struct nh_context *c)
 {
-    struct nh_query *q = TAILQ_FIRST(&r->free_list);
+    struct nh_query *q = NH_LIST_FIRST(&r->free_list);
 
     if (!q) {
         q = calloc(1, sizeof *q);
@@ -146,8 +146,9 @@ void nh_queries_free(struct nh_queries *list)
 {
     struct nh_query *q;
 
-    while ((q = TAILQ_FIRST(list)) != NULL) {
-        TAILQ_REMOVE(list, q, link);
+    while ((q = NH_LIST_FIRST(list)) != NULL) {
+        /* clang's analyzer does not follow the list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+        NH_LIST_REMOVE(list, q, link);
         free(q->name);
         free(q);
     }
@@ -179,7 +180,7 @@ static bool take_over(struct nh_lookup *l, struct nh_context *c)
 {
     struct nh_query *q;
 
-    TAILQ_FOREACH (q, &l->resolver->released, link) {
+    NH_LIST_FOREACH (q, &l->resolver->released, link) {
         if (q->context == c && q->type == l->type && q->name && strcmp(q->name, l->name) == 0) {
             free(q->name);
             q->name = NULL;
@@ -222,7 +223,7 @@ void nh_query_send(struct nh_lookup *l, struct nh_context *c)
         if (l->query || l->second)
             return; /* the other context may still have an answer */
         l->why = strdup(ub_strerror(rc));
-        nh_lookup_ready(l, rc == UB_NOMEM ? NH_NO_MEMORY : NH_SERVFAIL);
+        nh_lookup_ready(l, rc == NH_UB_NO_MEMORY ? NH_NO_MEMORY : NH_SERVFAIL);
     }
 }
 
@@ -286,7 +287,7 @@ void nh_query_give_places(struct nh_resolver *r)
 {
     double now;
 
-    if (TAILQ_EMPTY(&r->queued))
+    if (NH_LIST_EMPTY(&r->queued))
         return;
     now = nh_now();
     give_place(&r->running, r->n_young, now);
@@ -303,7 +304,7 @@ static double next_place(const struct nh_places *p, unsigned taken, double end)
 
 double nh_query_next_place(const struct nh_resolver *r)
 {
-    const struct nh_query *oldest = TAILQ_FIRST(&r->young);
+    const struct nh_query *oldest = NH_LIST_FIRST(&r->young);
     /* By then the oldest one is no longer young. If none is young, another context may be opened. */
     double end = (oldest ? oldest->sent : nh_now()) + NH_YOUNG;
     double running = next_place(&r->running, r->n_young, end);
@@ -319,12 +320,12 @@ void nh_query_age(struct nh_resolver *r)
     struct nh_query *q;
     double now;
 
-    if (TAILQ_EMPTY(&r->young) && TAILQ_EMPTY(&r->aged))
+    if (NH_LIST_EMPTY(&r->young) && NH_LIST_EMPTY(&r->aged))
         return;
     now = nh_now();
-    while ((q = TAILQ_FIRST(&r->young)) != NULL && now - q->sent >= NH_YOUNG)
+    while ((q = NH_LIST_FIRST(&r->young)) != NULL && now - q->sent >= NH_YOUNG)
         move(q, &r->aged);
-    while ((q = TAILQ_FIRST(&r->aged)) != NULL && now - q->sent >= NH_HEDGE) {
+    while ((q = NH_LIST_FIRST(&r->aged)) != NULL && now - q->sent >= NH_HEDGE) {
         move(q, &r->old);
         nh_recheck_silent(q->lookup);
     }

@@ -35,8 +35,9 @@
 #define CONFIRM_BOGUS 60.0   /* seconds; as long as libunbound remembers it */
 #define CONFIRM_SERVFAIL 5.0 /* seconds; as long as libunbound remembers it */
 #define MAX_FORWARDERS 32
-#define FEW_SOCKETS 64   /* a context with fewer sockets does not relieve the main one */
-#define MANY_SOCKETS 256 /* with so many sockets it does so for long enough */
+#define FORWARDERS_SHOWN 300 /* bytes of their addresses in a message */
+#define FEW_SOCKETS 64       /* a context with fewer sockets does not relieve the main one */
+#define MANY_SOCKETS 256     /* with so many sockets it does so for long enough */
 
 enum tries { FIRST, AGAIN, IN_FRESH, KEYS_CHECKED, FORWARDERS_PROBED, LAST };
 
@@ -122,14 +123,14 @@ static struct nh_context *fresh_context(struct nh_resolver *r, unsigned sockets)
     if (!opened)
         return c;
     if (c)
-        TAILQ_INSERT_TAIL(&r->draining, c, link);
+        NH_LIST_INSERT_LAST(&r->draining, c, link);
     r->fresh = opened;
     return opened;
 }
 
 void nh_recheck_adopt(struct nh_resolver *r, struct nh_context *c)
 {
-    TAILQ_INSERT_TAIL(&r->draining, r->main, link);
+    NH_LIST_INSERT_LAST(&r->draining, r->main, link);
     r->main = c;
     r->fresh = NULL;
     r->trouble = 0;
@@ -163,9 +164,9 @@ void nh_recheck_tidy(struct nh_resolver *r)
         nh_context_free(r, r->fresh);
         r->fresh = NULL;
     }
-    TAILQ_FOREACH (c, &r->draining, link) {
+    NH_LIST_FOREACH (c, &r->draining, link) {
         if (c->n_lookups == 0) {
-            TAILQ_REMOVE(&r->draining, c, link);
+            NH_LIST_REMOVE(&r->draining, c, link);
             nh_context_free(r, c);
             nh_resolver_set_limits(r); /* its descriptors are free */
             break;                     /* close one at a time: it takes some milliseconds */
@@ -181,7 +182,7 @@ static struct nh_context *context_of(const struct nh_lookup *l)
 
     if (l->context == r->fresh && r->fresh)
         return r->fresh;
-    TAILQ_FOREACH (c, &r->draining, link)
+    NH_LIST_FOREACH (c, &r->draining, link)
         if (c == l->context)
             return c;
     return r->main;
@@ -237,18 +238,29 @@ void nh_recheck_stop(struct nh_lookup *l)
     l->keys = NULL;
 }
 
+/* Replaces the reason of the failure. Without memory the former one stays. */
+static void set_reason(struct nh_lookup *l, const char *text)
+{
+    char *why = strdup(text);
+
+    if (!why)
+        return;
+    free(l->why);
+    l->why = why;
+}
+
 static void on_key(void *arg, struct nh_lookup *key)
 {
     struct nh_key_check *check = arg;
     struct nh_lookup *l = check->lookup;
-    char *why;
+    char text[NH_NAME_MAX + 40];
 
     check->failed = check->failed || key->code == NH_SERVFAIL || key->code == NH_TIMEOUT;
     if (--check->waiting > 0)
         return;
-    if (check->failed && asprintf(&why, "the keys of %s could not be fetched", check->zone) >= 0) {
-        free(l->why);
-        l->why = why;
+    if (check->failed) {
+        snprintf(text, sizeof text, "the keys of %s could not be fetched", check->zone);
+        set_reason(l, text);
     }
     nh_lookup_ready(l, check->failed ? NH_SERVFAIL : NH_BOGUS);
     nh_recheck_stop(l);
@@ -326,7 +338,7 @@ static void end_probe(struct nh_resolver *r)
     for (k = 0; k < probe->n; k++) {
         nh_lookup_stop(&probe->forwarders[k].lookup);
         if (probe->forwarders[k].context)
-            TAILQ_INSERT_TAIL(&r->draining, probe->forwarders[k].context, link);
+            NH_LIST_INSERT_LAST(&r->draining, probe->forwarders[k].context, link);
     }
     free(probe);
 }
@@ -347,8 +359,8 @@ static void on_probed(void *arg, struct nh_lookup *answer)
     r->stripping = probe->stripping;
     r->probed_at = nh_now();
     end_probe(r);
-    while ((l = TAILQ_FIRST(&r->awaiting)) != NULL) {
-        TAILQ_REMOVE(&r->awaiting, l, link);
+    while ((l = NH_LIST_FIRST(&r->awaiting)) != NULL) {
+        NH_LIST_REMOVE(&r->awaiting, l, link);
         nh_lookup_ready(l, NH_BOGUS);
     }
 }
@@ -398,7 +410,7 @@ static bool probe_forwarders(struct nh_lookup *l)
     if (!r->probe)
         return false;
     l->state = NH_AWAITING_PROBE;
-    TAILQ_INSERT_TAIL(&r->awaiting, l, link);
+    NH_LIST_INSERT_LAST(&r->awaiting, l, link);
     return true;
 }
 
@@ -406,7 +418,7 @@ static bool probe_forwarders(struct nh_lookup *l)
 static void explain(struct nh_lookup *l)
 {
     const struct nh_config *config = l->resolver->config;
-    char names[256] = "", *why;
+    char names[256] = "", text[600];
     size_t k, len = 0;
     unsigned n = 0;
 
@@ -417,13 +429,11 @@ static void explain(struct nh_lookup *l)
             l->resolver->stripping >> n++ & 1 && len < sizeof names)
             len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", len ? ", " : "",
                                     config->steps[k].a);
-    if (asprintf(&why,
-                 "the forwarder (%s) returns no DNSSEC records: use one that validates, or "
-                 "resolv_conf = false (nexthop --recursive) to resolve from the root",
-                 names[0] ? names : config->forwarders) >= 0) {
-        free(l->why);
-        l->why = why;
-    }
+    snprintf(text, sizeof text,
+             "the forwarder (%.*s) returns no DNSSEC records: use one that validates, or "
+             "resolv_conf = false (nexthop --recursive) to resolve from the root",
+             FORWARDERS_SHOWN, names[0] ? names : config->forwarders);
+    set_reason(l, text);
 }
 
 /* ---- the decision ---------------------------------------------------------------------------- */

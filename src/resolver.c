@@ -3,10 +3,10 @@
 
 #include "context.h"
 #include "loop.h"
+#include "system.h"
 #include "timer.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define BATCH 16 /* events; they take about 2 ms, by which a query may be late */
@@ -47,20 +47,20 @@ static struct nh_resolver *new_resolver(void)
 
     if (!r)
         return NULL;
-    TAILQ_INIT(&r->draining);
-    TAILQ_INIT(&r->queued);
-    TAILQ_INIT(&r->queued_first);
-    TAILQ_INIT(&r->ready);
-    TAILQ_INIT(&r->overdue);
-    TAILQ_INIT(&r->tasks);
-    TAILQ_INIT(&r->heavy_tasks);
-    TAILQ_INIT(&r->awaiting);
-    TAILQ_INIT(&r->young);
-    TAILQ_INIT(&r->aged);
-    TAILQ_INIT(&r->old);
-    TAILQ_INIT(&r->others);
-    TAILQ_INIT(&r->released);
-    TAILQ_INIT(&r->free_list);
+    NH_LIST_INIT(&r->draining);
+    NH_LIST_INIT(&r->queued);
+    NH_LIST_INIT(&r->queued_first);
+    NH_LIST_INIT(&r->ready);
+    NH_LIST_INIT(&r->overdue);
+    NH_LIST_INIT(&r->tasks);
+    NH_LIST_INIT(&r->heavy_tasks);
+    NH_LIST_INIT(&r->awaiting);
+    NH_LIST_INIT(&r->young);
+    NH_LIST_INIT(&r->aged);
+    NH_LIST_INIT(&r->old);
+    NH_LIST_INIT(&r->others);
+    NH_LIST_INIT(&r->released);
+    NH_LIST_INIT(&r->free_list);
     r->pid = getpid();
     return r;
 }
@@ -68,18 +68,22 @@ static struct nh_resolver *new_resolver(void)
 /* Returns false on failure. Sets *err when the failure has another cause than memory. */
 static bool fill(struct nh_resolver *r, const struct nh_config *config, struct nh_err *err)
 {
+    size_t size;
+
     r->timeout = config->timeout;
     r->config = nh_config_copy(config);
     r->loop = nh_loop_new();
-    if (!r->loop || !r->config ||
-        getrandom(&r->random, sizeof r->random, 0) != (ssize_t)sizeof r->random)
+    if (!r->loop || !r->config || !nh_random(&r->random, sizeof r->random))
         return false;
     r->random |= 1;
     r->main = nh_context_new(r, 0, err);
     if (!r->main)
         return false;
     nh_resolver_set_limits(r);
-    r->cache = nh_cache_new(nh_context_cache_size(r->main->ub), nh_resolver_random(r));
+    size = nh_context_cache_size(r->main->ub);
+    if (size > 0 && config->cache_bytes > 0)
+        size = config->cache_bytes;
+    r->cache = nh_cache_new(size, nh_resolver_random(r));
     return r->cache != NULL;
 }
 
@@ -119,8 +123,8 @@ static void free_contexts(struct nh_resolver *r)
     struct nh_context *c;
 
     nh_recheck_free(r);
-    while ((c = TAILQ_FIRST(&r->draining)) != NULL) {
-        TAILQ_REMOVE(&r->draining, c, link);
+    while ((c = NH_LIST_FIRST(&r->draining)) != NULL) {
+        NH_LIST_REMOVE(&r->draining, c, link);
         nh_context_free(r, c);
     }
     nh_context_free(r, r->fresh);
@@ -166,25 +170,25 @@ void nh_resolver_later(struct nh_resolver *r, struct nh_task *task, void (*run)(
                        void *arg)
 {
     *task = (struct nh_task){.run = run, .arg = arg, .is_queued = true};
-    TAILQ_INSERT_TAIL(task->is_heavy ? &r->heavy_tasks : &r->tasks, task, link);
+    NH_LIST_INSERT_LAST(task->is_heavy ? &r->heavy_tasks : &r->tasks, task, link);
 }
 
 void nh_task_stop(struct nh_resolver *r, struct nh_task *task)
 {
     if (task->is_queued)
-        TAILQ_REMOVE(task->is_heavy ? &r->heavy_tasks : &r->tasks, task, link);
+        NH_LIST_REMOVE(task->is_heavy ? &r->heavy_tasks : &r->tasks, task, link);
     task->is_queued = false;
 }
 
 static bool has_no_task(const struct nh_resolver *r)
 {
-    return TAILQ_EMPTY(&r->tasks) && TAILQ_EMPTY(&r->heavy_tasks);
+    return NH_LIST_EMPTY(&r->tasks) && NH_LIST_EMPTY(&r->heavy_tasks);
 }
 
 /* Runs the first task of the list. This may free the task. */
 static void do_task(struct nh_resolver *r, const struct nh_tasks *tasks)
 {
-    struct nh_task *task = TAILQ_FIRST(tasks);
+    struct nh_task *task = NH_LIST_FIRST(tasks);
 
     nh_task_stop(r, task);
     task->run(task->arg);
@@ -205,10 +209,10 @@ static void set_tick(struct nh_resolver *r)
     const struct nh_query *q;
     double at, now;
 
-    if (!TAILQ_EMPTY(&r->queued) || !TAILQ_EMPTY(&r->queued_first)) {
+    if (!NH_LIST_EMPTY(&r->queued) || !NH_LIST_EMPTY(&r->queued_first)) {
         at = nh_query_next_place(r);
     } else {
-        q = TAILQ_FIRST(TAILQ_EMPTY(&r->aged) ? &r->young : &r->aged);
+        q = NH_LIST_FIRST(NH_LIST_EMPTY(&r->aged) ? &r->young : &r->aged);
         if (!q)
             return;
         at = q->sent + NH_HEDGE;
@@ -251,9 +255,9 @@ void nh_resolver_drain(struct nh_resolver *r)
     nh_sigpipe_enter(&r->sigpipe);
     nh_lookup_send_queued(r); /* a lookup that was stopped has left its place free */
     for (;;) {
-        if (!TAILQ_EMPTY(&r->tasks))
+        if (!NH_LIST_EMPTY(&r->tasks))
             do_task(r, &r->tasks);
-        else if ((l = TAILQ_FIRST(&r->ready)) != NULL)
+        else if ((l = NH_LIST_FIRST(&r->ready)) != NULL)
             nh_lookup_finish(l);
         else if (!resolver_dispatch(r, nh_loop_dispatch_zero_delay))
             break;
@@ -287,26 +291,26 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     nh_sigpipe_enter(&r->sigpipe);
     notice_lateness(r);
     nh_lookup_send_queued(r);
-    if (seconds > 0 && !nh_loop_ready(r->loop) && TAILQ_EMPTY(&r->ready) && has_no_task(r))
+    if (seconds > 0 && !nh_loop_ready(r->loop) && NH_LIST_EMPTY(&r->ready) && has_no_task(r))
         wait(r, seconds);
     else if (!nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
     for (;;) {
         if (left > 0 && resolver_dispatch(r, nh_loop_dispatch)) {
             left--;
-        } else if (!TAILQ_EMPTY(&r->tasks)) {
+        } else if (!NH_LIST_EMPTY(&r->tasks)) {
             do_task(r, &r->tasks);
-        } else if ((l = TAILQ_FIRST(&r->ready)) != NULL) {
+        } else if ((l = NH_LIST_FIRST(&r->ready)) != NULL) {
             nh_lookup_finish(l);
             left = 0;
-        } else if (!TAILQ_EMPTY(&r->heavy_tasks)) {
+        } else if (!NH_LIST_EMPTY(&r->heavy_tasks)) {
             do_task(r, &r->heavy_tasks);
             left = BATCH; /* answers wait for one of these, and not for all */
         } else if (nh_loop_ready(r->loop) || nh_lookup_can_send(r)) {
             nh_lookup_send_queued(r);
             left = BATCH;
             continue;
-        } else if (!TAILQ_EMPTY(&r->overdue)) {
+        } else if (!NH_LIST_EMPTY(&r->overdue)) {
             /* Answers that wait in the sockets are read before the lookup ends. */
             if (nh_loop_settled(r->loop))
                 nh_lookup_end_overdue(r);
@@ -319,7 +323,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     nh_query_age(r);
     nh_query_give_places(r);
     nh_lookup_send_queued(r);
-    if (!TAILQ_EMPTY(&r->queued) && nh_query_is_full(r))
+    if (!NH_LIST_EMPTY(&r->queued) && nh_query_is_full(r))
         nh_recheck_relieve(r);
     nh_recheck_tidy(r);
     if (nh_loop_stale(r->loop))
@@ -331,7 +335,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
 
 double nh_resolver_timeout(struct nh_resolver *r)
 {
-    return TAILQ_EMPTY(&r->ready) && has_no_task(r) && TAILQ_EMPTY(&r->overdue) &&
+    return NH_LIST_EMPTY(&r->ready) && has_no_task(r) && NH_LIST_EMPTY(&r->overdue) &&
                    !nh_lookup_can_send(r)
                ? nh_loop_timeout(r->loop)
                : 0;

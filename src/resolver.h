@@ -3,8 +3,7 @@
 
 #include "context.h"
 #include "err.h"
-
-#include <sys/queue.h>
+#include "list.h"
 
 struct nh_resolver;
 struct nh_loop;
@@ -41,7 +40,7 @@ int nh_resolver_fd(const struct nh_resolver *r);
 
 /* A task that runs when the resolver runs next. It is zero before the first use. */
 struct nh_task {
-    TAILQ_ENTRY(nh_task) link;
+    NH_LIST_LINK(nh_task) link;
     void (*run)(void *arg);
     void *arg;
     bool is_queued;

@@ -4,11 +4,11 @@
 
 #include "cache.h"
 #include "context.h"
+#include "list.h"
 #include "lookup.h"
 #include "resolver.h"
 #include "sigpipe.h"
 
-#include <sys/queue.h>
 #include <sys/types.h>
 
 /* One libunbound context. A resolver has a main context. A fresh context beside it gives a
@@ -22,13 +22,13 @@ struct nh_context {
     unsigned n_queries; /* each of them may need a socket */
     unsigned n_lookups; /* lookups that wait for one of its queries */
     bool has_failed;    /* a lookup has failed in it, and it may remember the cause */
-    TAILQ_ENTRY(nh_context) link;
+    NH_LIST_LINK(nh_context) link;
 };
 
-TAILQ_HEAD(nh_queries, nh_query);
-TAILQ_HEAD(nh_contexts, nh_context);
-TAILQ_HEAD(nh_lookups, nh_lookup);
-TAILQ_HEAD(nh_tasks, nh_task);
+NH_LIST_HEAD(nh_queries, nh_query);
+NH_LIST_HEAD(nh_contexts, nh_context);
+NH_LIST_HEAD(nh_lookups, nh_lookup);
+NH_LIST_HEAD(nh_tasks, nh_task);
 
 /* A query of libunbound. It goes on after its lookup was given up. Then it is `released`. */
 struct nh_query {
@@ -39,7 +39,7 @@ struct nh_query {
     uint16_t type;
     double sent;
     struct nh_queries *list; /* the list that it is in */
-    TAILQ_ENTRY(nh_query) link;
+    NH_LIST_LINK(nh_query) link;
 };
 
 /* Places that lookups take. The first `burst` places are taken at once. Of those from `burst` to

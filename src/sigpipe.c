@@ -6,6 +6,26 @@
 
 #include <time.h>
 
+/* Takes the signal that is pending, if it is. OpenBSD and macOS have no sigtimedwait(). sigwait()
+ * would wait for ever if another thread took a signal that was sent to the whole process. */
+#if defined(__OpenBSD__) || defined(__APPLE__) || defined(NH_NO_SIGTIMEDWAIT)
+static void take_signal(const sigset_t *signals)
+{
+    sigset_t pending;
+    int number;
+
+    if (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE))
+        sigwait(signals, &number);
+}
+#else
+static void take_signal(const sigset_t *signals)
+{
+    static const struct timespec at_once = {0, 0};
+
+    sigtimedwait(signals, NULL, &at_once);
+}
+#endif
+
 void nh_sigpipe_enter(struct nh_sigpipe *sigpipe)
 {
     sigpipe->depth++;
@@ -28,7 +48,6 @@ void nh_sigpipe_hold(struct nh_sigpipe *sigpipe)
 
 void nh_sigpipe_leave(struct nh_sigpipe *sigpipe)
 {
-    static const struct timespec at_once = {0, 0};
     sigset_t pipe;
 
     if (--sigpipe->depth > 0 || !sigpipe->held)
@@ -36,7 +55,7 @@ void nh_sigpipe_leave(struct nh_sigpipe *sigpipe)
     if (sigpipe->written && !sigpipe->was_pending) {
         sigemptyset(&pipe);
         sigaddset(&pipe, SIGPIPE);
-        sigtimedwait(&pipe, NULL, &at_once);
+        take_signal(&pipe);
     }
     pthread_sigmask(SIG_SETMASK, &sigpipe->old, NULL);
     sigpipe->held = sigpipe->written = false;

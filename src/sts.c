@@ -27,8 +27,8 @@ struct nh_sts_job {
     struct nh_fetch fetch;
     struct nh_timer *timer;
     struct nh_task task;
-    TAILQ_HEAD(, nh_sts_wait) waits;
-    TAILQ_ENTRY(nh_sts_job) link;
+    NH_LIST_HEAD(, nh_sts_wait) waits;
+    NH_LIST_LINK(nh_sts_job) link;
 };
 
 struct nh_sts {
@@ -41,7 +41,7 @@ struct nh_sts {
         X509_STORE *store; /* NULL: none */
         double at;
     } last; /* the anchors that were asked for last */
-    TAILQ_HEAD(, nh_sts_job) jobs;
+    NH_LIST_HEAD(, nh_sts_job) jobs;
     struct nh_timer *save_timer;
     struct nh_sts *next_abandoned;
 };
@@ -73,7 +73,7 @@ static void free_job(struct nh_sts_job *job)
 {
     struct nh_sts *sts = job->sts;
 
-    TAILQ_REMOVE(&sts->jobs, job, link);
+    NH_LIST_REMOVE(&sts->jobs, job, link);
     if (nh_resolver_mine(sts->resolver))
         nh_timer_stop(job->timer);
     nh_task_stop(sts->resolver, &job->task);
@@ -106,8 +106,8 @@ static void finish_job(struct nh_sts_job *job, struct nh_sts_known *known,
     struct nh_sts *sts = job->sts;
     struct nh_sts_wait *wait;
 
-    while ((wait = TAILQ_FIRST(&job->waits)) != NULL) {
-        TAILQ_REMOVE(&job->waits, wait, link);
+    while ((wait = NH_LIST_FIRST(&job->waits)) != NULL) {
+        NH_LIST_REMOVE(&job->waits, wait, link);
         wait->job = NULL;
         if (known)
             wait->known = nh_sts_known_use(known);
@@ -205,8 +205,8 @@ static struct nh_sts_job *new_job(struct nh_sts *sts, const struct nh_sts_reques
     job->anchors = request->anchors;
     nh_copy(job->domain, sizeof job->domain, request->domain);
     nh_copy(job->id, sizeof job->id, request->id);
-    TAILQ_INIT(&job->waits);
-    TAILQ_INSERT_TAIL(&sts->jobs, job, link);
+    NH_LIST_INIT(&job->waits);
+    NH_LIST_INSERT_LAST(&sts->jobs, job, link);
     return job;
 }
 
@@ -231,7 +231,7 @@ static struct nh_sts_job *find_job(const struct nh_sts *sts, const struct nh_sts
 {
     struct nh_sts_job *job;
 
-    TAILQ_FOREACH (job, &sts->jobs, link)
+    NH_LIST_FOREACH (job, &sts->jobs, link)
         if (job->port == request->port && job->anchors == request->anchors &&
             strcmp(job->domain, request->domain) == 0)
             return job;
@@ -256,7 +256,7 @@ void nh_sts_ask(struct nh_sts *sts, struct nh_sts_wait *wait, const struct nh_st
         return;
     }
     wait->job = job;
-    TAILQ_INSERT_TAIL(&job->waits, wait, link);
+    NH_LIST_INSERT_LAST(&job->waits, wait, link);
     if (is_new)
         start_job(job);
 }
@@ -275,8 +275,8 @@ void nh_sts_wait_stop(struct nh_sts_wait *wait, bool is_late)
     wait->job = NULL;
     if (!job)
         return;
-    TAILQ_REMOVE(&job->waits, wait, link);
-    if (!TAILQ_EMPTY(&job->waits))
+    NH_LIST_REMOVE(&job->waits, wait, link);
+    if (!NH_LIST_EMPTY(&job->waits))
         return;
     if (is_late && nh_now() - job->started >= FAIR_SECONDS) {
         struct nh_sts_err err;
@@ -292,17 +292,19 @@ void nh_sts_wait_stop(struct nh_sts_wait *wait, bool is_late)
 
 /* ---- its life ---------------------------------------------------------------------------------------- */
 
-struct nh_sts *nh_sts_new(struct nh_resolver *r)
+struct nh_sts *nh_sts_new(struct nh_resolver *r, size_t bytes)
 {
     struct nh_sts *sts = calloc(1, sizeof *sts);
 
     if (!sts)
         return NULL;
     sts->resolver = r;
-    TAILQ_INIT(&sts->jobs);
+    NH_LIST_INIT(&sts->jobs);
     sts->store = nh_sts_store_new(nh_resolver_random(r));
-    if (sts->store)
+    if (sts->store) {
+        nh_sts_store_limit(sts->store, bytes);
         return sts;
+    }
     free(sts);
     return NULL;
 }

@@ -5,13 +5,14 @@
 #include "anchors.h"
 #include "fetch.h"
 #include "gather_ips.h"
+#include "list.h"
 
 #define NH_STS_RETRY 300 /* seconds before a fetch that has failed is tried again (RFC 8461 3.3) */
 
 struct nh_sts;
 
 /* Returns NULL when memory runs out. */
-struct nh_sts *nh_sts_new(struct nh_resolver *r);
+struct nh_sts *nh_sts_new(struct nh_resolver *r, size_t bytes);
 
 /* Ends all fetches. Nobody may wait for one. In a forked child nothing is ended. */
 void nh_sts_free(struct nh_sts *sts);
@@ -44,7 +45,7 @@ struct nh_sts_wait {
     struct nh_task task;
     void (*done)(void *arg);
     void *arg;
-    TAILQ_ENTRY(nh_sts_wait) link;
+    NH_LIST_LINK(nh_sts_wait) link;
 };
 
 /* Fetches the policy, or joins a fetch of that domain which is under way. done(arg) is called once,

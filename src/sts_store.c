@@ -6,6 +6,7 @@
 
 #include "sts_file.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include <time.h>
 
 #define FIRST_BUCKETS 64u
-#define MEMORY_MAX (64u << 20) /* bytes; above, the entries that were not used for longest go */
+#define MEMORY_MAX (64u << 20) /* bytes of all entries, if nothing else is asked for */
 #define ENTRY_EXTRA 350u       /* bytes of an entry beside its struct: its name, its error */
 #define LOOK_AGAIN 1.0 /* seconds after which the file is looked at, also for a known domain */
 
@@ -27,10 +28,11 @@ const char *const nh_sts_code_names[] = {
 struct nh_sts_store {
     struct nh_sts_entry **buckets;
     uint32_t n_buckets, seed; /* n_buckets is a power of two */
-    size_t n_entries, n_known, n_unsaved, size;
-    TAILQ_HEAD(nh_sts_entries, nh_sts_entry) used; /* the last used is last */
+    size_t n_entries, n_known, n_unsaved, size, limit;
+    NH_LIST_HEAD(nh_sts_entries, nh_sts_entry) used; /* the last used is last */
     struct nh_sts_file *file;
     double looked_at;
+    unsigned serial; /* of the newest policy */
 };
 
 void nh_sts_fail(struct nh_sts_err *err, enum nh_sts_code code, const char *format, ...)
@@ -59,6 +61,14 @@ void nh_sts_known_drop(struct nh_sts_known *known)
         return;
     nh_sts_policy_free(&known->policy);
     free(known);
+}
+
+void nh_sts_known_set(struct nh_sts_known **place, struct nh_sts_known *known)
+{
+    if (known)
+        nh_sts_known_use(known);
+    nh_sts_known_drop(*place);
+    *place = known;
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -92,7 +102,7 @@ static void grow(struct nh_sts_store *store)
     free(store->buckets);
     store->buckets = buckets;
     store->n_buckets = n;
-    TAILQ_FOREACH (e, &store->used, link) {
+    NH_LIST_FOREACH (e, &store->used, link) {
         e->next = buckets[e->hash & (n - 1)];
         buckets[e->hash & (n - 1)] = e;
     }
@@ -113,6 +123,7 @@ static void set_known(struct nh_sts_store *store, struct nh_sts_entry *e,
     /* clang's analyzer does not count references. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     nh_sts_known_drop(e->known);
     e->known = known;
+    e->record_since = e->record_until = 0;
 }
 
 static void free_entry(struct nh_sts_store *store, struct nh_sts_entry *e)
@@ -120,7 +131,7 @@ static void free_entry(struct nh_sts_store *store, struct nh_sts_entry *e)
     set_known(store, e, NULL);
     store->n_entries--;
     store->size -= sizeof *e + ENTRY_EXTRA;
-    TAILQ_REMOVE(&store->used, e, link);
+    NH_LIST_REMOVE(&store->used, e, link);
     free(e->err);
     free(e->domain);
     free(e);
@@ -140,12 +151,12 @@ static struct nh_sts_entry *make_entry(struct nh_sts_store *store, const char *d
     struct nh_sts_entry **place = place_of(store, domain, hash), *e = *place;
 
     if (e) {
-        TAILQ_REMOVE(&store->used, e, link);
-        TAILQ_INSERT_TAIL(&store->used, e, link);
+        NH_LIST_REMOVE(&store->used, e, link);
+        NH_LIST_INSERT_LAST(&store->used, e, link);
         return e;
     }
-    while (store->size > MEMORY_MAX && !TAILQ_EMPTY(&store->used))
-        remove_entry(store, TAILQ_FIRST(&store->used));
+    while (store->size > store->limit && !NH_LIST_EMPTY(&store->used))
+        remove_entry(store, NH_LIST_FIRST(&store->used));
     place = place_of(store, domain, hash);
     e = calloc(1, sizeof *e);
     if (e)
@@ -157,7 +168,7 @@ static struct nh_sts_entry *make_entry(struct nh_sts_store *store, const char *d
     e->hash = hash;
     e->next = *place;
     *place = e;
-    TAILQ_INSERT_TAIL(&store->used, e, link);
+    NH_LIST_INSERT_LAST(&store->used, e, link);
     store->size += sizeof *e + ENTRY_EXTRA;
     if (++store->n_entries > store->n_buckets)
         grow(store);
@@ -166,8 +177,8 @@ static struct nh_sts_entry *make_entry(struct nh_sts_store *store, const char *d
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-static struct nh_sts_known *new_known(struct nh_sts_policy *policy, const char *id, int64_t fetched,
-                                      int64_t expires)
+static struct nh_sts_known *new_known(struct nh_sts_store *store, struct nh_sts_policy *policy,
+                                      const char *id, int64_t fetched, int64_t expires)
 {
     struct nh_sts_known *known = calloc(1, sizeof *known);
 
@@ -178,6 +189,7 @@ static struct nh_sts_known *new_known(struct nh_sts_policy *policy, const char *
     nh_copy(known->id, sizeof known->id, id);
     known->fetched = fetched;
     known->expires = expires;
+    known->serial = ++store->serial & INT_MAX;
     known->references = 1;
     return known;
 }
@@ -196,7 +208,7 @@ static void apply(void *arg, struct nh_sts_line *line)
         (e && e->is_unsaved && e->known && counts && e->known->fetched >= line->fetched))
         return;
     if (counts)
-        known = new_known(&line->policy, line->id, line->fetched, line->expires);
+        known = new_known(store, &line->policy, line->id, line->fetched, line->expires);
     e = make_entry(store, line->domain);
     if (e)
         set_known(store, e, known);
@@ -224,7 +236,7 @@ static bool add_all(void *arg, struct nh_sts_file *file)
     struct nh_sts_entry *e;
     struct nh_sts_line line;
 
-    TAILQ_FOREACH (e, &store->used, link) {
+    NH_LIST_FOREACH (e, &store->used, link) {
         if (!e->known || e->known->expires <= now)
             continue;
         line_of(e, &line);
@@ -271,7 +283,7 @@ bool nh_sts_store_save(struct nh_sts_store *store)
         size_t before = store->n_unsaved;
         struct nh_sts_entry *e;
 
-        TAILQ_FOREACH (e, &store->used, link)
+        NH_LIST_FOREACH (e, &store->used, link)
             if (e->is_unsaved)
                 break;
         if (e)
@@ -313,8 +325,8 @@ static struct nh_sts_entry *find_in_memory(struct nh_sts_store *store, const cha
         return NULL;
     if (e->known && e->known->expires <= (int64_t)time(NULL))
         set_known(store, e, NULL);
-    TAILQ_REMOVE(&store->used, e, link);
-    TAILQ_INSERT_TAIL(&store->used, e, link);
+    NH_LIST_REMOVE(&store->used, e, link);
+    NH_LIST_INSERT_LAST(&store->used, e, link);
     return e;
 }
 
@@ -333,6 +345,15 @@ struct nh_sts_entry *nh_sts_store_find(struct nh_sts_store *store, const char *d
     return find_in_memory(store, domain);
 }
 
+struct nh_sts_entry *nh_sts_store_recent(struct nh_sts_store *store, const char *domain)
+{
+    struct nh_sts_entry *e = find_in_memory(store, domain);
+
+    if (!e || !e->known || (store->file && now_monotonic() - store->looked_at >= LOOK_AGAIN))
+        return NULL;
+    return e;
+}
+
 struct nh_sts_entry *nh_sts_store_make(struct nh_sts_store *store, const char *domain)
 {
     return make_entry(store, domain);
@@ -342,7 +363,7 @@ struct nh_sts_known *nh_sts_store_put(struct nh_sts_store *store, const char *do
                                       struct nh_sts_policy *policy, const char *id)
 {
     int64_t now = (int64_t)time(NULL);
-    struct nh_sts_known *known = new_known(policy, id, now, now + policy->max_age);
+    struct nh_sts_known *known = new_known(store, policy, id, now, now + policy->max_age);
     struct nh_sts_entry *e;
 
     if (!known) {
@@ -386,8 +407,9 @@ struct nh_sts_store *nh_sts_store_new(uint32_t seed)
 
     if (!store)
         return NULL;
-    TAILQ_INIT(&store->used);
+    NH_LIST_INIT(&store->used);
     store->seed = seed;
+    store->limit = MEMORY_MAX;
     store->n_buckets = FIRST_BUCKETS;
     store->buckets = calloc(FIRST_BUCKETS, sizeof(void *));
     if (store->buckets)
@@ -396,14 +418,20 @@ struct nh_sts_store *nh_sts_store_new(uint32_t seed)
     return NULL;
 }
 
+void nh_sts_store_limit(struct nh_sts_store *store, size_t bytes)
+{
+    if (bytes > 0)
+        store->limit = bytes;
+}
+
 void nh_sts_store_free(struct nh_sts_store *store)
 {
     if (!store)
         return;
     (void)nh_sts_store_save(store);
     nh_sts_file_close(store->file);
-    while (!TAILQ_EMPTY(&store->used)) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
-        free_entry(store, TAILQ_FIRST(&store->used));
+    while (!NH_LIST_EMPTY(&store->used)) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
+        free_entry(store, NH_LIST_FIRST(&store->used));
     free(store->buckets);
     free(store);
 }

@@ -10,13 +10,13 @@ struct nh_timer {
     struct nh_loop *loop;
     void (*fn)(void *);
     void *arg;
-    SLIST_ENTRY(nh_timer) link; /* in free_list of the loop */
+    NH_LIST_LINK(nh_timer) link; /* in free_list of the loop */
 };
 
 static void timer_retire(struct nh_timer *timer)
 {
     timer->fn = NULL;
-    SLIST_INSERT_HEAD(&timer->loop->free_list, timer, link);
+    NH_LIST_INSERT_FIRST(&timer->loop->free_list, timer, link);
 }
 
 static void on_nh_timer(uv_timer_t *uv)
@@ -31,10 +31,10 @@ static void on_nh_timer(uv_timer_t *uv)
 
 struct nh_timer *nh_timer_start(struct nh_loop *loop, double seconds, void (*fn)(void *), void *arg)
 {
-    struct nh_timer *timer = SLIST_FIRST(&loop->free_list);
+    struct nh_timer *timer = NH_LIST_FIRST(&loop->free_list);
 
     if (timer) {
-        SLIST_REMOVE_HEAD(&loop->free_list, link);
+        NH_LIST_REMOVE(&loop->free_list, timer, link);
     } else {
         timer = calloc(1, sizeof *timer);
         if (!timer)

@@ -6,6 +6,8 @@
  */
 #include "tls.h"
 
+#include "libressl.h"
+
 #include <openssl/err.h>
 #include <stdio.h>
 #include <string.h>

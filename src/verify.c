@@ -428,8 +428,10 @@ static void verify_start(struct nh_op *op, struct nh_resolver *r)
         nh_fail(&op->err, NH_NO_MEMORY, "%s: out of memory", v->plan.domain);
     else
         v->anchors = nh_contacts_anchors(v->contacts, v->plan.ca_file, v->plan.ca_path, &op->err);
-    if (!v->anchors)
-        return nh_op_finish_later(op);
+    if (!v->anchors) {
+        nh_op_finish_later(op);
+        return;
+    }
     if (v->connect_port == 0)
         v->connect_port = v->plan.port;
     v->plan.op.done = verify_on_plan;

@@ -215,7 +215,9 @@ describe("handle:cancel()", function()
     r:gather_ips("192.0.2.1", function() ran[1] = true second:cancel() end)
     second = r:gather_ips("192.0.2.2", function() ran[2] = true end)
     r:gather_ips("192.0.2.3", function() ran[3] = true end)
-    assert.equal(2, r:process())
+    local count = 0
+    repeat count = count + r:process() until r:timeout() ~= 0 -- a slow machine needs more than one turn
+    assert.equal(2, count)
     assert.same({ true, nil, true }, { ran[1], ran[2], ran[3] })
   end)
 

@@ -481,7 +481,8 @@ describe("nexthop", function()
 
     it("in the documents, where it is the doctor's", function()
       local page = files.read "docs/program.md"
-      local names = "check verify authoritative warning critical quiet json port assume since rollover make-tlsa"
+      local names = "check verify authoritative warning critical quiet json port assume since rollover "
+        .. "make-tlsa"
       for option in names:gmatch "%S+" do
         assert.is_true(options["--" .. option], option)
         assert.is_truthy(page:find(("`[^`\n]*%%-%%-%s[ `][^`]*"):format(option:gsub("%-", "%%-")))

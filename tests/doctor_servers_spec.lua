@@ -120,6 +120,13 @@ describe("nexthop --check --authoritative", function()
     assert.same({ "signature-ending warning" }, names)
     contains(finding.text, "in 2.0 days at " .. soon)
     assert.same({}, (found({ soon, good }, { "--json", "--critical", "1" })))
+    local plugin = check({ soon, good }, { "--format", "nagios", "--quiet" })
+    assert.equal(1, plugin.status)
+    contains(plugin.out, "NEXTHOP WARNING - doctor.example: signature-ending | ", " signature_days=2.0;3:\n")
+    local page = check({ soon, good }, { "--format", "openmetrics" })
+    local ends = page.out:match '\nnexthop_signature_expiry_timestamp_seconds{zone="doctor.example"} (%d+)\n'
+    local left = (tonumber(ends) - os.time()) / 86400
+    assert.is_true(left > 1.9 and left < 2.01, page.out)
     local late = servers:serve { text = records(), days = -3 }
     names, finding = found({ late, good }, json)
     assert.same({ "signature-expired error" }, names)

@@ -29,7 +29,7 @@ describe("filter-nexthop -n", function()
 
   for _, case in ipairs {
     { "return { sendr = {} }",
-      "sendr: no such key; there are: ca_file, deadline, exclude, outgoing, policy, " },
+      "sendr: no such key; there are: ca_file, deadline, exclude, metrics_file, outgoing, policy, " },
     { "return { sender = { nul_mx = 'log' } }", "sender.nul_mx: no such key; there are: bogus, broken, " },
     { "return { sender = { dane = 'log' } }", "sender.dane: no such key; there are: " },
     { "return { recipient = { dan = 'log' } }",

@@ -7,6 +7,7 @@ local sts_world = require "tests.support.sts_world"
 local support = require "tests.support"
 local lab = support.lab
 
+local it = sts_world.it(it, pending)
 local zone = "stscache.example"
 local world = sts_world.new(zone, 61, false)
 local fetch_error, invalid = "sts-policy-fetch-error", "sts-policy-invalid"
@@ -16,9 +17,11 @@ local function enforce(...) return { mode = "enforce", mx = { ... } } end
 -- Each test has a domain of its own.
 for _, label in ipairs { "warm", "newid", "newbad", "newdown", "back", "recheck", "recheckbad", "recheckonce",
   "norecord", "tworecords", "failonce", "failnew", "forget", "zero", "late", "shared", "restart", "modes",
-  "cli", "damaged", "notified", "testing" } do
+  "cli", "damaged", "notified", "testing", "shared-table", "atonce", "recheckmode", "newhost" } do
   world:domain(label, {})
 end
+world:records("mx2.newhost A 127.61.0.2")
+world:domain("appears", { record = false })
 world:domain("failing", { web = { status = 404 } })
 for index = 1, 40 do world:domain("many" .. index, {}) end
 
@@ -50,6 +53,39 @@ describe("policies that are known:", function()
     assert.same({ "sts", "1", "cache" }, short("warm", resolver))
     assert.same({ "sts", "1", "cache" }, short("warm", resolver))
     assert.equal(1, world:fetches("warm", 1))
+  end)
+
+  it("until the TTL of its record is over, a known policy needs no lookup", function()
+    local resolver = support.resolver()
+    for _ = 1, 2 do short("atonce", resolver) end -- the second one reads the record out of the cache
+    local lookups, first = resolver:stats().lookups, resolver:plan(world:name "atonce")
+    local without = resolver:stats().lookups - lookups
+    local plan = assert(world:plan("atonce", nil, resolver))
+    assert.equal(lookups + 2 * without, resolver:stats().lookups)
+    assert.same({ "sts", "match", "cache" }, { plan.hosts[1].tls, plan.hosts[1].sts, plan.sts.source })
+    assert.is_true(plan.ttl <= first.ttl)
+    local traced = assert(world:plan("atonce", { trace = true }, resolver))
+    assert.equal("_mta-sts." .. world:name "atonce", traced.trace[2].name)
+    assert.same(plan.sts, traced.sts)
+  end)
+
+  it("the plans that know a policy share its table", function()
+    local resolver = support.resolver()
+    local function plan(label) return assert(world:plan(label, nil, resolver)).sts end
+    local fetched, first = plan "shared-table", plan "shared-table"
+    assert.equal("fetch", fetched.source)
+    assert.equal("cache", first.source)
+    assert.is_true(rawequal(first, plan "shared-table"))
+    assert.is_false(rawequal(first, plan "many1"))
+    local expires = first.expires
+    resolver:sts_forget(world:name "shared-table") -- a policy that is fetched later has a table of its own
+    first, fetched = nil, nil -- luacheck: ignore
+    collectgarbage()
+    plan "shared-table"
+    local later = plan "shared-table"
+    assert.is_true(later.expires >= expires)
+    assert.same({ "mx.shared-table." .. zone }, later.mx)
+    resolver:close()
   end)
 
   it("a new id fetches anew", function()
@@ -161,6 +197,16 @@ describe("policies that are known:", function()
     assert.same({ "skip", "1", "fetch" }, short("recheckonce", resolver))
     for _ = 1, 3 do assert.same({ "skip", "1", "cache" }, short("recheckonce", resolver)) end
     assert.equal(2, world:fetches("recheckonce", 2))
+  end)
+
+  it("and when its mode is none then, the hosts are not compared with it", function()
+    local resolver = support.resolver()
+    world:serve("recheckmode", enforce "old.@")
+    assert.same({ "skip", "1", "fetch" }, short("recheckmode", resolver))
+    world:serve("recheckmode", { mode = "none" })
+    local plan = assert(world:plan("recheckmode", nil, resolver))
+    assert.same({ "none", "fetch", "may" }, { plan.sts.mode, plan.sts.source, plan.hosts[1].tls })
+    assert.is_nil(plan.hosts[1].sts)
   end)
 
   it("and while that fails the known policy counts", function()
@@ -334,6 +380,72 @@ describe("policies that are known:", function()
     if not said then return end
     assert.equal("sts\tfetch\t-\nsts\tcache\t-\nsts\tfetch\t-\nsts\tcache\t-\n", said)
     assert.equal(before + 2, world:fetches("newid", before + 2))
+  end)
+
+  -- The same, and this test does `change` when the child says change().
+  local function run_changed(label, body, change)
+    if (os.getenv "NEXTHOP_LUA" or ""):find "/results" then
+      pending "preloaded is the sanitizer, or valgrind"
+      return nil
+    end
+    local fifo, said = files.path(), {}
+    assert(shell.run("mkfifo " .. shell.quote(fifo)))
+    local function quoted(...)
+      local words = { ... }
+      for index, word in ipairs(words) do words[index] = shell.quote(tostring(word)) end
+      return table.concat(words, " ")
+    end
+    local output = io.popen(("timeout 60 env LD_PRELOAD=%s %s %s %s 2>&1"):format(
+      package.cpath:match "[^;]*/build/[^;?]*" .. "clock.so", shell.quote(child.lua),
+      quoted(files.new(clocked .. [[
+        io.stdout:setvbuf "line"
+        local fifo = select(6, ...)
+        local function change() print "change" io.open(fifo, "r"):close() end
+      ]] .. body)),
+      quoted(lab.forward_address, world.server.port, world.root.file, "", label .. "." .. zone, fifo)))
+    for line in output:lines() do
+      if line == "change" then
+        change()
+        io.open(fifo, "w"):close()
+      else
+        said[#said + 1] = (line:gsub("%s", " "))
+      end
+    end
+    output:close()
+    return said
+  end
+
+  -- The record in the zone has a TTL of 300 seconds, and its absence has one of as many at least.
+  it("a new id counts when the TTL of the record is over, and not before", function()
+    local said = run_changed("shared", [[
+      say(r) say(r) say(r) change()
+      clock.set(280 / 86400) say(r) clock.set(320 / 86400) say(r)
+    ]], function() world:set_record("shared", "v=STSv1; id=next") end)
+    if not said then return end
+    assert.same({ "sts fetch -", "sts cache -", "sts cache -", "sts cache -", "sts fetch -" }, said)
+  end)
+
+  it("a record counts when the TTL of its absence is over, and not before", function()
+    local said = run_changed("appears", [[
+      say(r) say(r) change() say(r) clock.set(0.5) say(r)
+    ]], function() world:set_record("appears", "v=STSv1; id=first") end)
+    if not said then return end
+    assert.same({ "may - -", "may - -", "may - -", "sts fetch -" }, said)
+  end)
+
+  it("a new host that does not match makes a policy be fetched again that needed no lookup", function()
+    local domain = world:name "newhost"
+    local function set_mx(label)
+      local rdata = ("\0\10%s%s"):format(string.char(#label) .. label, "\7newhost\8stscache\7example\0")
+      lab:rule { name = domain, type = "MX", action = "answer", records = { { name = domain, type = "MX", ttl = 5,
+        rdata = (rdata:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) } } }
+    end
+    set_mx "mx"
+    local said = run_changed("newhost", [[
+      say(r) say(r) say(r) change() clock.set(10 / 86400) say(r) say(r)
+    ]], function() set_mx "mx2" end)
+    if not said then return end
+    assert.same({ "sts fetch -", "sts cache -", "sts cache -", "skip fetch -", "skip cache -" }, said)
   end)
 
   it("a short policy is fetched again when half of its time is over", function()

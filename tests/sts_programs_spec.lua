@@ -9,6 +9,7 @@ local rspamd_settings = require "nexthop.rspamd.settings"
 local sts_world = require "tests.support.sts_world"
 local support = require "tests.support"
 
+local it = sts_world.it(it, pending)
 local zone = "stsprog.example"
 local world = sts_world.new(zone, 63)
 local enforced = { mode = "enforce", mx = { "mx.@" } }

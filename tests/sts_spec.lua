@@ -8,6 +8,7 @@ local sts_world = require "tests.support.sts_world"
 local support = require "tests.support"
 local lab = support.lab
 
+local it = sts_world.it(it, pending)
 local zone = "sts.example"
 local world = sts_world.new(zone, 60)
 local matching = { "mx.@" }

@@ -273,7 +273,7 @@ describe("the configuration of a table", function()
 
   for _, case in ipairs {
     { "return { nonsense = 1 }",
-      "nonsense: no such key; there are: ca_file, deadline, exclude, resolver, rule" },
+      "nonsense: no such key; there are: ca_file, deadline, exclude, metrics_file, resolver, rule" },
     { "return { deadline = 0 }", "deadline: seconds expected" },
     { "return { verdicts = {} }", "verdicts: a list of verdicts expected: dane, encrypt, sts" },
     { "return { verdicts = { 'skip' } }", "verdicts: no such verdict: skip" },

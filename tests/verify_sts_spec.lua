@@ -5,6 +5,7 @@ local sts_world = require "tests.support.sts_world"
 local support = require "tests.support"
 local verifying = require "tests.support.verifying"
 
+local it = sts_world.it(it, pending)
 local zone = "vsts.example"
 local policies = sts_world.new("stspolicies.example", 64)
 local world = verifying.world(zone, 65)

@@ -2,6 +2,7 @@
 -- libunbound. Misuse (a wrong type, an unknown key) raises; what only shows when it is tried is
 -- returned as nil and an error of code `config` that names the culprit.
 local anchors = require "nexthop.config.anchors"
+local caches = require "nexthop.config.cache"
 local checks = require "nexthop.config.checks"
 local defaults = require "nexthop.config.defaults"
 local errors = require "nexthop.errors"
@@ -29,6 +30,7 @@ local types = {
   trust_anchor_file = "string or false", trust_anchor = "string or table", unbound_conf = "string",
   options = "table", timeout = "number", max_pending = "number", budget = "number",
   tls = "boolean", tls_cert_bundle = "string", sts_cache = "string",
+  cache = "number or string",
 }
 
 local function check_types(options)
@@ -142,6 +144,7 @@ local function build(options)
   }
   append(config.steps, servers.steps)
   add_anchors(config, options, servers.conf_anchor)
+  if options.cache then append(config.steps, caches.steps(caches.bytes(options.cache))) end
   add_options(config, options)
   append(config.steps, tls.steps(options))
   if config.anchor_zone and config.no_validator then fail("%s", config.no_validator) end
@@ -169,6 +172,10 @@ function M.build(options)
   if options.sts_cache and (options.sts_cache == "" or options.sts_cache:find "%z") then
     error("bad option 'sts_cache' to 'new' (a path expected)", 3)
   end
+  if options.cache then
+    local bytes, reason = caches.bytes(options.cache)
+    if not bytes then error(errors.one_line(("bad option 'cache' to 'new' (%s)"):format(reason)), 3) end
+  end
   local ok, config = pcall(build, options)
   if not ok then
     if type(config) == "table" then return nil, config end
@@ -181,6 +188,10 @@ function M.build(options)
   config.max_pending = max_pending
   config.budget = budget
   config.sts_cache = options.sts_cache
+  if options.cache then
+    local bytes = caches.bytes(options.cache)
+    config.cache_bytes, config.sts_bytes = caches.ours(bytes), caches.policies(bytes)
+  end
   config.idle = function() end
   return config
 end

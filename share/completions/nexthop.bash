@@ -24,6 +24,9 @@ _nexthop()
         --warning | --critical)
             mapfile -t COMPREPLY < <(compgen -W '3 7 14 30' -- "$word")
             return ;;
+        --format)
+            mapfile -t COMPREPLY < <(compgen -W 'nagios openmetrics' -- "$word")
+            return ;;
         --keys)
             mapfile -t COMPREPLY < <(compgen -W 'any rsa ecdsa rsa,ecdsa ed25519' -- "$word")
             return ;;
@@ -42,6 +45,9 @@ _nexthop()
         --match)
             mapfile -t COMPREPLY < <(compgen -W '0 1 2' -- "$word")
             return ;;
+        --cache)
+            mapfile -t COMPREPLY < <(compgen -W '8m 32m 128m' -- "$word")
+            return ;;
         --since)
             mapfile -t COMPREPLY < <(compgen -W '-6h -1d' -- "$word")
             return ;;
@@ -52,10 +58,10 @@ _nexthop()
         -*)
             mapfile -t COMPREPLY < <(compgen -W '--destinations --ips --tlsa --check --explain --verify
                 --rollover --make-tlsa --assume --since --usage --selector --match
-                --authoritative --warning --critical --quiet
+                --authoritative --warning --critical --quiet --format
                 --keys --connect-port --smtps --helo --source --step --at --ca-file --global-only --down
                 --file --jobs --retry --ordered --json --resolver --tls --recursive --stub --anchor
-                --unbound-conf --timeout --deadline --sts --sts-cache --sts-port
+                --unbound-conf --timeout --cache --deadline --sts --sts-cache --sts-port
                 --sts-forget --tlsrpt --port --ipv4 --ipv6 --version --help' -- "$word") ;;
         *)
             mapfile -t COMPREPLY < <(compgen -A hostname -- "$word") ;;

@@ -11,13 +11,13 @@
  *   mx HOSTS FIRST DOMAINS COUNT UNDERWAY    just their MX
  *   naive HOSTS FIRST DOMAINS COUNT UNDERWAY plans, one ub_resolve() after the other
  */
+#include "../../src/event_api.h"
 #include "../../src/loop.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unbound-event.h>
 #include <unbound.h>
 
 #define CLASS_IN 1

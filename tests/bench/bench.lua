@@ -37,9 +37,9 @@ local context = { domains = domains, rounds = rounds, quick = quick, luas = opti
   report = report }
 local results = { quick = quick or false, domains = domains, rounds = rounds, measures = {} }
 
--- "waiting" has a lab of its own, and is not coarser with --quick: it is left out then.
-local parts = { "plans", "growth", "process", "memory", "programs", "verify", "sts", "waiting" }
-if options.only ~= "waiting" then
+-- "capacity" and "waiting" have labs of their own. With --quick "waiting" is left out: it is not coarser.
+local parts = { "plans", "growth", "process", "memory", "programs", "verify", "sts", "capacity", "waiting" }
+if options.only ~= "waiting" and options.only ~= "capacity" then
   io.write(("Signing %d domains, starting the lab: "):format(domains))
   io.flush()
   context.lab = require("tests.lab.lab").start { zones = { zones.zone(domains) } }

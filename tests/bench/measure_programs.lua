@@ -39,8 +39,8 @@ return function(context)
   end
 
   report.title "Programs, us per request from the cache"
-  for _, what in ipairs { "filter", "server", "table", "table-server" } do
-    local is_table = what:find "^table"
+  for _, what in ipairs { "filter", "server", "table", "table-server", "scrape" } do
+    local is_table = what:find "^table" or what == "scrape"
     local found = run(what, (quick and 10000 or 40000) / (is_table and 4 or 1))
     result[what] = found
     if found then
@@ -59,6 +59,10 @@ return function(context)
   end
   if result.server then
     report.target("server, warm plans/s on one core", 1e6 / result.server.cpu.median, ">=", 15000, "%.0f")
+  end
+
+  if result.scrape then
+    report.target("server, ms of CPU for a scrape of its metrics", result.scrape.cpu.median / 1000, "<=", 2)
   end
 
   local count, names = quick and 1000 or 20000, {}

@@ -1,10 +1,13 @@
 -- Loads filter-nexthop, table-nexthop or nexthop-server and tells what it costs them.
 --
---   LUA tests/bench/programs.lua filter|table|table-server|server ANCHOR-FILE ADDRESS DOMAINS COUNT ZONE...
+--   LUA tests/bench/programs.lua WHAT ANCHOR-FILE ADDRESS DOMAINS COUNT ZONE...
+--
+-- WHAT is filter, table, table-server, server or scrape.
 --
 -- Prints microseconds per request: CPU of the program, then wall time. Tables are asked one question at a
 -- time, as smtpd does it, and their wall time is the 99th percentile. table-server is a table with a
--- nexthop-server behind it, whose CPU does not count.
+-- nexthop-server behind it, whose CPU does not count. scrape is GET /metrics of a nexthop-server, one after
+-- the other, also with the 99th percentile.
 local files = require "tests.support.files"
 local uv = require "luv"
 
@@ -134,6 +137,26 @@ local function start_server()
   return socket
 end
 
+-- Gets the metrics again and again.
+local function measure_scrapes(socket)
+  local taken, cpu_before = {}, cpu(pid)
+  for k = 1, count do
+    local before, pipe, done = uv.hrtime(), uv.new_pipe(false), false
+    pipe:connect(socket, function()
+      pipe:write "GET /metrics HTTP/1.0\r\n\r\n"
+      pipe:read_start(function(_, chunk)
+        if chunk then return end
+        done = true
+        pipe:close()
+      end)
+    end)
+    while not done do uv.run "once" end
+    taken[k] = (uv.hrtime() - before) / 1e3
+  end
+  table.sort(taken)
+  print(("%.3f %.3f"):format((cpu(pid) - cpu_before) * 1e6 / count, taken[math.ceil(#taken * 0.99)]))
+end
+
 if what == "table" then
   measure_table(path)
 elseif what == "table-server" then
@@ -141,6 +164,10 @@ elseif what == "table-server" then
   local server = process
   measure_table(socket)
   server:kill "sigkill"
+elseif what == "scrape" then
+  local socket = start_server()
+  measure_scrapes(socket)
+  os.remove(socket)
 elseif what == "filter" then
   local input, output = uv.new_pipe(false), uv.new_pipe(false)
   spawn({ "bin/filter-nexthop", "-c", path }, { input, output, 2 })

@@ -6,6 +6,7 @@
 --   local server = mtas.start("postfix", root, { address = "127.42.0.1", port = 2525, tls_port = 4650,
 --     certificates = { rsa = leaf, ec = leaf },           -- leaves of tests/support/ca.lua
 --     listeners = { ["127.42.0.9"] = { "other" } } })     -- names of certificates at further addresses
+--   server:replace { ec = leaf }                          -- Postfix alone
 --   server:stop()
 --
 -- Exim's TLS is GnuTLS, that of the other two is OpenSSL. All of them run in the foreground, one at a
@@ -40,6 +41,8 @@ mydestination =
 maillog_file = /var/log/nexthop-verify
 smtpd_tls_security_level = may
 smtpd_tls_loglevel = 1
+max_use = 1
+alias_maps =
 smtpd_tls_chain_files = @SETTINGS@/rsa.both, @SETTINGS@/ec.both
 ]],
       ["master.cf"] = [[
@@ -126,15 +129,21 @@ local function run(command)
   assert(status == 0, said)
 end
 
+local function write_certificates(folder, certificates)
+  for kind, leaf in pairs(certificates) do
+    local chain, key = files.read(leaf.chain), files.read(leaf.key)
+    for name, text in pairs { chain = chain, key = key, both = key .. chain } do
+      local path = ("%s/%s.%s"):format(folder, kind, name)
+      files.write(path .. ".new", text)
+      run(("chmod %s %s.new && mv %s.new %s"):format(name == "chain" and "644" or "600", path, path, path))
+    end
+  end
+end
+
 local function write_settings(mta, root, options)
   local folder = root .. settings
   run(("rm -rf %s && mkdir -p %s"):format(folder, folder))
-  for kind, leaf in pairs(options.certificates) do
-    local chain, key = files.read(leaf.chain), files.read(leaf.key)
-    files.write(("%s/%s.chain"):format(folder, kind), chain)
-    files.write(("%s/%s.key"):format(folder, kind), key)
-    files.write(("%s/%s.both"):format(folder, kind), key .. chain)
-  end
+  write_certificates(folder, options.certificates)
   local words = { SETTINGS = settings, ADDRESS = options.address, PORT = tostring(options.port),
     TLSPORT = tostring(options.tls_port) }
   local listeners = {}
@@ -145,7 +154,7 @@ local function write_settings(mta, root, options)
   for name, text in pairs(mta.files) do
     files.write(folder .. "/" .. name, (text:gsub("@(%u+)@", words)))
   end
-  run(("cd %s && chmod 600 .%s/*.key .%s/*.both && %s"):format(root, settings, settings, mta.prepare))
+  run(("cd %s && %s"):format(root, mta.prepare))
 end
 
 --- Starts one; returns when it greets.
@@ -184,6 +193,11 @@ function M.start(name, root, options)
     error(complaint, 0)
   end
   return self
+end
+
+--- Gives it other certificates. Postfix has them from the next connection on, as each has a new process.
+function Server:replace(certificates)
+  write_certificates(self.root .. settings, certificates)
 end
 
 --- All that it has logged.

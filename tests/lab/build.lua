@@ -48,11 +48,13 @@ end
 -- Certificates -------------------------------------------------------------------------------
 
 local certificate_script = [[
-key="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -batch -days 30"
-openssl req -x509 $key -keyout ca.key -out ca.pem -subj "/CN=nexthop lab CA" &&
-openssl req -x509 $key -keyout server.key -out server.pem -CA ca.pem -CAkey ca.key \
-    -subj "/CN=mx1.dane.example" -addext basicConstraints=critical,CA:FALSE \
-    -addext "subjectAltName=DNS:mx1.dane.example,DNS:mx2.dane.example,DNS:dane.example" &&
+request="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -batch"
+openssl req -x509 $request -days 30 -keyout ca.key -out ca.pem -subj "/CN=nexthop lab CA" &&
+openssl req -new $request -keyout server.key -out server.csr -subj "/CN=mx1.dane.example" &&
+printf '%s\n' basicConstraints=critical,CA:FALSE \
+    subjectAltName=DNS:mx1.dane.example,DNS:mx2.dane.example,DNS:dane.example >server.ext &&
+openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
+    -extfile server.ext -out server.pem &&
 for who in ca server; do
     openssl x509 -in $who.pem -outform DER -out $who.cert &&
     openssl x509 -in $who.pem -noout -pubkey | openssl pkey -pubin -outform DER -out $who.spki &&

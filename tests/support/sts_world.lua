@@ -13,6 +13,7 @@
 -- policy_host.lua; false: no policy host), certificate.
 -- In these texts @ stands for the domain.
 local ca = require "tests.support.ca"
+local core = require "nexthop.core"
 local files = require "tests.support.files"
 local policy_host = require "tests.support.policy_host"
 local support = require "tests.support"
@@ -22,6 +23,13 @@ local M = {}
 
 local World = {}
 World.__index = World
+
+--- busted's `it` for tests that need MTA-STS: where the build has none, they are skipped.
+function M.it(it, pending)
+  local ok, reason = core.sts()
+  if ok then return it end
+  return function(title) pending(("%s (%s)"):format(title, reason)) end
+end
 
 --- Its addresses are 127.NETWORK.0.0/16. The zone is signed unless `signed` is false.
 function M.new(zone, network, signed)

@@ -101,6 +101,12 @@ function M.plan_options(settings, deadline, is_recipient)
   return options
 end
 
+--- The file for the metrics. Whether it can be written is not looked at: that may change.
+function M.options.metrics_file(value)
+  if type(value) == "string" and value:sub(1, 1) == "/" and value:sub(-1) ~= "/" then return value end
+  return nil, ("the path of a file expected, from the root on, got %s"):format(tostring(value))
+end
+
 --- A list of domains; the result is a function(domain), see nexthop.mail.exclusions.
 function M.options.exclude(value)
   if type(value) ~= "table" then return nil, "a list of domains expected" end

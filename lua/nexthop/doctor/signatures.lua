@@ -4,8 +4,8 @@ local M = {}
 local names = { [1] = "A", [2] = "NS", [6] = "SOA", [15] = "MX", [28] = "AAAA", [48] = "DNSKEY", [51] =
   "NSEC3PARAM", [47] = "NSEC", [50] = "NSEC3", [52] = "TLSA" }
 
--- The signature of a server that ends first; nil: it has none.
-local function first_to_end(said)
+--- The signature of a server that ends first; nil: it has none.
+function M.first_to_end(said)
   local first
   for _, answer in pairs(said.answers) do
     for _, one in ipairs(answer.signatures or {}) do
@@ -28,7 +28,7 @@ end
 function M.judge(self, settings)
   local groups, order = {}, {}
   for _, said in ipairs(self.alive) do
-    local one = first_to_end(said)
+    local one = M.first_to_end(said)
     local left = one and (one.expiration - settings.now) / 86400
     if left and left < settings.critical then
       local key = ("%s %d %.0f"):format(one.owner, one.covered, one.expiration)

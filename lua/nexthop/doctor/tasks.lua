@@ -12,9 +12,14 @@ local M = {}
 local Task = {}
 Task.__index = Task
 
-local function resume(thread, ...)
+-- An error ends the task where somebody wants to know of it, and else is that of the caller.
+local function resume(self, thread, ...)
   local ok, problem = coroutine.resume(thread, ...)
-  if not ok then error(debug.traceback(thread, tostring(problem)), 0) end
+  if ok then return end
+  problem = debug.traceback(thread, tostring(problem))
+  if not self.on_error then error(problem, 0) end
+  self:cancel()
+  self.on_error(problem)
 end
 
 --- Starts something that calls back, and waits for that.
@@ -27,7 +32,7 @@ function Task:await(start)
     if self.cancelled or values then return end
     values, count = { ... }, select("#", ...)
     self.handles[key] = nil
-    if waits then resume(thread) end
+    if waits then resume(self, thread) end
   end
   local handle = start(done)
   if not values then
@@ -44,7 +49,8 @@ function Task:all(list)
   if left == 0 then return end
   self:await(function(done)
     for _, body in ipairs(list) do
-      resume(coroutine.create(function()
+      if self.cancelled then return end -- by an error in one of them
+      resume(self, coroutine.create(function()
         body()
         left = left - 1
         if left == 0 then done() end
@@ -74,9 +80,11 @@ end
 
 --- Starts a task.
 -- @param body function(task), which runs in a coroutine
-function M.run(body)
-  local self = setmetatable({ handles = {}, closers = {} }, Task)
-  resume(coroutine.create(function()
+-- @param on_error function(problem), called after the task has been cancelled because its code raised an
+-- error; nil: the error is raised by whatever resumes the task
+function M.run(body, on_error)
+  local self = setmetatable({ handles = {}, closers = {}, on_error = on_error }, Task)
+  resume(self, coroutine.create(function()
     body(self)
     close(self)
   end))

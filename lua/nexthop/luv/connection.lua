@@ -1,5 +1,7 @@
 --- A connection of nexthop.luv.socket: moves bytes between its pipe and its session, an object with feed,
--- finish, take, advance, is_full, is_done, close and the fields `wake` and `blocked` (server/session.lua).
+-- finish, take, advance, is_full, is_done, close and the fields `wake` and `blocked` (server/session.lua). A
+-- session may have `time_limit`, the ms that each of its stages may take, and `stage`, a number: the
+-- connection ends when a stage takes longer.
 local protect = require "nexthop.protect"
 
 local linger = 2000 -- ms that a client has to read why its connection ends
@@ -17,6 +19,7 @@ function Connection:close()
   self.session:close()
   self.listener:forget(self)
   if self.timer then self.timer:close() end
+  if self.stage_timer then self.stage_timer:close() end
   self.pipe:close()
 end
 
@@ -89,11 +92,21 @@ local function exchange(self)
   send(self)
 end
 
+-- Gives the client so long for the stage that the session is at now.
+local function limit_time(self)
+  local session = self.session
+  if not session.time_limit or self.stage == session.stage then return end
+  self.stage = session.stage
+  self.stage_timer = self.stage_timer or self.listener.uv.new_timer()
+  self.stage_timer:start(session.time_limit, 0, protected(self, function() self:close() end))
+end
+
 --- Sends what is there, reads on where there is room, and ends what is over. Call it after whatever happened.
 function Connection:update()
   local session = self.session
   if not self.closed then exchange(self) end
   if self.closed then return end
+  limit_time(self)
   if session:is_done() then
     if self.at_end and self.leaving then return self:close() end
     read_on(self) -- what still comes is thrown away

@@ -23,12 +23,4 @@ function Watch:close()
   self.handles = {}
 end
 
---- Is SIGHUP ignored, as nohup(1) wants it? Then it must stay so.
-function M.hup_is_ignored()
-  local file = io.open "/proc/self/status"
-  local last = file and file:read("*a"):match "\nSigIgn:%s*%x*(%x)\n"
-  if file then file:close() end
-  return last ~= nil and tonumber(last, 16) % 2 == 1
-end
-
 return M

@@ -20,6 +20,7 @@ end
 local function stop(self)
   local resolver, driver = self.resolver, self.driver
   self.resolver, self.driver = nil, nil
+  if resolver and self.on_stop then self.on_stop() end
   if driver then driver:close() end
   if resolver then pcall(resolver.close, resolver) end -- runs the callbacks that wait, with `closed`
 end
@@ -63,7 +64,11 @@ end
 function Supervisor:plan(domain, options, callback)
   local resolver = self:get()
   if not resolver then return nil end
-  local handle, err = resolver:plan(domain, options, callback)
+  local count = self.count_plan
+  local handle, err = resolver:plan(domain, options, count and function(plan, failure)
+    count(plan, failure)
+    callback(plan, failure)
+  end or callback)
   if not handle then
     stop(self)
     fail(self, err)
@@ -71,6 +76,16 @@ function Supervisor:plan(domain, options, callback)
   end
   self.driver:arm()
   return handle
+end
+
+--- Ends the resolver, from a callback of the loop.
+function Supervisor:close()
+  stop(self)
+end
+
+--- The counters of the resolver; nil when there is none.
+function Supervisor:stats()
+  return self.resolver and self.resolver:stats()
 end
 
 function Supervisor:stop()
@@ -81,9 +96,13 @@ end
 return {
   --- @param options of nexthop.new
   -- @param on_error called with what went wrong and the seconds until the next try
+  -- The field count_plan may be set: a function(plan, err), called with each result of plan().
   -- @param on_warning called with what was left out of the configuration when a resolver is made; or nil
-  new = function(options, on_error, on_warning)
-    local self = setmetatable({ options = options, on_error = on_error, on_warning = on_warning }, Supervisor)
+  -- @param on_stop called before a resolver is closed; or nil
+  new = function(options, on_error, on_warning, on_stop)
+    local self = setmetatable({
+      options = options, on_error = on_error, on_warning = on_warning, on_stop = on_stop,
+    }, Supervisor)
     self.drive = function() drive(self) end
     return self
   end,

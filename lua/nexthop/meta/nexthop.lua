@@ -78,6 +78,7 @@ local nexthop = {}
 ---@field budget? number seconds for which one process() may work (0.005)
 ---@field tls? boolean use DNS over TLS to `forward`, and verify the name after '#' (false)
 ---@field tls_cert_bundle? string PEM file of the CAs for tls (that of the system)
+---@field cache? integer|string memory for the caches together: bytes, or text such as "32m" (from "1m" to "64g"). It is divided among libunbound's caches and that of nexthop, and `options` may still change each of libunbound's. 8m holds some 2,100 domains. Default: libunbound's own sizes for a library, which hold some 600 domains
 ---@field sts_cache? string a file for MTA-STS policies. Several processes may share it. It is created with the mode 0640. A damaged file is set aside as PATH.damaged, see nexthop.warnings. Default: policies are kept in memory alone
 
 --- Creates a resolver. It has its own libunbound context, and belongs to one thread.
@@ -350,7 +351,7 @@ function nexthop.gather_tlsa_names(names) end
 ---@field truncated? integer how many hosts were left out because of max_hosts; nil: none
 ---@field expired? true the deadline came before everything was known
 ---@field trace? nexthop.TraceEntry[]
----@field sts? nexthop.Sts with the option: the policy that counts; nil: none is known
+---@field sts? nexthop.Sts with the option: the policy that counts; nil: none is known. Plans with the same policy share this table: do not change it
 ---@field sts_err? nexthop.StsError
 ---@field tlsrpt? { rua: string[] } with the option: the addresses for reports (mailto: and https:)
 ---@field ttl? integer seconds; 0 when a host failed temporarily

@@ -15,7 +15,7 @@
 
 ---@class nexthop.policy
 ---@field findings { sender: nexthop.Finding[], recipient: nexthop.Finding[] } the findings of each role, without `ok`
----@field options { resolver: function, deadline: function, exclude: function, sts: function, tlsrpt: function, sts_port: function, ca_file: function } functions for check()
+---@field options { resolver: function, deadline: function, exclude: function, sts: function, tlsrpt: function, sts_port: function, ca_file: function, metrics_file: function } functions for check()
 local policy = {}
 
 --- Returns the finding for the result of resolver:plan().

@@ -11,6 +11,7 @@ local server_module = {}
 ---@field tlsrpt? boolean the same for TLSRPT (false)
 ---@field sts_port? integer see nexthop.PlanOptions; a request cannot set it
 ---@field ca_file? string the same
+---@field metrics? string|integer an address and a port, "127.0.0.1:9645", or a port at 127.0.0.1: GET /metrics is answered there, too
 ---@field deadline? number seconds that a request may take, and the highest deadline that it may ask for (10)
 
 --- Reads a configuration file. Checks only that it returns a table.
@@ -55,10 +56,18 @@ function server:close() end
 ---@field answered integer requests with an answer, also an error
 ---@field bad_requests integer
 ---@field deadline number seconds
+---@field plans table<string, integer> plans by what each of them means for a recipient, see nexthop.policy
+---@field ops table<string, integer> requests by their op; `invalid` has those that are wrong
 ---@field resolver nexthop.Stats
 
 ---@return nexthop.server.Stats
 function server:stats() end
+
+--- Returns the counters as a page of metrics, in the text format OpenMetrics. A connection at the server's socket whose
+--- first bytes are those of an HTTP request gets this page from GET /metrics.
+---@param reader? "openmetrics"|"textfile" who reads the page: nil, readers of OpenMetrics and of the older text format of Prometheus, and counters have no type then; "openmetrics", readers of that format alone; "textfile", readers of the older one
+---@return string page
+function server:metrics(reader) end
 
 --- Returns a connection without a socket. The caller feeds it with the bytes that come from the client, and sends
 --- the bytes that it takes from it.

@@ -89,6 +89,45 @@ function Program:warn(resolver)
   for _, warning in ipairs(require("nexthop").warnings(resolver)) do self:complain(warning) end
 end
 
+--- Ends the program when the file of the metrics cannot be written.
+-- @param path of the configuration
+function Program:try_metrics_file(path, file)
+  local ok, reason = true, nil
+  if file then ok, reason = require("nexthop.metrics.file").check(file) end
+  if not ok then self:fail(Program.FAILED, "%s: metrics_file: %s", path, reason) end
+end
+
+--- Keeps the process to what the program still has to do, where the system has pledge(2) and unveil(2), and
+-- ends the program if that fails. Elsewhere it does nothing. No function of a user may run afterwards.
+-- @param more promises beside those that every program needs
+-- @param folders the folders in which files are still written or removed
+function Program:confine(more, folders)
+  if not core.has_pledge() then return end
+  core.sts() -- loads libcurl, as no code can be loaded later
+  local promises = "stdio rpath inet dns" .. (more and " " .. more or "")
+    .. (rawget(_G, "jit") and " prot_exec" or "")
+  local function done(ok, reason, what)
+    if ok == nil then self:fail(Program.UNAVAILABLE, "%s: %s", what, reason) end
+  end
+  if #folders > 0 then
+    promises = promises .. " wpath cpath fattr flock"
+    local ok, reason = core.unveil("/", "r")
+    done(ok, reason, "unveil /")
+    for _, folder in ipairs(folders) do
+      ok, reason = core.unveil(folder, "rwc")
+      done(ok, reason, "unveil " .. folder)
+    end
+  end
+  local ok, reason = core.pledge(promises)
+  done(ok, reason, "pledge")
+end
+
+--- The folder of a path.
+function Program.folder_of(path)
+  local folder = path:match "^(.*)/[^/]*$"
+  return folder == "" and "/" or folder or "."
+end
+
 --- Prints that a configuration is right, and ends the program.
 -- @param path nil: the defaults
 -- @param options of the resolver, which have been checked; nil: there is none

@@ -31,7 +31,10 @@ for op, field in pairs {
 end
 
 ops.plan = { field = "domain", run = function(server, request, options, answer)
-  return server.resolver:plan(request.domain, plan_options(server, options, true), answer)
+  return server.resolver:plan(request.domain, plan_options(server, options, true), function(plan, err)
+    server.metrics_counts:plan(plan, err)
+    answer(plan, err)
+  end)
 end }
 
 for _, role in ipairs { "sender", "recipient" } do
@@ -44,6 +47,7 @@ for _, role in ipairs { "sender", "recipient" } do
     end
     options = plan_options(server, options, role == "recipient")
     return server.resolver:plan(domain, options, function(plan, err)
+      server.metrics_counts:plan(plan, err)
       answer { finding = policy.find(role, plan, err), domain = domain, plan = plan or protocol.null,
         error = err or policy.unfinished(plan) or protocol.null }
     end)
@@ -53,6 +57,10 @@ end
 ops.stats = { run = function(server, _, _, answer)
   answer(server:stats())
 end }
+
+--- What is counted of requests: the ops, and "invalid" for all else.
+M.names = { "invalid" }
+for op in pairs(ops) do M.names[#M.names + 1] = op end
 
 local fields = { id = true, op = true, options = true } -- of every request
 

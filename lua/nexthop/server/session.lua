@@ -5,6 +5,7 @@ local errors = require "nexthop.errors"
 local new_lines = require "nexthop.luv.lines"
 local operations = require "nexthop.server.operations"
 local protocol = require "nexthop.server.protocol"
+local uv = require "luv"
 
 local Session = {}
 Session.__index = Session
@@ -26,13 +27,14 @@ function Session:start(request, op)
   if options.deadline == nil then options.deadline = longest end
   if type(options.deadline) ~= "number" then return "the option 'deadline' is no number" end
   options.deadline = math.min(options.deadline, longest)
-  local key = {}
+  local key, begun = {}, uv.hrtime()
   self.in_flight = self.in_flight + 1
   local ok, handle, err = pcall(op.run, self.server, request, options, function(result, failed)
     if self.handles[key] == false then return end -- the connection is gone
     self.handles[key] = nil
     self.in_flight = self.in_flight - 1
     self.server.counts.answered = self.server.counts.answered + 1
+    self.server.metrics_counts:answered((uv.hrtime() - begun) / 1e9)
     self:send { id = request.id, result = result, error = failed }
     self.wake()
   end)
@@ -55,6 +57,7 @@ function Session:request(line, is_cut)
   if not request then return self:refuse("%s", reason) end
   counts.requests = counts.requests + 1
   local bad, op = operations.check(request)
+  self.server.metrics_counts:request(bad and "invalid" or request.op)
   bad = bad or self:start(request, op)
   if bad then
     counts.bad_requests = counts.bad_requests + 1

@@ -5,6 +5,7 @@ local core = require "nexthop.core"
 local findings = require "nexthop.mail.findings"
 local opensmtpd = require "nexthop.opensmtpd"
 local owed = require "nexthop.mail.owed"
+local plan_options = require("nexthop.config.settings").plan_options
 local policy = require "nexthop.policy"
 local uv = require "luv"
 
@@ -38,11 +39,24 @@ local function result_of(delivery)
   return delivery.attempts > 1 and "validation-failure" or "starttls-not-supported"
 end
 
--- What is wrong with a delivery in clear: fields for the log, or nil and what it counts as.
+-- A delivery in clear to a host that is owed nothing: what MTA-STS has to say of it. RFC 8461 5: in the mode
+-- testing such a delivery is reported, and is right.
+local function judge_plain(delivery, plan, host)
+  if plan.sts_err then -- a policy that could not be had may have asked for TLS
+    return { result = plan.sts_err.code, host = host.host, owed = host.tls, message = plan.sts_err.message },
+      "unknown"
+  elseif host.sts and plan.sts.mode == "testing" then
+    return { result = host.sts == "match" and result_of(delivery) or "validation-failure", host = host.host,
+      owed = host.tls, policy = "testing" }, "plain"
+  end
+  return nil, "plain"
+end
+
+-- What is wrong with a delivery in clear: fields for the log or nil, and what it counts as.
 local function judge(delivery, plan, err)
   if not plan then
     if findings.without_plan(err) == "bogus" then
-      return { result = "dnssec-invalid", message = err.message }
+      return { result = "dnssec-invalid", message = err.message }, "less"
     end
     return nil, "unknown"
   end
@@ -52,17 +66,19 @@ local function judge(delivery, plan, err)
     -- of our own.
     if owed.is_owed(asks_for_tls, plan) and policy.is_global(delivery.address) then
       return { result = result_of(delivery),
-        reason = "every host of the domain is owed TLS, and none has this address" }
+        reason = "every host of the domain is owed TLS, and none has this address" }, "less"
     end
     return nil, "unknown"
   elseif asks_for_tls[host.tls] then
-    return { result = result_of(delivery), host = host.host, owed = host.tls }
+    return { result = result_of(delivery), host = host.host, owed = host.tls }, "less"
   elseif host.tls == "skip" then
     local fields = { host = host.host, owed = "skip", message = host.err and host.err.message }
     if host.err and host.err.code == "bogus" then fields.result = "dnssec-invalid" end
-    return fields
+    -- RFC 8460 4.3.3: no type says that the policy does not name the host
+    if host.err and host.err.code == "sts_mismatch" then fields.result = "validation-failure" end
+    return fields, "less"
   end
-  return nil, "plain"
+  return judge_plain(delivery, plan, host)
 end
 
 local function count(self, what)
@@ -84,20 +100,16 @@ local function finish(self, delivery, plan, err)
     return
   end
   local fields, kind = judge(delivery, plan, err)
-  if fields then
-    count(self, "less")
-    fields.count = self.counts.less
-    return tell(self, delivery, fields)
-  end
   count(self, kind)
-  if self.verbose then tell(self, delivery, { reason = kind }) end
+  if kind == "less" then fields.count = self.counts.less end
+  if fields or self.verbose then tell(self, delivery, fields or { reason = kind }) end
 end
 
 -- Asks for the plan of a domain when a recipient there was accepted, so that it is known when the message has
 -- been sent.
 local function look_up(self, domain)
   local lookup = { waiting = {} }
-  local handle = self.supervisor:plan(domain, { deadline = self.deadline }, function(plan, err)
+  local handle = self.supervisor:plan(domain, self.options, function(plan, err)
     lookup.plan, lookup.err, lookup.is_done = plan, err, true
     for _, delivery in ipairs(lookup.waiting) do
       opensmtpd.guarded(self.filter, "audit", nil, finish, self, delivery, plan, err)
@@ -158,9 +170,10 @@ return {
   new = function(filter, supervisor, settings, verbose)
     local self = setmetatable({
       filter = filter, supervisor = supervisor, log = filter.log, verbose = verbose,
-      excludes = settings.exclude, deadline = settings.deadline, timer = uv.new_timer(), told = 0,
+      excludes = settings.exclude, options = plan_options(settings, settings.deadline, true), timer = uv.new_timer(), told = 0,
       counts = { deliveries = 0, tls = 0, less = 0, plain = 0, unknown = 0 },
     }, Audit)
+    self.options.tlsrpt = nil -- the audit sends no report
     self.timer:start(summary_interval * 1000, summary_interval * 1000, function() summarise(self) end)
     filter:on_outgoing("tx-begin", function(event) event.session.lookups = nil end)
     filter:on_outgoing("tx-rcpt", function(event) on_recipient(self, event) end)

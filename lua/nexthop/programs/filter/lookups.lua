@@ -1,6 +1,7 @@
 --- filter-nexthop: looks the sender's and the recipient's domain up while the client waits, and
 -- answers as its configuration says.
 local audits = require "nexthop.programs.filter.audit"
+local counts_of = require "nexthop.metrics.counts"
 local errors = require "nexthop.errors"
 local opensmtpd = require "nexthop.opensmtpd"
 local policy = require "nexthop.policy"
@@ -9,6 +10,7 @@ local protect = require "nexthop.protect"
 local plan_options = require("nexthop.config.settings").plan_options
 local settings_of = require "nexthop.programs.filter.settings"
 local supervisor = require "nexthop.luv.supervisor"
+local uv = require "luv"
 
 local M = {}
 
@@ -77,6 +79,10 @@ local function ask_policy(self, id, event)
     message = wrong or action }
 end
 
+local function count_answer(self, request)
+  self.counts:answered((uv.hrtime() - request.begun) / 1e9)
+end
+
 local function decide(self, request, event)
   -- the event is the policy's, which may change it: what it is about is looked at before
   local role, finding, domain = roles[request.phase], event.finding, event.domain
@@ -102,6 +108,7 @@ local function decide(self, request, event)
   else
     request:proceed()
   end
+  count_answer(self, request)
 end
 
 -- Why an address is not looked at; nil and its domain when it is.
@@ -117,12 +124,15 @@ end
 
 local function on_request(self, request)
   local role, session = roles[request.phase], request.session
+  request.begun = uv.hrtime()
+  self.counts:request(request.phase)
   local reason, domain = skip(self, role, session, request.address)
   if reason then
     if self.verbose then
       self.log:line { session = session.id, role = role, action = "proceed", reason = reason,
         address = request.address }
     end
+    count_answer(self, request)
     return request:proceed()
   end
   local event = { role = role, phase = request.phase, address = request.address, domain = domain,
@@ -155,6 +165,7 @@ end
 function M.run(settings, options)
   options = options or {}
   local self = { settings = settings, verbose = options.verbose }
+  self.counts = counts_of.new { "mail-from", "rcpt-to" }
   self.filter = opensmtpd.new {
     input = options.input, output = options.output, max_line = 65536,
     on_leave = function()
@@ -175,6 +186,7 @@ function M.run(settings, options)
   end, function(warning)
     self.log:line { event = "warning", message = warning }
   end)
+  self.supervisor.count_plan = function(plan, err) self.counts:plan(plan, err) end
   self.supervisor:get()
   for phase in pairs(roles) do
     self.filter:on(phase, function(request) on_request(self, request) end)
@@ -182,7 +194,10 @@ function M.run(settings, options)
   if settings.outgoing == "log" then
     self.audit = audits.new(self.filter, self.supervisor, settings, self.verbose)
   end
+  local file = self.counts:keep_file(settings.metrics_file, function() return self.supervisor:stats() end,
+    self.log)
   local ok, reason = self.filter:run()
+  file:close()
   self.supervisor:stop()
   return ok, reason
 end

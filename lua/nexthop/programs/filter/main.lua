@@ -26,7 +26,10 @@ return function(words)
   end
   local settings, reason = require("nexthop.programs.filter.settings").load(path)
   if not settings then program:fail(program.FAILED, "%s", reason) end
-  if given.n then program:print_checked(path, settings.resolver) end
+  if given.n then
+    program:try_metrics_file(path, settings.metrics_file)
+    program:print_checked(path, settings.resolver)
+  end
 
   require("nexthop.core").more_descriptors(8192)
   local ok

@@ -55,6 +55,7 @@ local spec = {
   exclude = policy.options.exclude,
   sts = policy.options.sts, tlsrpt = policy.options.tlsrpt,
   sts_port = policy.options.sts_port, ca_file = policy.options.ca_file,
+  metrics_file = policy.options.metrics_file,
   sender = actions_of "sender",
   recipient = actions_of "recipient",
   outgoing = function(value)

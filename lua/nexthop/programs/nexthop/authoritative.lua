@@ -2,6 +2,7 @@
 -- on, each on its own. nexthop.doctor.judge makes findings of what they say.
 local judge = require "nexthop.doctor.judge"
 local servers = require "nexthop.doctor.servers"
+local signatures = require "nexthop.doctor.signatures"
 local tlsa_record = require "nexthop.doctor.tlsa_record"
 local new_zones = require("nexthop.doctor.zones").new
 
@@ -145,6 +146,15 @@ local function survey(task, entry, settings)
   return said
 end
 
+local function first_expiry(said)
+  local first
+  for _, each in ipairs(said) do
+    local one = not each.error and signatures.first_to_end(each)
+    if one then first = math.min(first or one.expiration, one.expiration) end
+  end
+  return first
+end
+
 --- Looks at the zones of plans.
 -- @param task of nexthop.doctor.tasks, in whose coroutine this runs
 -- @param resolver that validates
@@ -152,7 +162,7 @@ end
 -- @param domain
 -- @param settings { resolver = options of nexthop.new, network, timeout, critical = days, now = seconds since
 -- 1970, left = function() -> seconds until the deadline, or nil, assume = list of records }
--- @return a list of findings
+-- @return a list of findings; when the first signature of each zone ends, in seconds since 1970, by zone
 function M.check(task, resolver, domain, plans, settings)
   local ask = servers.asker(task, resolver, settings.driver, settings.left)
   local ask_open
@@ -180,15 +190,16 @@ function M.check(task, resolver, domain, plans, settings)
       questions:add(domain, "MX")
     end
   end
-  local out, bodies = {}, {}
+  local out, bodies, expiries = {}, {}, {}
   for i, entry in ipairs(questions.list) do
     bodies[i] = function()
       local said = survey(task, entry, settings)
+      expiries[entry.zone.name] = first_expiry(said)
       for _, finding in ipairs(judge.zone(entry, said, settings)) do out[#out + 1] = finding end
     end
   end
   task:all(bodies)
-  return out
+  return out, expiries
 end
 
 return M

@@ -3,12 +3,18 @@ local numbers = require "nexthop.programs.nexthop.numbers"
 
 local M = {}
 
+local formats = { nagios = true, openmetrics = true }
+
 M.conversions = {
+  format = function(text)
+    if formats[text] then return text end
+    return nil, ("--format: '%s' is no format (nagios, openmetrics)"):format(text)
+  end,
   warning = numbers.whole("--warning", 0, 3650), critical = numbers.whole("--critical", 0, 3650),
 }
 
 -- What means nothing without --check.
-local own = { "authoritative", "warning", "critical", "quiet" }
+local own = { "authoritative", "warning", "critical", "quiet", "format" }
 
 local port = numbers.whole("--port", 1, 65535)
 
@@ -43,6 +49,10 @@ function M.settle(args, ports)
   end
   if args.mode ~= "check" then return args end
   if args.quiet and args.json then return nil, "--quiet and --json do not go together" end
+  if args.format and args.json then return nil, "--format and --json do not go together" end
+  if args.quiet and args.format == "openmetrics" then
+    return nil, "--quiet and --format openmetrics do not go together"
+  end
   if args.down then return nil, "--check and --down do not go together" end
   args.warning, args.critical = args.warning or math.max(14, args.critical or 0), args.critical or 3
   if args.critical > args.warning then return nil, "--critical is more than --warning" end

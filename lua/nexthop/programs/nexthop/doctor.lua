@@ -51,6 +51,7 @@ local function verified(task, resolver, name, args, entry, left, reuse)
     if err.code == "config" then return nil, err end
     return {}
   end
+  entry.report = report
   local reserved = {} -- by these names each machine means another one
   for _, verdict in ipairs(entry.verdicts) do
     if verdict.name == "reserved-name" then reserved[verdict.host] = true end
@@ -87,11 +88,14 @@ local function examine(task, resolver, name, args, left, driver, reuse)
     append(state.findings, mail.domain(ask, domain, state.ports[1].plan))
   end
   if args.authoritative then
-    append(state.findings, require("nexthop.programs.nexthop.authoritative").check(task, resolver, domain,
+    local found
+    found, state.signatures = require("nexthop.programs.nexthop.authoritative").check(task, resolver, domain,
       state.ports, {
-        resolver = options.resolver(args), network = call.network, timeout = args.timeout, left = left,
-        critical = args.critical, now = os.time(), driver = driver, assume = args.assume,
-      }))
+        resolver = args.resolver_options or options.resolver(args), network = call.network,
+        timeout = args.timeout, left = left, critical = args.critical, now = os.time(), driver = driver,
+        assume = args.assume,
+      })
+    append(state.findings, found)
   end
   if (args.verify or args.authoritative) and left() == 0 then
     state.findings[#state.findings + 1] = findings.new("not-all-checked", "error", domain,
@@ -102,7 +106,11 @@ local function examine(task, resolver, name, args, left, driver, reuse)
 end
 
 --- Returns function(name, callback, age), which examines a domain. It calls back with the plan of the first
--- port, the error in its place, and { ports, findings }.
+-- port, the error in its place, and { ports = list of { port, plan, err, facts, verdicts, report }, findings,
+-- signatures = seconds since 1970 at which the first one of each zone ends (--authoritative), by zone,
+-- seconds = how long it took }.
+-- @param args of options.lua. Other programs give resolver_options, those of nexthop.new; reuse, the seconds
+-- for which what a contact has shown is taken again; and on_error, see tasks.lua
 -- @param wake function(): has the loop run the resolver
 function M.lookup(resolver, args, wake)
   local hrtime = require "luv".hrtime
@@ -114,14 +122,15 @@ function M.lookup(resolver, args, wake)
       return args.deadline and math.max(0, args.deadline - (hrtime() - begun) / 1e9) or nil
     end
     return tasks.run(function(task)
-      local state, err = examine(task, resolver, name, args, left, driver, verify.reuse(age))
+      local state, err = examine(task, resolver, name, args, left, driver, args.reuse or verify.reuse(age))
       if state then
+        state.seconds = (hrtime() - begun) / 1e9
         callback(state.ports[1].plan, state.ports[1].err, state)
       else
         callback(nil, err)
       end
       wake()
-    end)
+    end, args.on_error)
   end
 end
 

@@ -2,6 +2,7 @@
 local assumed = require "nexthop.programs.nexthop.assumed"
 local core = require "nexthop.core"
 local doctor = require "nexthop.programs.nexthop.doctor"
+local formats = require "nexthop.programs.nexthop.formats"
 local explain = require "nexthop.programs.nexthop.explain"
 local json_line = require "nexthop.programs.nexthop.json"
 local nexthop = require "nexthop"
@@ -85,12 +86,13 @@ end
 local nxdomain = { permanent = true }
 
 -- Returns function(input, result, err, facts), which gives the text and an outcome of tally.lua. The facts
--- are what --check has found.
-local function renderer(args, tree)
+-- are what --check has found. A collection takes them for the end of the program.
+local function renderer(args, tree, collection)
   local key = (args.mode == "ips" or args.mode == "tlsa") and "host" or "domain"
   local planned = counted(args) == "plan"
   if args.mode == "verify" or args.mode == "check" then
-    local render = (args.mode == "check" and doctor or verify).renderer(args, tree)
+    local render = collection and collection:renderer(tree)
+      or (args.mode == "check" and doctor or verify).renderer(args, tree)
     return function(input, ...) return render({ text = input, name = canonical(input) }, ...) end
   end
   return function(input, result, err)
@@ -119,6 +121,23 @@ local function summary(count, bar, interrupted)
     seconds, seconds > 0 and count.total / seconds or 0))
 end
 
+-- Ends the program with UNKNOWN if it is a plugin of a monitoring system, which reads why on standard output.
+local function end_plugin(format, reason)
+  if format ~= "nagios" then return end
+  local line, status = formats.unknown(reason)
+  program:say(line)
+  program.exit(status)
+end
+
+-- Prints what was collected for a monitoring system. Returns the exit status.
+local function print_collected(collection, args, status, is_unusable)
+  if status and args.format == "openmetrics" then return status end -- a page that lacks domains is none
+  local page, result, complaints = collection:finish(status ~= nil)
+  for _, complaint in ipairs(complaints) do program:complain(complaint) end
+  program:say(page)
+  return is_unusable and args.format == "openmetrics" and program.USAGE or result
+end
+
 local function run(args, resolver)
   local uv = require "luv"
   local progress = require "nexthop.programs.nexthop.progress"
@@ -127,23 +146,27 @@ local function run(args, resolver)
 
   local capable = os.getenv "TERM" ~= "dumb"
   local tree = text.new {
-    colour = uv.guess_handle(1) == "tty" and capable and not is_set "NO_COLOR", utf8 = is_utf8(),
+    colour = uv.guess_handle(1) == "tty" and capable and not is_set "NO_COLOR" and not args.format,
+    utf8 = is_utf8(),
   }
   local count, state, bar = tally.new(counted(args)), {}, progress.new()
   local shows = args.file and capable and uv.guess_handle(2) == "tty"
-  local render = renderer(args, tree)
+  local collection = args.format and formats.new(args)
+  local render = renderer(args, tree, collection)
 
   local source, reason
   if args.file then
     -- opened before anything is asked: a wrong name is wrong usage
     source, reason = stream.input(args.file, function() state.wake() end)
     if not source then
+      end_plugin(args.format, reason)
       program:complain(reason)
       return program.USAGE
     end
   else
     source = stream.list(args.names)
   end
+  program:confine("tty", args.sts_cache and { program.folder_of(args.sts_cache) } or {})
 
   local status, why = runner.run {
     resolver = resolver, lookup = lookup(args, resolver, function() state.wake() end),
@@ -172,6 +195,7 @@ local function run(args, resolver)
   if why then program:complain("standard output: " .. why) end
   if not status then assumed.complain(program, args.assume) end
   local interrupted = status and status > 128 and status ~= 141
+  if collection then return print_collected(collection, args, status, count.unusable) end
   if args.file and status ~= 141 then summary(count, bar, interrupted) end
   if status then return status end
   if args.mode == "check" and not count.unusable then return state.bad and program.FAILED or program.OK end
@@ -199,11 +223,17 @@ return function(words)
   program:need "luv"
   if given.version then program:print_versions() end
   local args, wrong = options.arguments(given, names)
-  if not args then program:misuse(wrong) end
+  if not args then
+    end_plugin(given.format and given.format[#given.format], wrong)
+    program:misuse(wrong)
+  end
   core.more_descriptors(8192)
   if own[args.mode] then return own[args.mode](args) end
   local resolver, err = nexthop.new(options.resolver(args))
-  if not resolver then program:fail(program.USAGE, "%s", options.complaint(err.message)) end
+  if not resolver then
+    end_plugin(args.format, options.complaint(err.message))
+    program:fail(program.USAGE, "%s", options.complaint(err.message))
+  end
   for _, warning in ipairs(nexthop.warnings(resolver)) do
     program:complain(options.complaint(warning))
   end

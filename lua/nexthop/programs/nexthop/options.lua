@@ -1,4 +1,5 @@
 --- The command line: what it may say, and what of it goes to nexthop.new and to each call.
+local caches = require "nexthop.config.cache"
 local check = require "nexthop.programs.nexthop.check_options"
 local numbers = require "nexthop.programs.nexthop.numbers"
 local rollover = require "nexthop.programs.nexthop.rollover_options"
@@ -38,6 +39,7 @@ With --check:
   --warning DAYS           warn when a certificate ends within so many days (14)
   --critical DAYS          call it an error within so many days, and warn of signatures that end (3)
   --quiet                  print nothing of what is right, and no hints
+  --format FORMAT          nagios: a plugin's line and status (0 to 3); openmetrics: a page of metrics
                            with --verify the ports 465, 993 and 995 have TLS from the first byte
 
 With --verify:
@@ -76,6 +78,7 @@ How to ask:
   --anchor FILE            DNSSEC trust anchor
   --unbound-conf FILE      an unbound.conf to use
   --timeout SECONDS        for one DNS lookup (10)
+  --cache SIZE             memory for the caches, such as 32m, for many domains that are asked again
   --deadline SECONDS       for all of one domain
   --port PORT              port of the TLSA records (25); with --check, --rollover and --make-tlsa it may be
                            repeated
@@ -97,10 +100,16 @@ local function stub(text)
   return { zone, address }
 end
 
+local function cache_size(text)
+  local bytes, reason = caches.bytes(text)
+  if not bytes then return nil, "--cache: " .. reason end
+  return bytes
+end
+
 local conversions = {
   jobs = numbers.whole("--jobs", 1, 10000), retry = numbers.whole("--retry", 0, 100),
   port = numbers.whole("--port", 1, 65535), sts_port = numbers.whole("--sts-port", 1, 65535),
-  timeout = numbers.seconds "--timeout", deadline = numbers.seconds "--deadline",
+  cache = cache_size, timeout = numbers.seconds "--timeout", deadline = numbers.seconds "--deadline",
 }
 for _, more in ipairs { check.conversions, verify.conversions, rollover.conversions } do
   for name, convert in pairs(more) do conversions[name] = convert end
@@ -176,7 +185,7 @@ end
 function M.resolver(args)
   local options = {
     trust_anchor_file = args.anchor, unbound_conf = args.unbound_conf, timeout = args.timeout,
-    tls = args.tls, sts_cache = args.sts_cache,
+    tls = args.tls, sts_cache = args.sts_cache, cache = args.cache,
   }
   if #args.resolver > 0 then options.forward = args.resolver end
   if args.recursive then options.resolv_conf = false end

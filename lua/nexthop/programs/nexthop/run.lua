@@ -1,6 +1,7 @@
 --- The program's loop: so many lookups under way at a time, results out as they come or in order.
 -- Memory stays bounded: no more is taken in than is under way, than the reader of the output keeps up
 -- with, and than a bounded number of finished results behind one that is not.
+local core = require "nexthop.core"
 local new_driver = require "nexthop.luv.driver"
 local signals = require "nexthop.luv.signals"
 local uv = require "luv"
@@ -224,7 +225,7 @@ function M.run(options)
     return function() self:signal(number) end
   end
   self.watchers[2] = signals.watch(uv, {
-    sigint = end_by(2), sigterm = end_by(15), sighup = not signals.hup_is_ignored() and end_by(1) or nil,
+    sigint = end_by(2), sigterm = end_by(15), sighup = not core.hup_is_ignored() and end_by(1) or nil,
   }, true)
   if options.tick then
     local ticker = uv.new_timer()

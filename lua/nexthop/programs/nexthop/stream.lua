@@ -4,14 +4,17 @@
 -- so for the other programs that share it. A socket cannot be opened anew, nor can another user's pipe:
 -- these are made non-blocking as they are, or who sends the next name after a result would wait for ever,
 -- and who stops reading would stop the lookups. A plain file is read and written as it is.
+local core = require "nexthop.core"
 local new_lines = require "nexthop.luv.lines"
 local uv = require "luv"
 
 local M = {}
 
 -- A descriptor opened anew, for "O_RDONLY" or "O_WRONLY"; or nil. Never waits: a FIFO that the other side
--- has closed already would have the program wait for the next to open it.
+-- has closed already would have the program wait for the next to open it. Where there is pledge(2), nothing
+-- is opened for writing (and there is no /proc).
 local function reopen(fd, access)
+  if core.has_pledge() then return nil end
   local flags = uv.constants[access] + uv.constants.O_NONBLOCK
   return (uv.fs_open(("/proc/self/fd/%d"):format(fd), flags, 0))
 end

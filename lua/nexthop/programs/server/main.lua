@@ -12,7 +12,7 @@ usage: nexthop-server [-l socket] [-c file]
 ]])
 
 -- Serves until a signal tells the program to end.
-local function serve(server, path, fd)
+local function serve(server, path, fd, sts_cache)
   local protect = require "nexthop.protect"
   local signals = require "nexthop.luv.signals"
   local uv = require "luv"
@@ -31,6 +31,9 @@ local function serve(server, path, fd)
   local ok, err = server:listen(path, { fd = fd })
   if not ok then program:fail(program.FAILED, "%s", err.message) end
   program:complain("listening on " .. server.listener.path)
+  local folders = { program.folder_of(server.listener.path) }
+  if sts_cache then folders[2] = program.folder_of(sts_cache) end
+  program:confine("unix", folders)
   protect.keep_running(function() return has_left end)
   watch:close()
   server:close()
@@ -63,6 +66,6 @@ return function(words)
   local server, err = nexthop_server.new(options)
   if not server then program:fail(program.FAILED, "%s: %s", path or "defaults", err.message) end
   program:warn(server.resolver)
-  serve(server, given.l and given.l[#given.l], fd or nil)
+  serve(server, given.l and given.l[#given.l], fd or nil, (options.resolver or {}).sts_cache)
   return program.OK
 end

@@ -1,4 +1,5 @@
 --- table-nexthop: says which domains are owed TLS, so that smtpd can choose an action for them.
+local counts_of = require "nexthop.metrics.counts"
 local errors = require "nexthop.errors"
 local opensmtpd = require "nexthop.opensmtpd"
 local owed = require "nexthop.mail.owed"
@@ -6,6 +7,7 @@ local policy = require "nexthop.policy"
 local protect = require "nexthop.protect"
 local settings_of = require "nexthop.programs.table.settings"
 local sources = require "nexthop.programs.table.sources"
+local uv = require "luv"
 
 local M = {}
 
@@ -18,9 +20,14 @@ local function ask_rule(self, event)
   self.log:line { error = "rule", domain = event.domain, message = result }
 end
 
+local function count_answer(self, request)
+  self.counts:answered((uv.hrtime() - request.begun) / 1e9)
+end
+
 -- Answers a request once it is known what the domain has, or that it cannot be known in time.
 local function decide(self, request, domain, plan, err)
   if request.answered then return end
+  count_answer(self, request)
   err = err or policy.unfinished(plan)
   local is_found, reason = owed.is_owed(self.settings.verdicts, plan, err)
   if self.settings.rule then
@@ -41,14 +48,27 @@ local function decide(self, request, domain, plan, err)
   end
 end
 
-local function on_domain(self, request)
-  if request.operation == "fetch" then return request:not_found() end -- there is no list of all domains
+local function is_looked_up(self, request)
+  if request.operation == "fetch" then return nil end -- there is no list of all domains
   -- policy.domain() takes addresses apart. Its rules for address literals and the rest hold here, too.
   local domain = not request.query:find("@", 1, true) and policy.domain("@" .. request.query)
-  if not domain or self.settings.exclude(domain) then return request:not_found() end
+  return domain and not self.settings.exclude(domain) and domain or nil
+end
+
+local function on_domain(self, request)
+  request.begun = uv.hrtime()
+  self.counts:request(request.operation)
+  local domain = is_looked_up(self, request)
+  if not domain then
+    count_answer(self, request)
+    return request:not_found()
+  end
   request.domain = domain
   self.source:ask(domain, function(plan, err, is_skipped)
-    if is_skipped and not request.answered then return request:not_found() end
+    if is_skipped and not request.answered then
+      count_answer(self, request)
+      return request:not_found()
+    end
     local ok, failure = protect.call(decide, debug.traceback, self, request, domain, plan, err)
     if not ok then
       self.log:line { error = "decision", domain = domain, message = failure }
@@ -81,9 +101,10 @@ local function update(self, path)
   if former.socket ~= settings.socket or former.sts ~= settings.sts
     or not is_same(former.resolver, settings.resolver) then
     local source = self.source
-    self.source = sources.new(settings, self.log)
+    self.source = sources.new(settings, self.log, self.counts)
     source:close()
   end
+  self.file:set_path(settings.metrics_file)
   return true
 end
 
@@ -92,7 +113,7 @@ end
 -- @param options `path`: what is read again at an update; `input`, `output`: descriptors
 -- @return true; or nil and why input or output failed
 function M.run(settings, options)
-  local self = { settings = settings }
+  local self = { settings = settings, counts = counts_of.new { "check", "lookup", "fetch" } }
   self.table = opensmtpd.new_table {
     input = options.input, output = options.output, deadline = settings.deadline,
     on_deadline = function(_, request)
@@ -102,11 +123,14 @@ function M.run(settings, options)
     on_update = function() return update(self, options.path) end,
   }
   self.log = self.table.log
-  self.source = sources.new(settings, self.log)
+  self.source = sources.new(settings, self.log, self.counts)
+  self.file = self.counts:keep_file(settings.metrics_file, function() return self.source:stats() end,
+    self.log)
   self.table:on("domain", function(request) on_domain(self, request) end)
   local ok, reason = self.table:run()
+  self.file:close()
   self.source:close()
-  require("luv").run "nowait" -- what was closed is gone before Lua is
+  uv.run "nowait" -- what was closed is gone before Lua is
   return ok, reason
 end
 

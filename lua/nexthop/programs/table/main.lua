@@ -30,7 +30,10 @@ return function(words)
   local settings, reason = require("nexthop.programs.table.settings").load(path)
   if not settings then program:fail(program.FAILED, "%s", reason) end
   if settings.socket then program:need "cjson" end
-  if given.n then program:print_checked(path, settings.resolver) end
+  if given.n then
+    program:try_metrics_file(path, settings.metrics_file)
+    program:print_checked(path, settings.resolver)
+  end
 
   require("nexthop.core").more_descriptors(8192)
   local ok

@@ -15,6 +15,7 @@ local spec = {
   resolver = policy.options.resolver,
   deadline = policy.options.deadline,
   exclude = policy.options.exclude,
+  metrics_file = policy.options.metrics_file,
   sts_port = policy.options.sts_port, ca_file = policy.options.ca_file,
 }
 

@@ -73,6 +73,9 @@ function Local:start(domain)
   end
 end
 
+--- The counters of the resolver; nil when there is none, or another process has it.
+function Local:stats() return self.supervisor:stats() end
+
 function Local.relieve() end -- each ends by its deadline
 
 function Local:stop()
@@ -98,6 +101,7 @@ local function take(self, domain, is_again, answer, err)
     err = errors.new("servfail", "%s: nexthop-server gave no result", domain)
   end
   if err then return deliver(self, domain, nil, err) end
+  if not answer.skipped then self.counts:plan(answer.plan, answer.error) end
   deliver(self, domain, answer.plan, answer.error, answer.skipped ~= nil)
 end
 
@@ -116,6 +120,8 @@ function Remote:start(domain)
   ask_server(self, domain, false)
 end
 
+function Remote.stats() end
+
 --- A server that has taken so many requests and answers none: the connection ends, and all of them fail.
 function Remote:relieve()
   self.is_closing = true
@@ -130,8 +136,9 @@ end
 
 --- @param settings of nexthop.programs.table.settings
 -- @param log of nexthop.opensmtpd.log
-function M.new(settings, log)
-  local self = { waiting = {}, count = 0 }
+-- @param counts of nexthop.metrics.counts
+function M.new(settings, log, counts)
+  local self = { waiting = {}, count = 0, counts = counts }
   self.options = { deadline = longest, max_hosts = 1000, sts = settings.sts or nil }
   if settings.socket then
     self.client = require("nexthop.client").new(settings.socket)
@@ -143,6 +150,7 @@ function M.new(settings, log)
   end, function(warning)
     log:line { event = "warning", message = warning }
   end)
+  self.supervisor.count_plan = function(plan, err) counts:plan(plan, err) end
   self.supervisor:get()
   return setmetatable(self, Local)
 end

@@ -1,0 +1,100 @@
+/* system.c - what operating systems do in different ways. */
+#include "system.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#ifdef __APPLE__
+#include <sys/random.h> /* getentropy() */
+#endif
+
+/* Without /proc we try each descriptor up to this one. */
+#define TRIED_MAX 4096
+
+#if defined(SOCK_CLOEXEC) && defined(SOCK_NONBLOCK)
+
+int nh_socket(int family, int type, bool is_nonblocking)
+{
+    return socket(family, type | SOCK_CLOEXEC | (is_nonblocking ? SOCK_NONBLOCK : 0), 0);
+}
+
+#else
+
+/* A child that another thread starts between these calls inherits the socket. */
+int nh_socket(int family, int type, bool is_nonblocking)
+{
+    int fd = socket(family, type, 0);
+
+    if (fd >= 0 && (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
+                    (is_nonblocking && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0))) {
+        int error = errno;
+
+        close(fd);
+        errno = error;
+        fd = -1;
+    }
+    return fd;
+}
+
+#endif
+
+bool nh_random(void *out, size_t size)
+{
+    return getentropy(out, size) == 0;
+}
+
+static unsigned try_descriptors(void)
+{
+    struct rlimit limit;
+    int last = TRIED_MAX;
+    unsigned n = 0;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < TRIED_MAX)
+        last = (int)limit.rlim_cur;
+    for (int fd = 0; fd < last; fd++)
+        n += fcntl(fd, F_GETFD) != -1;
+    return n;
+}
+
+unsigned nh_open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    if (!dir)
+        return try_descriptors();
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+bool nh_hup_is_ignored(void)
+{
+    struct sigaction action;
+
+    return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* Where the C library has them. */
+extern int pledge(const char *promises, const char *exec_promises) __attribute__((weak));
+extern int unveil(const char *path, const char *permissions) __attribute__((weak));
+
+bool nh_has_pledge(void)
+{
+    return pledge && unveil;
+}
+
+int nh_pledge(const char *promises)
+{
+    return nh_has_pledge() && pledge(promises, NULL) != 0 ? errno : 0;
+}
+
+int nh_unveil(const char *path, const char *permissions)
+{
+    return nh_has_pledge() && unveil(path, permissions) != 0 ? errno : 0;
+}
