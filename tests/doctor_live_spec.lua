@@ -4,6 +4,7 @@ local cjson = require "cjson"
 local files = require "tests.support.files"
 local live = require "nexthop.doctor.live"
 local metrics = require "nexthop.doctor.metrics"
+local outcome = require "nexthop.doctor.outcome"
 local program = require "tests.support.program"
 local support = require "tests.support"
 local verifying = require "tests.support.verifying"
@@ -268,6 +269,12 @@ describe("the judgement of a report", function()
     assert.same({ "certificate-expiring hint" }, (judge(list, {})))
     assert.same({ "certificate-expiring hint" }, (judge(list, { sts = { mode = "testing" } })))
     assert.same({ "certificate-expiring error" }, (judge(list, { sts = { mode = "enforce" } })))
+    -- for a plugin, too
+    local function expiries(port, sts)
+      local report = { plan = { sts = sts }, hosts = { { host = "mx.example", connections = list } } }
+      return #outcome.expiries { ports = { { port = port, report = report } } }
+    end
+    assert.same({ 0, 1, 1 }, { expiries(25), expiries(993), expiries(25, { mode = "enforce" }) })
   end)
 
   it("hints at addresses to which this machine has no way, and judges by the others", function()
