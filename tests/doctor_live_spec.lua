@@ -3,6 +3,8 @@ local ca = require "tests.support.ca"
 local cjson = require "cjson"
 local files = require "tests.support.files"
 local live = require "nexthop.doctor.live"
+local metrics = require "nexthop.doctor.metrics"
+local outcome = require "nexthop.doctor.outcome"
 local program = require "tests.support.program"
 local support = require "tests.support"
 local verifying = require "tests.support.verifying"
@@ -267,6 +269,12 @@ describe("the judgement of a report", function()
     assert.same({ "certificate-expiring hint" }, (judge(list, {})))
     assert.same({ "certificate-expiring hint" }, (judge(list, { sts = { mode = "testing" } })))
     assert.same({ "certificate-expiring error" }, (judge(list, { sts = { mode = "enforce" } })))
+    -- for a plugin, too
+    local function expiries(port, sts)
+      local report = { plan = { sts = sts }, hosts = { { host = "mx.example", connections = list } } }
+      return #outcome.expiries { ports = { { port = port, report = report } } }
+    end
+    assert.same({ 0, 1, 1 }, { expiries(25), expiries(993), expiries(25, { mode = "enforce" }) })
   end)
 
   it("hints at addresses to which this machine has no way, and judges by the others", function()
@@ -276,6 +284,13 @@ describe("the judgement of a report", function()
     assert.same({ "not-all-checked hint", "not-prepared hint", "certificate-expiring hint" },
       names)
     contains(found_there[1].text, "this machine has no way to 2001:db8::1")
+    local known = {}
+    local report = { hosts = { { host = "mx.example", connections = list } } }
+    local state = { ports = { { report = report } }, findings = {} }
+    for _, sample in ipairs(metrics.of("x.example", state, { at = 1, seconds = 1 }).samples) do
+      if sample.labels.ip then known[#known + 1] = sample.labels.ip .. " " .. sample.value end
+    end
+    assert.same({ "192.0.2.1 1", "192.0.2.1 1" }, known)
     assert.same({ "connect-failed error", "certificate-expiring hint" }, (judge(list, {})))
   end)
 

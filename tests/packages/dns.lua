@@ -1,4 +1,4 @@
--- The lab's DNS where a machine's resolver is: on port 53 of 127.0.0.1, in a network namespace that has nothing
+-- The DNS of the lab at the place of a resolver: port 53 of 127.0.0.1, in a network namespace with nothing
 -- else.
 -- Runs a command, and ends.
 --

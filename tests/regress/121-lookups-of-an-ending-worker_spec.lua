@@ -89,7 +89,7 @@ describe("a worker of rspamd that ends", function()
     tcp.run(function()
       most = math.max(most, tcp.connections())
       -- The ticks may be faster than the name server.
-      if id and worker.ticks >= 60 and lab:count("nullmx.example", "MX") > 0 then
+      if id and worker.ticks >= 40 and lab:count("nullmx.example", "MX") > 0 then
         lab:release(id)
         id = nil
       end

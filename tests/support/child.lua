@@ -13,7 +13,7 @@ M.lua = os.getenv("NEXTHOP_LUA") or arg[-1]
 -- before = shell commands ("ulimit -n 32"); preload = a library, for the interpreter alone.
 function M.run(code, options, ...)
   options = options or {}
-  local words = { options.before and options.before .. ";" or "", "timeout -k 5 120",
+  local words = { options.before and options.before .. ";" or "", ("timeout -k 5 %d"):format(options.timeout or 120),
     options.preload and "env LD_PRELOAD=" .. shell.quote(options.preload) or "", shell.quote(M.lua) }
   if options.args then
     words[#words + 1] = options.args

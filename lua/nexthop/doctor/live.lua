@@ -206,13 +206,13 @@ function M.first_to_end(connection)
   return first
 end
 
--- Do the dates of a certificate count for nobody whose mail may be held back? So it is between mail servers
+--- Do the dates of a certificate count for nobody whose mail may be held back? So it is between mail servers
 -- with a record of usage 3 (RFC 7671 5.1). Mail clients, and senders that follow an MTA-STS policy, look at
 -- dates.
-function Live:is_dateless(connection)
-  local policy = self.report.plan.sts
-  return self.port == 25 and connection.matched ~= nil and connection.matched.record.usage == 3
-    and not (policy and policy.mode == "enforce")
+-- @param plan that the report is of
+function M.is_dateless(connection, port, plan)
+  return port == 25 and connection.matched ~= nil and connection.matched.record.usage == 3
+    and not (plan.sts and plan.sts.mode == "enforce")
 end
 
 function Live:dates(warning, critical)
@@ -221,7 +221,7 @@ function Live:dates(warning, critical)
     local certificate = M.first_to_end(connection)
     local left = (certificate.not_after - self.at) / 86400
     local what = ("the certificate of %s"):format(words.shorten(utf8.clean(certificate.subject or ""), 120))
-    local is_dateless = self:is_dateless(connection)
+    local is_dateless = M.is_dateless(connection, self.port, self.report.plan)
     local why = is_dateless and ": dates do not count for the record 3 x x, but for senders that do no DANE "
       .. "and verify certificates" or ""
     if connection.result == "certificate-expired" or left >= warning then -- luacheck: ignore 542
@@ -240,7 +240,7 @@ end
 -- ---- addresses to which there is no way ------------------------------------------------------------
 
 -- Leaves out the connections that failed because this machine has no way to the address, as one without IPv6
--- has to all IPv6 addresses. A host to which there is no way at all keeps them.
+-- has to all IPv6 addresses, and marks them `left_out`. A host to which there is no way at all keeps them.
 function Live:leave_out(has_route)
   local heard, silent, seen, is_ok = {}, {}, {}, true
   for _, connection in ipairs(self.host.connections) do
@@ -255,6 +255,7 @@ function Live:leave_out(has_route)
   self.connections, self.is_ok = self.host.connections, self.host.ok
   if #silent == 0 or #heard == 0 then return end
   self.connections, self.is_ok = heard, is_ok
+  for _, connection in ipairs(self.host.connections) do connection.left_out = seen[connection.ip] end
   for _, ip in ipairs(silent) do
     self:add("not-all-checked", "hint",
       ("this machine has no way to %s, and nothing is known of the server there"):format(ip),
