@@ -12,6 +12,7 @@
 #   make docs                   the API as a page (build/docs/index.html) and as man/nexthop.3
 #   make lint asan valgrind     one of the rest (rock, bench, test-luas, test-trixie, format, clean)
 #   make fuzz soak              one minute for each fuzzer, ten of mixed load (SECONDS=)
+#   make dist deb               a release tarball with its rockspec, and Debian packages (build/dist, build/deb)
 #   make STS=no                 without MTA-STS, for which libcurl is needed (make test-no-sts)
 #   make install DESTDIR= PREFIX=/usr [LUA=]       and uninstall
 #   make help                   this
@@ -215,6 +216,21 @@ soak: need-test all
 rock: need-rock
 	@.ci/rock $(LUA)
 
+# A release in build/dist: a tarball, and the rockspec that fetches it from DIST_URL= (default: that folder).
+# The Debian packages of this Debian in build/deb, as `make` says what they need.
+.PHONY: dist deb
+dist:
+	@.ci/dist
+
+deb: need-deb
+	@.ci/deb
+
+# Built, installed, tried and purged in roots of Debian 12 and 13.
+.PHONY: test-deb
+test-deb: need-test
+	@$(MAKE) --no-print-directory LUA=lua5.4 all test-modules >/dev/null
+	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=lua5.4)" && tests/packages/run bookworm trixie
+
 # What `make install` installs is found there, and `make uninstall` takes it away.
 .PHONY: check-install
 check-install: need-build
@@ -248,7 +264,7 @@ test-downgrade:
 
 # All there is, whatever fails on the way: a new target has its word here.
 everything := test lint rock check-install test-luas test-no-sts asan valgrind test-sid test-downgrade \
-              test-trixie test-libunbound test-musl fuzz soak
+              test-trixie test-libunbound test-musl test-deb fuzz soak
 
 .PHONY: test-all
 test-all:
