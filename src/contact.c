@@ -15,7 +15,6 @@
 #include "timer.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -442,13 +441,6 @@ static void contact_on_event(int fd, short bits, void *arg)
     (void)contact_read(c);
 }
 
-static bool is_connected(const struct nh_contact *c)
-{
-    struct pollfd poll_fd = {.fd = c->fd, .events = POLLOUT};
-
-    return poll(&poll_fd, 1, 0) > 0;
-}
-
 /* Handles the end of a stage's time. What has come meanwhile is read first, because the host program
  * may have been late. Of a server that never stops to send, so much is read as one stage can need. */
 static void contact_timed_out(void *arg)
@@ -461,7 +453,7 @@ static void contact_timed_out(void *arg)
         contact_close(c);
         return;
     }
-    if (stage == NH_STAGE_CONNECT && is_connected(c))
+    if (stage == NH_STAGE_CONNECT && nh_dial_is_over(c->fd))
         on_connected(c);
     else if (stage != NH_STAGE_CONNECT)
         while (reads-- > 0 && contact_read(c) && !c->has_result && c->stage == stage)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -45,4 +46,11 @@ int nh_dial(const struct nh_ip *ip, uint16_t port, const struct nh_ip *source, i
     if (connect(*fd, (struct sockaddr *)&address, len) != 0 && errno != EINPROGRESS)
         return errno;
     return 0;
+}
+
+bool nh_dial_is_over(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+
+    return poll(&poll_fd, 1, 0) > 0;
 }

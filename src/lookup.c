@@ -352,3 +352,25 @@ void nh_lookup_send_queued(struct nh_resolver *r)
         nh_query_send(l, r->main);
     }
 }
+
+bool nh_lookup_zone_of_reason(const struct nh_lookup *l, char zone[NH_NAME_MAX])
+{
+    static const char *const before[] = {" for key ", "key for validation ", " for DS ",
+                                         " for trust anchor "};
+    const char *at = NULL;
+    size_t k, len;
+
+    for (k = 0; l->why && !at && k < sizeof before / sizeof before[0]; k++) {
+        at = strstr(l->why, before[k]);
+        if (at)
+            at += strlen(before[k]);
+    }
+    len = at ? strcspn(at, " ,") : 0;
+    if (len == 0 || len >= NH_NAME_MAX)
+        return false;
+    memcpy(zone, at, len);
+    zone[len] = '\0';
+    if (len > 1 && zone[len - 1] == '.')
+        zone[len - 1] = '\0';
+    return true;
+}

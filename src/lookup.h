@@ -91,3 +91,7 @@ void nh_lookup_forget(struct nh_lookup *l);
 
 /* Cancels a lookup that is under way and frees its result. May be called twice. */
 void nh_lookup_stop(struct nh_lookup *l);
+
+/* Finds the zone that the validator's reason names, if it names one: "... for key example.org.
+ * while ...", "key for validation example.org. is marked ...", "for DS example.org." */
+bool nh_lookup_zone_of_reason(const struct nh_lookup *l, char zone[NH_NAME_MAX]);

@@ -266,30 +266,6 @@ static void on_key(void *arg, struct nh_lookup *key)
     nh_recheck_stop(l);
 }
 
-/* Finds the zone that the validator's reason names, if it names one: "... for key example.org.
- * while ...", "key for validation example.org. is marked ...", "for DS example.org." */
-static bool zone_of_reason(const char *why, char zone[NH_NAME_MAX])
-{
-    static const char *const before[] = {" for key ", "key for validation ", " for DS ",
-                                         " for trust anchor "};
-    const char *at = NULL;
-    size_t k, len;
-
-    for (k = 0; why && !at && k < sizeof before / sizeof before[0]; k++) {
-        at = strstr(why, before[k]);
-        if (at)
-            at += strlen(before[k]);
-    }
-    len = at ? strcspn(at, " ,") : 0;
-    if (len == 0 || len >= NH_NAME_MAX)
-        return false;
-    memcpy(zone, at, len);
-    zone[len] = '\0';
-    if (len > 1 && zone[len - 1] == '.')
-        zone[len - 1] = '\0';
-    return true;
-}
-
 /* Looks up the keys of the zone that the reason names. Returns false when it names none, or
  * memory runs out. */
 static bool check_keys(struct nh_lookup *l)
@@ -297,7 +273,7 @@ static bool check_keys(struct nh_lookup *l)
     struct nh_context *c = context_of(l);
     struct nh_key_check *check = calloc(1, sizeof *check);
 
-    if (!check || !zone_of_reason(l->why, check->zone)) {
+    if (!check || !nh_lookup_zone_of_reason(l, check->zone)) {
         free(check);
         return false;
     }

