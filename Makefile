@@ -230,6 +230,7 @@ deb: need-deb
 test-deb: need-test
 	@$(MAKE) --no-print-directory LUA=lua5.4 all test-modules >/dev/null
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=lua5.4)" && tests/packages/run bookworm trixie
+	@tests/packages/rocks bookworm
 
 # What `make install` installs is found there, and `make uninstall` takes it away.
 .PHONY: check-install
@@ -243,6 +244,12 @@ test-sid:
 	 LUA=lua5.4 SPEC='tests/integration/opensmtpd_spec.lua tests/integration/table_spec.lua \
 	 tests/integration/outgoing_spec.lua tests/integration/rspamd_spec.lua \
 	 tests/integration/rspamd_rules_spec.lua'
+
+# examples/cluster in a Debian 13 root, with an unbound and the Redis killed under load: RATE= plans a second for each
+# of two servers, SECONDS= for each phase.
+.PHONY: test-cluster
+test-cluster: need-test
+	@RATE='$(RATE)' PHASE='$(SECONDS)' tests/cluster/run
 
 # Other systems, as far as they are here: musl's compiler, and libunbound of Debian 11 (1.13) and of unstable.
 .PHONY: test-musl test-libunbound
@@ -264,7 +271,7 @@ test-downgrade:
 
 # All there is, whatever fails on the way: a new target has its word here.
 everything := test lint rock check-install test-luas test-no-sts asan valgrind test-sid test-downgrade \
-              test-trixie test-libunbound test-musl test-deb fuzz soak
+              test-trixie test-libunbound test-musl test-cluster test-deb fuzz soak
 
 .PHONY: test-all
 test-all:

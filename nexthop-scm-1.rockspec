@@ -134,6 +134,7 @@ build = {
             ["nexthop.programs.filter.settings"] = "lua/nexthop/programs/filter/settings.lua",
             ["nexthop.programs.monitor.main"] = "lua/nexthop/programs/monitor/main.lua",
             ["nexthop.programs.monitor.settings"] = "lua/nexthop/programs/monitor/settings.lua",
+            ["nexthop.programs.nexthop.assumed"] = "lua/nexthop/programs/nexthop/assumed.lua",
             ["nexthop.programs.nexthop.authoritative"] = "lua/nexthop/programs/nexthop/authoritative.lua",
             ["nexthop.programs.nexthop.check"] = "lua/nexthop/programs/nexthop/check.lua",
             ["nexthop.programs.nexthop.check_options"] = "lua/nexthop/programs/nexthop/check_options.lua",

@@ -1,6 +1,6 @@
--- `make demo`: what nexthop finds, and why, on six domains of the signed lab that the tests use; and what it
--- sees when it connects to four mail servers that it starts.
--- `make demo DOMAIN=example.org`: the same for a real domain, asked of this system's resolver.
+-- `make demo`: what nexthop finds, and why, on six domains of the signed lab that the tests use; what it sees
+-- when it connects to mail servers that the demo starts; and what the doctor says of a healthy domain and a
+-- sick one. `make demo DOMAIN=example.org`: the same for a real domain, asked of this system's resolver.
 --
 -- Runs the program bin/nexthop, so that what it shows can be typed.
 local domain = arg[1]
@@ -11,11 +11,22 @@ local function say(...)
   print(table.concat({ ... }, "\n"))
 end
 
+local is_surprised = false
+
 -- Runs the program; shown is what a user would type.
-local function run(shown, arguments)
-  say("$ nexthop " .. shown)
+-- @param expected exit status, which is shown, too; with another one the demo fails at its end
+local function run(shown, arguments, expected)
+  local echo = expected and "; echo \"exit status $?\"" or ""
+  say("$ nexthop " .. shown .. echo)
   io.stdout:flush()
-  os.execute(("%s bin/nexthop %s"):format(quote(arg[-1] or "lua5.4"), arguments))
+  local command = ("%s bin/nexthop %s"):format(quote(arg[-1] or "lua5.4"), arguments)
+  if expected then
+    local ended = os.execute(("%s; status=$?; echo \"exit status $status\"; [ $status = %d ]"):format(command,
+      expected))
+    is_surprised = is_surprised or not (ended == true or ended == 0)
+  else
+    os.execute(command)
+  end
   print()
 end
 
@@ -66,15 +77,15 @@ end
 
 say("How such a decision is made, step by step:", "")
 run("--explain dane.example", lab_options .. "--explain dane.example")
-say("And what the owner of a domain would have to mend, for monitoring (exit status 1 until it is done):", "")
-run("--check mxeverywhere.example", lab_options .. "--check mxeverywhere.example")
+say("And what the owner of a domain would have to mend, for monitoring:", "")
+run("--check mxeverywhere.example", lab_options .. "--check mxeverywhere.example", 1)
 
 -- ---- connecting ------------------------------------------------------------
 
 local servers = require("tests.lab.mail_demo").start(lab)
 local verify_options = ("%s--connect-port %d --verify "):format(lab_options, servers.port)
 
-say("What do the servers really present? Four mail servers run on 127.0.0.0/8 now, on a high port, and the",
+say("What do the servers really present? Mail servers run on 127.0.0.0/8 now, on a high port, and the",
   "DNS has records for them. `nexthop --verify` connects to them. It sends no mail.", "")
 local all = {}
 for number, case in ipairs(servers.cases) do
@@ -85,8 +96,6 @@ end
 say("For scripts: the hosts that a sender with DANE cannot reach.", "")
 local list = table.concat(all, " ")
 run("--verify --keys rsa,ecdsa --down " .. list, verify_options .. "--keys rsa,ecdsa --down " .. list)
-
-servers.stop()
 
 -- ---- MTA-STS ------------------------------------------------------------
 
@@ -104,5 +113,19 @@ if core.sts() then
   policies.stop()
 end
 
+-- ---- the doctor ------------------------------------------------------------
+
+say("For the owner of a domain: the doctor connects and names each fault, what to do, and the record to",
+  "publish. With --authoritative it also asks each name server of the zones.", "")
+for number, case in ipairs(servers.doctor) do
+  say(("%d. %s"):format(number, case.introduction), "")
+  run("--check --verify " .. case.domain, verify_options .. "--check " .. case.domain, case.status)
+end
+
+servers.stop()
 lab:stop()
 say(table.concat(next_steps, "\n"))
+if is_surprised then
+  io.stderr:write("examples/demo.lua: an exit status is not that which it should be\n")
+  os.exit(1)
+end

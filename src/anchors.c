@@ -1,8 +1,9 @@
 /* anchors.c - trust anchors for PKIX, read once. */
 #include "anchors.h"
 
+#include "host_errors.h"
+
 #include <errno.h>
-#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,19 +20,21 @@ static void set_free(struct nh_anchor_set *a)
     memset(a, 0, sizeof *a);
 }
 
-/* Loads the anchors into a new store. Returns NULL and sets *err on failure. */
+/* Loads the anchors into a new store. Returns NULL and sets *err on failure. At the end of a file OpenSSL
+ * empties its queue of errors. */
 static X509_STORE *load_anchors(const char *file, const char *path, struct nh_err *err)
 {
+    struct nh_host_errors errors;
     X509_STORE *store;
     bool ok = false;
 
-    ERR_set_mark();
+    nh_host_errors_take(&errors);
     store = X509_STORE_new();
     if (store && (file || path))
         ok = X509_STORE_load_locations(store, file, path) == 1;
     else if (store)
         ok = X509_STORE_set_default_paths(store) == 1;
-    ERR_pop_to_mark();
+    nh_host_errors_put(&errors);
     if (ok)
         return store;
     if (!store)

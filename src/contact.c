@@ -25,6 +25,7 @@
 
 #define LEAVE_SECONDS 1.0         /* how long we wait for the server to close */
 #define LATE_GREETING_SECONDS 3.0 /* behind the handshake; not all servers send one */
+#define STAGE_READS 16            /* of 16 KB: twice the longest reply or chain of certificates */
 
 /* ---- stages and their time --------------------------------------------------------------- */
 
@@ -401,14 +402,14 @@ static void on_eof(struct nh_contact *c)
         nh_contact_fail(c, NH_RESULT_PROTOCOL, "the server has closed the connection");
 }
 
-/* Reads once, so that one server cannot keep the loop busy. */
-static void contact_read(struct nh_contact *c)
+/* Reads once, so that one server cannot keep the loop busy. Returns false when nothing has come. */
+static bool contact_read(struct nh_contact *c)
 {
     char data[16384];
     ssize_t n = recv(c->fd, data, sizeof data, MSG_DONTWAIT);
 
     if (n < 0 && is_again(errno))
-        return;
+        return false;
     if (c->state == NH_CONTACT_LEAVING) {
         if (n <= 0)
             contact_close(c);
@@ -424,6 +425,7 @@ static void contact_read(struct nh_contact *c)
     } else {
         on_smtp_bytes(c, data, (size_t)n);
     }
+    return true;
 }
 
 static void contact_on_event(int fd, short bits, void *arg)
@@ -437,7 +439,7 @@ static void contact_on_event(int fd, short bits, void *arg)
     }
     if (c->n_out)
         flush(c);
-    contact_read(c);
+    (void)contact_read(c);
 }
 
 static bool is_connected(const struct nh_contact *c)
@@ -448,11 +450,12 @@ static bool is_connected(const struct nh_contact *c)
 }
 
 /* Handles the end of a stage's time. What has come meanwhile is read first, because the host program
- * may have been late. */
+ * may have been late. Of a server that never stops to send, so much is read as one stage can need. */
 static void contact_timed_out(void *arg)
 {
     struct nh_contact *c = arg;
     enum nh_stage stage = c->stage;
+    int reads = STAGE_READS;
 
     if (c->state == NH_CONTACT_LEAVING) {
         contact_close(c);
@@ -461,7 +464,8 @@ static void contact_timed_out(void *arg)
     if (stage == NH_STAGE_CONNECT && is_connected(c))
         on_connected(c);
     else if (stage != NH_STAGE_CONNECT)
-        contact_read(c);
+        while (reads-- > 0 && contact_read(c) && !c->has_result && c->stage == stage)
+            ;
     if (c->has_result || c->stage != stage)
         return;
     if (c->session.state == NH_SESSION_OPEN && c->session.ssl)

@@ -11,6 +11,7 @@
 #include "smtp.h"
 #include "tls.h"
 
+struct nh_address;
 struct nh_contacts;
 struct nh_wait;
 
@@ -54,6 +55,7 @@ struct nh_contact {
     /* private */
     enum nh_contact_state state;
     struct nh_contacts *owner;
+    struct nh_address *address; /* of its owner; not after on_closed */
     struct nh_resolver *resolver;
     struct nh_tls_contexts *tls;
     void (*on_result)(struct nh_contact *);
@@ -69,7 +71,7 @@ struct nh_contact {
     unsigned refs, max_connections, per_ip;
     struct nh_waits waits;
     bool in_table, in_memory;
-    NH_LIST_LINK(nh_contact) link;        /* in the queue, or among those with a socket */
+    NH_LIST_LINK(nh_contact) link;        /* in a queue, or among those with a socket */
     NH_LIST_LINK(nh_contact) memory_link; /* among those that are remembered */
     NH_LIST_LINK(nh_contact) table_link;
 };

@@ -4,7 +4,8 @@
  *   ask -> the target is under way, or its result is fresh -> wait for it, or done at once
  *       -> a new contact -> queued -> a place is free: begins -> result -> remembered for a while
  *
- * A contact lives as long as the table, the queue, its socket or a wait refers to it.
+ * A contact lives as long as the table, a queue, its socket or a wait refers to it. Each address has a
+ * queue of its own, so that what one address cannot take now is not looked at again and again.
  */
 #include "contacts.h"
 
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define BUCKETS 1024
+#define ADDRESS_BUCKETS 256
 #define REMEMBERED 2000              /* results that are remembered ... */
 #define REMEMBERED_BYTES (64u << 20) /* ... and the memory of all of them */
 #define CERTIFICATE_BYTES                                                                          \
@@ -23,17 +25,31 @@
 
 NH_LIST_HEAD(contact_list, nh_contact);
 NH_LIST_HEAD(bucket, nh_contact);
+NH_LIST_HEAD(address_list, nh_address);
+NH_LIST_HEAD(address_bucket, nh_address);
+
+/* An IP address that has contacts in its queue or with a socket. */
+struct nh_address {
+    struct nh_ip ip;
+    struct contact_list queued;
+    unsigned n_open;
+    bool has_turn; /* it is in the list `turns` */
+    NH_LIST_LINK(nh_address) turn_link;
+    NH_LIST_LINK(nh_address) table_link;
+};
 
 struct nh_contacts {
     struct nh_resolver *resolver;
     struct nh_tls_contexts tls;
     struct nh_judge *judge;
     struct nh_anchors anchors;
-    struct contact_list queued, open, remembered; /* open: those with a socket */
+    struct contact_list open, remembered; /* open: those with a socket */
+    struct address_list turns; /* of the addresses where the first in the queue may begin */
     unsigned n_open, n_remembered, most; /* most: the largest max_connections of all callers */
     size_t bytes;                        /* of those that are remembered */
-    bool is_starting;
+    bool is_ending;
     struct bucket table[BUCKETS];
+    struct address_bucket addresses[ADDRESS_BUCKETS];
     struct nh_contacts *next_abandoned;
 };
 
@@ -44,7 +60,7 @@ struct nh_contacts *nh_contacts_new(struct nh_resolver *r)
     if (!contacts)
         return NULL;
     contacts->resolver = r;
-    NH_LIST_INIT(&contacts->queued);
+    NH_LIST_INIT(&contacts->turns);
     NH_LIST_INIT(&contacts->open);
     NH_LIST_INIT(&contacts->remembered);
     return contacts;
@@ -80,6 +96,7 @@ static struct bucket *bucket_of(struct nh_contacts *contacts, const struct nh_ta
     hash = hash_bytes(hash, t->ip.addr, t->ip.family == 6 ? 16 : 4);
     hash = hash_bytes(hash, &t->port, sizeof t->port);
     hash = hash_bytes(hash, t->sni, strlen(t->sni));
+    hash = hash_bytes(hash, t->helo, strlen(t->helo));
     hash ^= (uint64_t)t->kind;
     return &contacts->table[(hash ^ hash >> 32) % BUCKETS];
 }
@@ -135,55 +152,97 @@ static void forget(struct nh_contacts *contacts, struct nh_contact *c)
     }
 }
 
-/* ---- the queue --------------------------------------------------------------------------------- */
+/* ---- addresses and their queues ------------------------------------------------------------------ */
 
-/* Is there a place for one more connection to that address? */
-static bool has_place(const struct nh_contacts *contacts, const struct nh_contact *c)
+static struct address_bucket *address_bucket_of(struct nh_contacts *contacts,
+                                                const struct nh_ip *ip)
 {
-    const struct nh_contact *other;
-    unsigned n = 0;
+    uint64_t hash = hash_bytes(UINT64_C(14695981039346656037), ip->addr, ip->family == 6 ? 16 : 4);
 
-    if (contacts->n_open >= c->max_connections)
-        return false;
-    NH_LIST_FOREACH (other, &contacts->open, link)
-        if (nh_ip_same(&other->target.ip, &c->target.ip))
-            n++;
-    return n < c->per_ip;
+    return &contacts->addresses[(hash ^ hash >> 32) % ADDRESS_BUCKETS];
 }
 
-/* Begins a contact that is out of the queue. Returns false when there is no descriptor for it, and
- * another contact will free one: then it waits at the head of the queue. */
-static bool begin(struct nh_contacts *contacts, struct nh_contact *c)
+/* Returns the address of that IP, a new one if there is none. NULL: there is no memory. */
+static struct nh_address *address_get(struct nh_contacts *contacts, const struct nh_ip *ip)
 {
+    struct address_bucket *bucket = address_bucket_of(contacts, ip);
+    struct nh_address *a;
+
+    NH_LIST_FOREACH (a, bucket, table_link)
+        if (nh_ip_same(&a->ip, ip))
+            return a;
+    a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->ip = *ip;
+    NH_LIST_INIT(&a->queued);
+    NH_LIST_INSERT_FIRST(bucket, a, table_link);
+    return a;
+}
+
+/* Call this after each change of the address. It gets or loses its turn, and it is freed when nothing
+ * uses it any more. */
+static void address_changed(struct nh_contacts *contacts, struct nh_address *a)
+{
+    const struct nh_contact *first = NH_LIST_FIRST(&a->queued);
+    bool may_begin = first && a->n_open < first->per_ip;
+
+    if (may_begin && !a->has_turn)
+        NH_LIST_INSERT_LAST(&contacts->turns, a, turn_link);
+    else if (!may_begin && a->has_turn)
+        NH_LIST_REMOVE(&contacts->turns, a, turn_link);
+    a->has_turn = may_begin;
+    if (!first && a->n_open == 0) {
+        NH_LIST_REMOVE(address_bucket_of(contacts, &a->ip), a, table_link);
+        free(a);
+    }
+}
+
+static void leave_queue(struct nh_contacts *contacts, struct nh_contact *c)
+{
+    NH_LIST_REMOVE(&c->address->queued, c, link);
+    address_changed(contacts, c->address);
+}
+
+/* Begins the first contact in the queue of the address. Returns false when there is no descriptor for
+ * it, and another contact will free one: then it stays where it is. */
+static bool begin_first(struct nh_contacts *contacts, struct nh_address *a)
+{
+    struct nh_contact *c = NH_LIST_FIRST(&a->queued);
     int error = nh_contact_begin(c);
 
-    if (error && contacts->n_open > 0 && (error == EMFILE || error == ENFILE)) {
-        NH_LIST_INSERT_FIRST(&contacts->queued, c, link);
+    if (error && contacts->n_open > 0 && (error == EMFILE || error == ENFILE))
         return false;
-    }
+    NH_LIST_REMOVE(&a->queued, c, link);
     NH_LIST_INSERT_LAST(&contacts->open, c, link);
     contacts->n_open++;
+    a->n_open++;
+    address_changed(contacts, a);
     if (error)
         nh_contact_fail(c, NH_RESULT_CONNECT, "%s", strerror(error));
     return true;
 }
 
+/* The addresses take turns. Those whose contact wants fewer connections than there are, in all, are
+ * passed over. */
 static void start_queued(struct nh_contacts *contacts)
 {
-    struct nh_contact *c, *next;
+    struct nh_address *a, *next;
 
-    if (contacts->is_starting)
-        return;
-    contacts->is_starting = true;
-    for (c = NH_LIST_FIRST(&contacts->queued); c && contacts->n_open < contacts->most; c = next) {
-        next = NH_LIST_NEXT(c, link);
-        if (!has_place(contacts, c))
+    for (a = NH_LIST_FIRST(&contacts->turns); a && contacts->n_open < contacts->most; a = next) {
+        next = NH_LIST_NEXT(a, turn_link);
+        if (contacts->n_open >= NH_LIST_FIRST(&a->queued)->max_connections)
             continue;
-        NH_LIST_REMOVE(&contacts->queued, c, link);
-        if (!begin(contacts, c))
+        NH_LIST_REMOVE(&contacts->turns, a, turn_link);
+        a->has_turn = false;
+        if (!begin_first(contacts, a)) {
+            a->has_turn = true;
+            NH_LIST_INSERT_FIRST(&contacts->turns, a, turn_link);
             break;
+        }
+        if (!next && a->has_turn)
+            next = a;
     }
-    contacts->is_starting = false;
 }
 
 static void on_result(struct nh_contact *c)
@@ -211,8 +270,11 @@ static void on_closed(struct nh_contact *c)
 
     NH_LIST_REMOVE(&contacts->open, c, link);
     contacts->n_open--;
+    c->address->n_open--;
+    address_changed(contacts, c->address);
     unref(c);
-    start_queued(contacts);
+    if (!contacts->is_ending)
+        start_queued(contacts);
 }
 
 /* Ends a contact that nobody waits for any more. */
@@ -220,7 +282,7 @@ static void give_up(struct nh_contacts *contacts, struct nh_contact *c)
 {
     forget(contacts, c);
     if (c->state == NH_CONTACT_QUEUED) {
-        NH_LIST_REMOVE(&contacts->queued, c, link);
+        leave_queue(contacts, c);
         unref(c);
     } else {
         nh_contact_abort(c);
@@ -239,7 +301,9 @@ static struct nh_contact *new_contact(struct nh_contacts *contacts, const struct
         return NULL;
     c->target = *target;
     c->target.helo = strdup(target->helo);
-    if (!c->target.helo) {
+    c->address = c->target.helo ? address_get(contacts, &target->ip) : NULL;
+    if (!c->address) {
+        free((char *)c->target.helo);
         free(c);
         return NULL;
     }
@@ -258,7 +322,8 @@ static struct nh_contact *new_contact(struct nh_contacts *contacts, const struct
     c->refs = 2; /* of the queue and of the table */
     c->in_table = true;
     NH_LIST_INSERT_FIRST(bucket_of(contacts, target), c, table_link);
-    NH_LIST_INSERT_LAST(&contacts->queued, c, link);
+    NH_LIST_INSERT_LAST(&c->address->queued, c, link);
+    address_changed(contacts, c->address);
     return c;
 }
 
@@ -289,10 +354,9 @@ bool nh_contacts_ask(struct nh_contacts *contacts, struct nh_wait *wait,
         return true;
     }
     NH_LIST_INSERT_LAST(&c->waits, wait, link);
-    if (c->state == NH_CONTACT_QUEUED && !wait->reused && has_place(contacts, c)) {
-        NH_LIST_REMOVE(&contacts->queued, c, link);
-        (void)begin(contacts, c);
-    }
+    if (!wait->reused && c->address->has_turn && c == NH_LIST_FIRST(&c->address->queued) &&
+        contacts->n_open < c->max_connections)
+        (void)begin_first(contacts, c->address);
     return true;
 }
 
@@ -324,6 +388,22 @@ X509_STORE *nh_contacts_anchors(struct nh_contacts *contacts, const char *file, 
 /* The contacts that a forked child has left behind, so that a leak checker finds them. */
 static struct nh_contacts *abandoned;
 
+/* Gives up all that is queued for the addresses of the bucket. An address that has no contact with a
+ * socket is freed with the last of its queue. */
+static void give_up_queued(struct nh_contacts *contacts, struct address_bucket *bucket)
+{
+    struct nh_address *a, *next;
+    struct nh_contact *c, *following;
+
+    for (a = NH_LIST_FIRST(bucket); a; a = next) {
+        next = NH_LIST_NEXT(a, table_link);
+        for (c = NH_LIST_FIRST(&a->queued); c; c = following) {
+            following = NH_LIST_NEXT(c, link);
+            give_up(contacts, c);
+        }
+    }
+}
+
 void nh_contacts_free(struct nh_contacts *contacts)
 {
     struct nh_contact *c;
@@ -338,9 +418,9 @@ void nh_contacts_free(struct nh_contacts *contacts)
         abandoned = contacts;
         return;
     }
-    contacts->is_starting = true; /* nothing begins any more */
-    while ((c = NH_LIST_FIRST(&contacts->queued)) != NULL)
-        give_up(contacts, c);
+    contacts->is_ending = true; /* nothing begins any more */
+    for (size_t k = 0; k < ADDRESS_BUCKETS; k++)
+        give_up_queued(contacts, &contacts->addresses[k]);
     while ((c = NH_LIST_FIRST(&contacts->open)) != NULL)
         give_up(contacts, c);
     while ((c = NH_LIST_FIRST(&contacts->remembered)) != NULL)

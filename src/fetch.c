@@ -38,12 +38,12 @@ void nh_fetch_stop(struct nh_fetch *f)
 
 #else
 
+#include "host_errors.h"
 #include "libcurl.h"
 #include "loop.h"
 #include "sigpipe.h"
 #include "timer.h"
 
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -63,25 +63,26 @@ struct nh_fetcher {
     struct nh_task tick;
     bool wants_now; /* libcurl wants to be called at once */
     struct nh_sigpipe sigpipe;
+    struct nh_host_errors errors;
     struct nh_fetcher *next_abandoned;
 };
 
 /* ---- calls of libcurl ------------------------------------------------------------------------ */
 
-/* libcurl may write to a socket that the other side has closed. */
+/* libcurl may write to a socket that the other side has closed, and it empties OpenSSL's queue of errors. */
 static void enter(struct nh_fetcher *fetcher)
 {
     nh_sigpipe_enter(&fetcher->sigpipe);
     nh_sigpipe_hold(&fetcher->sigpipe);
     fetcher->sigpipe.written = true;
-    ERR_set_mark();
+    nh_host_errors_take(&fetcher->errors);
 }
 
 static void on_tick(void *arg);
 
 static void leave(struct nh_fetcher *fetcher)
 {
-    ERR_pop_to_mark();
+    nh_host_errors_put(&fetcher->errors);
     nh_sigpipe_leave(&fetcher->sigpipe);
     if (fetcher->wants_now && !fetcher->tick.is_queued)
         nh_resolver_later(fetcher->resolver, &fetcher->tick, on_tick, fetcher);
@@ -145,13 +146,21 @@ static int set_timeout(CURLM *multi, long ms, void *arg)
     return 0;
 }
 
-/* libcurl says which descriptor it waits for. It closes the descriptor after CURL_POLL_REMOVE. */
+static void on_no_memory(void *arg)
+{
+    struct nh_fetch *f = arg;
+
+    nh_sts_fail(&f->err, NH_STS_FETCH_ERROR, "%s: out of memory", f->host);
+    finish(f);
+}
+
+/* libcurl says which descriptor it waits for. A fetch whose descriptor cannot be watched ends, when the
+ * resolver runs next. libcurl closes the descriptor after CURL_POLL_REMOVE. */
 static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *of_socket)
 {
     struct nh_fetcher *fetcher = arg;
     struct nh_watch *watch = of_socket;
 
-    (void)easy;
     if (what == CURL_POLL_REMOVE) {
         nh_watch_free(watch);
         nh_libcurl.multi_assign(fetcher->multi, fd, NULL);
@@ -161,8 +170,13 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *o
         watch = nh_watch_new(nh_resolver_loop(fetcher->resolver), fd, on_socket, fetcher);
         nh_libcurl.multi_assign(fetcher->multi, fd, watch);
     }
-    if (watch)
-        (void)nh_watch_set(watch, what & CURL_POLL_IN, what & CURL_POLL_OUT);
+    if (!watch || !nh_watch_set(watch, what & CURL_POLL_IN, what & CURL_POLL_OUT)) {
+        struct nh_fetch *f = NULL;
+
+        nh_libcurl.easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f);
+        if (f && !f->task.is_queued)
+            nh_resolver_later(fetcher->resolver, &f->task, on_no_memory, f);
+    }
     return 0;
 }
 

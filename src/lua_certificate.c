@@ -3,9 +3,9 @@
 #include "lua_core.h"
 
 #include "certificate.h"
+#include "host_errors.h"
 #include "verdict.h"
 
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
@@ -116,18 +116,19 @@ int nh_lua_certificates(lua_State *L)
 {
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len), *reason = NULL;
+    struct nh_host_errors errors;
     int n;
 
     luaL_argcheck(L, len <= 1 << 24, 1, "it is too long");
     lua_settop(L, 1);
     lua_newtable(L);
-    ERR_set_mark();
+    nh_host_errors_take(&errors);
     n = add_pem(L, text, len);
     if (n < 0)
         reason = "a certificate or key in it cannot be read";
     else if (n == 0 && !add_der(L, text, len))
         reason = "there is no certificate and no key in it";
-    ERR_pop_to_mark();
+    nh_host_errors_put(&errors);
     if (!reason)
         return 1;
     lua_pushnil(L);

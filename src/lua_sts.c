@@ -25,7 +25,8 @@ static void push_tables(lua_State *L, struct nh_lua_resolver *self)
     if (self->sts_tables == LUA_NOREF) {
         lua_newtable(L);
         lua_createtable(L, 0, 1);
-        nh_set_string(L, "__mode", "v");
+        lua_pushliteral(L, "v");
+        lua_setfield(L, -2, "__mode");
         lua_setmetatable(L, -2);
         self->sts_tables = luaL_ref(L, LUA_REGISTRYINDEX);
     }

@@ -2,6 +2,7 @@
 #include "resolver_private.h"
 
 #include "context.h"
+#include "host_errors.h"
 #include "loop.h"
 #include "system.h"
 #include "timer.h"
@@ -39,6 +40,20 @@ void nh_resolver_set_limits(struct nh_resolver *r)
     set_places(&r->running, running + more, running + more, more, 2 * NH_YOUNG);
     set_places(&r->sockets, most, limit, nh_recheck_can_relieve(r, most) ? 0 : most / 2,
                2 * r->timeout);
+}
+
+/* Between enter() and leave() the code of libraries runs. What the host program has left in
+ * OpenSSL's queue, and its handling of SIGPIPE, are the same afterwards. */
+static void enter(struct nh_resolver *r, struct nh_host_errors *errors)
+{
+    nh_sigpipe_enter(&r->sigpipe);
+    nh_host_errors_take(errors);
+}
+
+static void leave(struct nh_resolver *r, const struct nh_host_errors *errors)
+{
+    nh_host_errors_put(errors);
+    nh_sigpipe_leave(&r->sigpipe);
 }
 
 static struct nh_resolver *new_resolver(void)
@@ -90,9 +105,14 @@ static bool fill(struct nh_resolver *r, const struct nh_config *config, struct n
 struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_err *err)
 {
     struct nh_resolver *r = new_resolver();
+    struct nh_host_errors errors;
+    bool ok;
 
     err->code = NH_NO_MEMORY;
-    if (r && fill(r, config, err))
+    nh_host_errors_take(&errors);
+    ok = r && fill(r, config, err);
+    nh_host_errors_put(&errors);
+    if (ok)
         return r;
     if (err->code == NH_NO_MEMORY)
         nh_fail(err, NH_NO_MEMORY, "resolver: no memory or no descriptors left");
@@ -134,12 +154,14 @@ static void free_contexts(struct nh_resolver *r)
 
 void nh_resolver_free(struct nh_resolver *r)
 {
+    struct nh_host_errors errors;
+
     if (!r || r->abandoned)
         return;
-    nh_sigpipe_enter(&r->sigpipe);
+    enter(r, &errors);
     free_contexts(r);
     nh_loop_free(r->loop);
-    nh_sigpipe_leave(&r->sigpipe);
+    leave(r, &errors);
     nh_context_return_memory();
     nh_cache_free(r->cache);
     nh_queries_free(&r->young);
@@ -169,7 +191,9 @@ static bool resolver_dispatch(struct nh_resolver *r, bool (*next)(struct nh_loop
 void nh_resolver_later(struct nh_resolver *r, struct nh_task *task, void (*run)(void *arg),
                        void *arg)
 {
-    *task = (struct nh_task){.run = run, .arg = arg, .is_queued = true};
+    task->run = run;
+    task->arg = arg;
+    task->is_queued = true;
     NH_LIST_INSERT_LAST(task->is_heavy ? &r->heavy_tasks : &r->tasks, task, link);
 }
 
@@ -251,8 +275,9 @@ static void set_due(struct nh_resolver *r)
 void nh_resolver_drain(struct nh_resolver *r)
 {
     struct nh_lookup *l;
+    struct nh_host_errors errors;
 
-    nh_sigpipe_enter(&r->sigpipe);
+    enter(r, &errors);
     nh_lookup_send_queued(r); /* a lookup that was stopped has left its place free */
     for (;;) {
         if (!NH_LIST_EMPTY(&r->tasks))
@@ -268,7 +293,7 @@ void nh_resolver_drain(struct nh_resolver *r)
     if (nh_loop_stale(r->loop) && !nh_loop_ready(r->loop))
         nh_loop_collect(r->loop, false);
     set_tick(r);
-    nh_sigpipe_leave(&r->sigpipe);
+    leave(r, &errors);
 }
 
 /* Waits until something happens, for at most `seconds`. */
@@ -286,9 +311,10 @@ static void wait(struct nh_resolver *r, double seconds)
 void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
 {
     struct nh_lookup *l;
+    struct nh_host_errors errors;
     unsigned left = 0; /* in the batch; 0, so that what is left from before goes first */
 
-    nh_sigpipe_enter(&r->sigpipe);
+    enter(r, &errors);
     notice_lateness(r);
     nh_lookup_send_queued(r);
     if (seconds > 0 && !nh_loop_ready(r->loop) && NH_LIST_EMPTY(&r->ready) && has_no_task(r))
@@ -330,7 +356,7 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
         nh_loop_collect(r->loop, false);
     set_tick(r);
     set_due(r);
-    nh_sigpipe_leave(&r->sigpipe);
+    leave(r, &errors);
 }
 
 double nh_resolver_timeout(struct nh_resolver *r)

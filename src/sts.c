@@ -161,8 +161,11 @@ static void on_fetched(void *arg)
     }
     if (!nh_sts_policy_parse(&policy, job->fetch.body ? job->fetch.body : "", job->fetch.len,
                              reason)) {
-        snprintf(what, sizeof what, "its MTA-STS policy is invalid, %s", reason);
-        fail_job(job, NH_STS_INVALID, what);
+        bool is_invalid = strcmp(reason, NH_STS_NO_MEMORY) != 0;
+
+        snprintf(what, sizeof what, is_invalid ? "its MTA-STS policy is invalid, %s" : "%s",
+                 reason);
+        fail_job(job, is_invalid ? NH_STS_INVALID : NH_STS_FETCH_ERROR, what);
         return;
     }
     known = nh_sts_store_put(sts->store, job->domain, &policy, job->id);

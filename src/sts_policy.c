@@ -263,7 +263,7 @@ bool nh_sts_policy_parse(struct nh_sts_policy *policy, const char *text, size_t 
     }
     policy->mx = malloc(len + 1);
     if (!policy->mx) {
-        snprintf(reason, NH_STS_REASON, "out of memory");
+        snprintf(reason, NH_STS_REASON, NH_STS_NO_MEMORY);
         return false;
     }
     if (read_lines(policy, text, len, reason)) {

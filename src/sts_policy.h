@@ -21,8 +21,10 @@ struct nh_sts_policy {
     char *mx;      /* n_mx patterns, each with its NUL; lower-case, without a final dot */
 };
 
+#define NH_STS_NO_MEMORY "out of memory" /* the reason when memory runs out */
+
 /* Parses the text of a policy (RFC 8461 3.2). Lines end with CR LF or LF. Returns false and writes
- * the reason when the text is no policy, or when memory runs out. */
+ * the reason when the text is no policy, or NH_STS_NO_MEMORY. */
 bool nh_sts_policy_parse(struct nh_sts_policy *policy, const char *text, size_t len,
                          char reason[NH_STS_REASON]);
 void nh_sts_policy_free(struct nh_sts_policy *policy);

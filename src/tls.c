@@ -109,56 +109,19 @@ static void tls_failed(struct nh_tls_session *t)
     snprintf(t->reason, sizeof t->reason, "%s", reason ? reason : "the handshake failed");
 }
 
-/* The errors that the host program has left in OpenSSL's queue. SSL_do_handshake() empties the
- * queue, so they are put back afterwards. */
-struct left_errors {
-    unsigned long codes[16];
-    const char *files[16];
-    int lines[16];
-    size_t n;
-};
-
-static unsigned long next_error(const char **file, int *line)
-{
-#if OPENSSL_VERSION_NUMBER >= 0x30000000L
-    return ERR_get_error_all(file, line, NULL, NULL, NULL);
-#else
-    return ERR_get_error_line(file, line);
-#endif
-}
-
-static void take_errors(struct left_errors *left)
-{
-    for (left->n = 0; left->n < 16; left->n++) {
-        left->codes[left->n] = next_error(&left->files[left->n], &left->lines[left->n]);
-        if (left->codes[left->n] == 0)
-            break;
-    }
-}
-
-static void put_errors_back(const struct left_errors *left)
-{
-    for (size_t k = 0; k < left->n; k++)
-        ERR_put_error(ERR_GET_LIB(left->codes[k]), 0, ERR_GET_REASON(left->codes[k]),
-                      left->files[k], left->lines[k]);
-}
-
+/* SSL_do_handshake() empties the queue of errors. nh_resolver_run() has taken what is not ours. */
 static void handshake(struct nh_tls_session *t)
 {
-    struct left_errors left = {.n = 0};
     int status;
 
     if (t->state != NH_SESSION_HANDSHAKE)
         return;
-    if (ERR_peek_error() != 0)
-        take_errors(&left);
     status = SSL_do_handshake(t->ssl);
     if (status == 1)
         t->state = NH_SESSION_OPEN;
     else if (SSL_get_error(t->ssl, status) != SSL_ERROR_WANT_READ)
         tls_failed(t);
     ERR_clear_error();
-    put_errors_back(&left);
 }
 
 bool nh_tls_start(struct nh_tls_session *t, struct nh_tls_contexts *contexts, enum nh_key_kind kind,

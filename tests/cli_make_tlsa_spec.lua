@@ -65,6 +65,9 @@ describe("nexthop --make-tlsa", function()
     local data = ca.tlsa(leaf, 3, 1, 1)
     assert.equal(("_465._tcp.mx.example. IN TLSA %s\n_465._tcp.mx2.example. IN TLSA %s\n"):format(data, data),
       r.out, r.err)
+    r = make(leaf.chain, "--port", "25", "--port", "465", "mx.example")
+    assert.equal(("_25._tcp.mx.example. IN TLSA %s\n_465._tcp.mx.example. IN TLSA %s\n"):format(data, data),
+      r.out, r.err)
   end)
 
   it("means the issuer with usage 2, where the file has a chain", function()

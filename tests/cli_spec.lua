@@ -479,6 +479,17 @@ describe("nexthop", function()
       pipe:close()
     end)
 
+    it("in the documents, where it is the doctor's", function()
+      local page = files.read "docs/program.md"
+      local names = "check verify authoritative warning critical quiet json port assume since rollover "
+        .. "make-tlsa"
+      for option in names:gmatch "%S+" do
+        assert.is_true(options["--" .. option], option)
+        assert.is_truthy(page:find(("`[^`\n]*%%-%%-%s[ `][^`]*"):format(option:gsub("%-", "%%-")))
+          or page:find("%$ nexthop [^\n]*%-%-" .. option:gsub("%-", "%%-") .. "%f[^%w-]"), option)
+      end
+    end)
+
     it("in the completions", function()
       local bash = files.read("share/completions/nexthop.bash")
       local zsh = files.read("share/completions/_nexthop")
@@ -521,6 +532,14 @@ describe("examples", function()
       local shown = text:match("%$ nexthop %-%-verify " .. name:gsub("%.", "%%.") .. "\n(.-)\n\n")
       for i = 2, #case do contains(shown, case[i]) end
     end
+    -- it ends with a healthy domain and a sick one
+    local pattern = "%$ nexthop %-%-check %-%-verify healthy(.-)\n\n.*verify sick(.-)\n\nHow to"
+    local healthy, sick = text:match(pattern)
+    contains(healthy, "dane, 3 usable TLSA records\nexit status 0")
+    lacks(healthy, "hint", "fail", "warn")
+    contains(sick, "mend  sick.servers.example 10 mx.sick.servers.example: dane, 2 usable TLSA records, but "
+      .. "see below\n", "key-kinds-differ: ", "digest-of-nothing: ", "no-tlsrpt: ",
+      "publish    _25._tcp.mx.sick.servers.example. TLSA 3 1 1 ", "\nexit status 1")
     contains(text, "mx.half.servers.example\tvalidation-failure\nmx.plain.servers.example\tstarttls")
   end)
 

@@ -1,26 +1,35 @@
 -- The deploy hooks of examples/acme, called as certbot and acme.sh call them, with two real name servers.
 local ca = require "tests.support.ca"
 local files = require "tests.support.files"
-local rollover_world = require "tests.support.rollover_world"
+local name_servers = require "tests.support.name_servers"
 local program = require "tests.support.program"
 local shell = require "tests.support.shell"
 local support = require "tests.support"
 
 local quote = shell.quote
-local world, folder, old, new
+local zone = "roll.example"
+local pair = name_servers.new(zone, 44)
+local folder, old, new
+
+-- Has the name servers answer with versions of the zone, see name_servers.lua.
+local function serve(...)
+  for _, version in ipairs { ... } do version.text = "mx A 192.0.2.1\n" .. version.text end
+  pair:publish(...)
+end
+
 
 local function publish(age, ...)
   local lines = {}
   for i, text in ipairs { ... } do lines[i] = "_25._tcp.mx TLSA " .. text end
-  for number = 1, 2 do world:publish(number, { text = table.concat(lines, "\n"), age = age }) end
+  serve { text = table.concat(lines, "\n"), age = age }
 end
 
 -- Runs a script with the settings of the hook. The mail server's reload writes a file.
 local function run(script)
   local words = { program.lua, "bin/nexthop" }
-  for _, word in ipairs(world:options()) do words[#words + 1] = word end
+  for _, word in ipairs(pair:options()) do words[#words + 1] = word end
   return shell.run(([[
-export HOSTS=mx.roll.up LIVE=%s/live PENDING=%s/pending RELOAD='echo reloaded >>%s/log' NEXTHOP=%s
+export HOSTS=mx.roll.example LIVE=%s/live PENDING=%s/pending RELOAD='echo reloaded >>%s/log' NEXTHOP=%s
 export DEPLOY=examples/acme/deploy-when-safe
 (%s)]]):format(folder, folder, folder, quote(table.concat(words, " ")), script))
 end
@@ -28,14 +37,14 @@ end
 -- What certbot does when it has a new certificate.
 local function certbot()
   return run(([[mkdir -p %s/lineage && cp %s %s/lineage/fullchain.pem && cp %s %s/lineage/privkey.pem &&
-    RENEWED_LINEAGE=%s/lineage RENEWED_DOMAINS=mx.roll.up examples/acme/certbot-hook]]):format(folder,
+    RENEWED_LINEAGE=%s/lineage RENEWED_DOMAINS=mx.roll.example examples/acme/certbot-hook]]):format(folder,
     new.chain, folder, new.key, folder, folder))
 end
 
 -- What acme.sh does.
 local function acme_sh()
-  return run((". examples/acme/nexthop.sh; nexthop_deploy mx.roll.up %s %s %s %s"):format(new.key, new.file,
-    new.file, new.chain))
+  return run((". examples/acme/nexthop.sh; nexthop_deploy mx.roll.example %s %s %s %s"):format(new.key,
+    new.file, new.file, new.chain))
 end
 
 local function again() return run "examples/acme/deploy-when-safe" end
@@ -46,14 +55,15 @@ local function live(name)
 end
 
 setup(function()
-  world = rollover_world.start()
+  support.lab:clear()
+  support.lab:add_zones { { name = zone, text = "mx A 192.0.2.1\n" } }
   local root = ca.authority { name = "rollover-root" }
   local issuer = ca.authority { name = "rollover-issuer", issuer = root }
-  old = ca.leaf { name = "rollover-old", issuer = issuer, names = { "mx.roll.up" } }
-  new = ca.leaf { name = "rollover-new", issuer = issuer, names = { "mx.roll.up" } }
+  old = ca.leaf { name = "rollover-old", issuer = issuer, names = { "mx.roll.example" } }
+  new = ca.leaf { name = "rollover-new", issuer = issuer, names = { "mx.roll.example" } }
 end)
 teardown(function()
-  world:stop()
+  pair:stop()
   files.remove()
 end)
 before_each(function() folder = files.folder() end)
@@ -91,7 +101,8 @@ for name, client in pairs { certbot = certbot, ["acme.sh"] = acme_sh } do
       publish(864000, ca.tlsa(old, 3, 1, 1))
       local said, status = client()
       assert.equal(1, status, said)
-      support.contains(said, "NO, publish _25._tcp.mx.roll.up. IN TLSA " .. ca.tlsa(new, 3, 1, 1) .. " first")
+      support.contains(said,
+        ("NO, publish _25._tcp.mx.roll.example. IN TLSA %s first"):format(ca.tlsa(new, 3, 1, 1)))
       assert.is_nil((live "fullchain.pem"))
       publish(864000, ca.tlsa(old, 3, 1, 1), ca.tlsa(new, 3, 1, 1))
       assert.equal(0, select(2, again()))
@@ -99,8 +110,8 @@ for name, client in pairs { certbot = certbot, ["acme.sh"] = acme_sh } do
     end)
 
     it("does not count the time in which a server lags behind", function()
-      world:publish(1, { text = "_25._tcp.mx TLSA " .. ca.tlsa(new, 3, 1, 1), serial = 2 })
-      world:publish(2, { text = "_25._tcp.mx TLSA " .. ca.tlsa(old, 3, 1, 1) })
+      serve({ text = "_25._tcp.mx TLSA " .. ca.tlsa(new, 3, 1, 1), serial = 2 },
+        { text = "_25._tcp.mx TLSA " .. ca.tlsa(old, 3, 1, 1) })
       local said, status = client()
       assert.equal(0, status, said)
       support.contains(said, "lags behind")

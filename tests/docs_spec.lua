@@ -83,7 +83,8 @@ end
 -- Some interpreters repeat what is typed, and others do not.
 local function answers(session, typed)
   local kept = {}
-  for line in session:gsub("^Lua[^\n]*\n", ""):gmatch "[^\n]*" do
+  for shown in session:gsub("^Lua[^\n]*\n", ""):gmatch "[^\n]*" do
+    local line = shown
     while line:find "^> " do line = line:sub(3) end
     if line ~= "" and not typed:find(line .. "\n", 1, true) then kept[#kept + 1] = line .. "\n" end
   end

@@ -2,6 +2,9 @@
 local ca = require "tests.support.ca"
 local cjson = require "cjson"
 local files = require "tests.support.files"
+local live = require "nexthop.doctor.live"
+local metrics = require "nexthop.doctor.metrics"
+local outcome = require "nexthop.doctor.outcome"
 local program = require "tests.support.program"
 local support = require "tests.support"
 local verifying = require "tests.support.verifying"
@@ -13,7 +16,8 @@ local root = ca.authority { name = "doc-root" }
 local issuing = ca.authority { name = "doc-issuing", issuer = root }
 local function leaf(label, options)
   options = options or {}
-  options.name, options.names = "doc-" .. label, { label .. ".vdoctor.example" }
+  options.name, options.names = "doc-" .. label, { label .. ".vdoctor.example", "keyed-" .. label
+    .. ".vdoctor.example" }
   return ca.leaf(options)
 end
 local function tlsa(certificate, usage)
@@ -49,9 +53,11 @@ host("addresses", { tlsa(rsa) }, nil, {
 })
 host("rootless", { tlsa(root, 2) }, { issued })
 host("nothing", { tlsa(rsa), nothing }, { rsa })
-host("ending", { tlsa(leaf("e10", { to = 10 })), next_key }, { leaf("e10", { to = 10 }) })
-host("urgent", { tlsa(leaf("e2", { to = 2 })), next_key }, { leaf("e2", { to = 2 }) })
-host("ended", { tlsa(leaf("e0", { to = -0.5 })), next_key }, { leaf("e0", { to = -0.5 }) })
+for label, days in pairs { ending = 10, urgent = 2, ended = -0.5 } do
+  local certificate = leaf(label, { to = days, issuer = issuing })
+  host(label, { tlsa(issuing, 2), "2 1 1 " .. ("66"):rep(32) }, { certificate })
+  host("keyed-" .. label, { tlsa(certificate), next_key, tlsa(issuing, 2) }, { certificate })
+end
 host("plain", { tlsa(rsa) }, nil, { server = { no_starttls = true } })
 host("named", { tlsa(issuing, 2), ca.tlsa(issuing, 2, 0, 1) }, { issued })
 host("later", { tlsa(rsa), next_key }, nil, { server = { greeting = "421 come back later" } })
@@ -61,6 +67,7 @@ host("imaps", {}, nil, { server = { certificates = { rsa }, implicit = true },
 world:records("silent MX 10 healthy")
 world:records("alias CNAME healthy\n_25._tcp.alias CNAME _25._tcp.healthy\nmx-alias MX 10 alias")
 world:records("mixed MX 10 healthy\nmixed MX 0 .")
+world:records("local MX 10 localhost.")
 world:records("literal MX 10 healthy\nliteral MX 20 192.0.2.1.")
 
 local function run(arguments)
@@ -159,12 +166,22 @@ describe("nexthop --check --verify", function()
   end)
 
   it("finds certificates that end soon, within --warning and --critical days, or have ended", function()
-    assert.equal("certificate-expiring warning", (found "mx-ending")[1])
-    assert.equal("certificate-expiring error", (found "mx-urgent")[1])
-    assert.equal("certificate-expiring error", (found("mx-ending", "--critical", "12"))[1])
-    assert.equal("stale-record hint", (found("mx-ending", "--warning", "7"))[1])
-    assert.equal("certificate-expired warning", (found "mx-ended")[1])
-    assert.equal("certificate-expiring warning", (found("mx-coming", "--at", "+50d"))[1])
+    only("certificate-expiring warning", "mx-ending")
+    only("certificate-expiring error", "mx-urgent")
+    only("certificate-expiring error", "mx-ending", "--critical", "12")
+    assert.same({}, (found("mx-ending", "--warning", "7")))
+    only("certificate-expired error", "mx-ended")
+    only("certificate-expiring warning", "mx-issued", "--at", "+50d")
+  end)
+
+  it("hints at dates where a record of usage 3 makes them count for nobody but other senders", function()
+    for label, name in pairs { ending = "expiring", urgent = "expiring", ended = "expired" } do
+      local names, list, r = found("mx-keyed-" .. label)
+      assert.same({ { "stale-record hint", ("certificate-%s hint"):format(name) }, 0 }, { names, r.status })
+      contains(list[2].text, "dates do not count for the record 3 x x")
+    end
+    -- mail clients look at dates, whatever the record
+    assert.equal("certificate-expiring error", (found("mx-imaps", "--port", "993", "--at", "+58d"))[1])
   end)
 
   it("names a failed connection by its result", function()
@@ -184,6 +201,11 @@ describe("nexthop --check --verify", function()
     names, list = found "literal"
     assert.equal("mx-is-address error", names[1])
     contains(list[1].text, "names the address 192.0.2.1")
+  end)
+
+  it("says nothing of what this machine presents, where a domain names localhost", function()
+    local names = found "local"
+    assert.same({ "reserved-name error", "no-tlsrpt hint" }, names)
   end)
 
   it("takes several ports in one run; 465 and 993 have TLS from the first byte", function()
@@ -212,6 +234,69 @@ describe("nexthop --check --verify", function()
       assert.same({ 64, "" }, { r.status, r.out }, wrong)
       contains(r.err, "nexthop: " .. why)
     end
+  end)
+end)
+
+-- What live.judge says of a host that has these connections, and one TLSA record of usage 3.
+local function judge(connections, options)
+  local planned = { host = "mx.example", tlsa_base_domain = "mx.example" }
+  local record = { usage = 3, selector = 1, match_type = 1, data = ("x"):rep(32) }
+  local presented = { host = "mx.example", tls = "dane", connections = connections,
+    records = { { record = record, matches = "leaf" }, { record = record, matches = "leaf" } } }
+  options.port, options.at, options.warning, options.critical = 25, 1900000000, 14, 3
+  local report = { hosts = { presented }, plan = { hosts = { planned }, sts = options.sts } }
+  local list, names = live.judge(report, options), {}
+  for i, finding in ipairs(list) do names[i] = finding.name .. " " .. finding.severity end
+  return names, list
+end
+
+local function connection(ip, keys, more)
+  local leaf_of_it = { subject = "CN=mx", key = "ec", not_after = 1900000000 + 86400, spki_sha256 = "aa",
+    cert_sha256 = "bb" }
+  local result = { ip = ip, port = 25, keys = keys, ok = true, dane = "verified",
+    matched = { record = { usage = 3 }, depth = 0 }, tls = { chain = { leaf_of_it } } }
+  for key, value in pairs(more or {}) do result[key] = value end
+  return result
+end
+
+describe("the judgement of a report", function()
+  local refused = { ok = false, dane = false, tls = false, result = "connect-failed", temporary = true,
+    message = "2001:db8::1: Network is unreachable" }
+  local function has_route(address) return not address:find ":" end
+
+  it("takes dates seriously where a policy makes senders without DANE look at them", function()
+    local list = { connection("192.0.2.1", "rsa") }
+    assert.same({ "certificate-expiring hint" }, (judge(list, {})))
+    assert.same({ "certificate-expiring hint" }, (judge(list, { sts = { mode = "testing" } })))
+    assert.same({ "certificate-expiring error" }, (judge(list, { sts = { mode = "enforce" } })))
+    -- for a plugin, too
+    local function expiries(port, sts)
+      local report = { plan = { sts = sts }, hosts = { { host = "mx.example", connections = list } } }
+      return #outcome.expiries { ports = { { port = port, report = report } } }
+    end
+    assert.same({ 0, 1, 1 }, { expiries(25), expiries(993), expiries(25, { mode = "enforce" }) })
+  end)
+
+  it("hints at addresses to which this machine has no way, and judges by the others", function()
+    local list = { connection("192.0.2.1", "rsa"), connection("192.0.2.1", "ecdsa"),
+      connection("2001:db8::1", "rsa", refused), connection("2001:db8::1", "ecdsa", refused) }
+    local names, found_there = judge(list, { has_route = has_route })
+    assert.same({ "not-all-checked hint", "not-prepared hint", "certificate-expiring hint" },
+      names)
+    contains(found_there[1].text, "this machine has no way to 2001:db8::1")
+    local known = {}
+    local report = { hosts = { { host = "mx.example", connections = list } } }
+    local state = { ports = { { report = report } }, findings = {} }
+    for _, sample in ipairs(metrics.of("x.example", state, { at = 1, seconds = 1 }).samples) do
+      if sample.labels.ip then known[#known + 1] = sample.labels.ip .. " " .. sample.value end
+    end
+    assert.same({ "192.0.2.1 1", "192.0.2.1 1" }, known)
+    assert.same({ "connect-failed error", "certificate-expiring hint" }, (judge(list, {})))
+  end)
+
+  it("does not call a host well to which there is no way at all", function()
+    assert.same({ "connect-failed error" },
+      (judge({ connection("2001:db8::1", "rsa", refused) }, { has_route = has_route })))
   end)
 end)
 

@@ -90,6 +90,22 @@ describe("nexthop --check --authoritative", function()
     contains(finding.text, ("the name server %s has serial 4294967295 of the zone"):format(list[2]))
   end)
 
+  it("answers as if all servers had the records of --assume", function()
+    local first = servers:serve { serial = 4, text = records(second) }
+    local late = servers:serve { serial = 3, text = records() }
+    local assumed = "_25._tcp.mx.doctor.example. TLSA 3 1 1 " .. ("cd"):rep(32)
+    local names, finding = found({ first, late }, { "--json", "--assume", assumed })
+    assert.same({ "lagging-server warning" }, names)
+    assert.is_nil(finding.text:find "differ")
+    local other = assumed:gsub("cd", "ee")
+    assert.same({ "lagging-server error" }, (found({ first, late }, { "--json", "--assume", other })))
+    -- there is none at any server yet, and the TTL of the denial is not that of the record
+    local bare = { servers:serve { text = (records():gsub("_25[^\n]*", "")), minimum = 60 } }
+    local r = check(bare, { "--assume", assumed })
+    assert.same({ 0, "ok    doctor.example 10 mx.doctor.example: dane, 1 usable TLSA record\n", "" },
+      { r.status, r.out, r.err })
+  end)
+
   it("finds servers that contradict each other", function()
     local addresses = { servers:serve { text = records() }, servers:serve { text = records(second) } }
     local names, finding = found(addresses, json)
@@ -143,6 +159,8 @@ describe("nexthop --check --authoritative", function()
     local names, finding, r = found({ servers:serve { text = records(), iterations = 5 } }, json)
     assert.same({ { "nsec3-iterations hint" }, 0 }, { names, r.status })
     assert.equal("the zone is signed with 5 NSEC3 iterations", finding.text)
+    finding = select(2, found({ servers:serve { text = records(), iterations = 1 } }, json))
+    assert.equal("the zone is signed with 1 NSEC3 iteration", finding.text)
     assert.same({}, (found({ servers:serve { text = records(), iterations = 0 } }, json)))
   end)
 

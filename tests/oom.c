@@ -50,35 +50,41 @@ static int refuse(uintptr_t caller)
 static void *live[SLOTS];
 static long n_live;
 
-static void **slot(void *p)
+static size_t home(const void *p)
 {
-    size_t i = ((uintptr_t)p >> 4) * 2654435761u % SLOTS, n;
-
-    for (n = 0; n < SLOTS && live[i] && live[i] != p; n++)
-        i = (i + 1) % SLOTS;
-    return &live[i];
+    return ((uintptr_t)p >> 4) * 2654435761u % SLOTS;
 }
 
 static void *ours(uintptr_t caller, void *p)
 {
-    if (p && caller >= low && caller < high) {
-        *slot(p) = p;
-        n_live++;
-    }
+    size_t i, n;
+
+    if (!p || caller < low || caller >= high)
+        return p;
+    for (i = home(p), n = 0; n < SLOTS && live[i] && live[i] != GONE; n++)
+        i = (i + 1) % SLOTS;
+    live[i] = p;
+    n_live++;
     return p;
 }
 
+/* Slots that are GONE before an empty one become empty, so that a search stays short. */
 static void forget(void *p)
 {
-    void **at;
+    size_t i, n;
 
     if (!p || n_live == 0)
         return;
-    at = slot(p);
-    if (*at == p) {
-        *at = GONE;
-        n_live--;
-    }
+    for (i = home(p), n = 0; n < SLOTS && live[i] && live[i] != p; n++)
+        i = (i + 1) % SLOTS;
+    if (live[i] != p)
+        return;
+    n_live--;
+    live[i] = GONE;
+    if (live[(i + 1) % SLOTS])
+        return;
+    for (; live[i] == GONE; i = (i + SLOTS - 1) % SLOTS)
+        live[i] = NULL;
 }
 
 PUBLIC void *malloc(size_t size)

@@ -59,9 +59,32 @@ describe("when memory runs out", function()
       world:host(label, { tlsa = { record }, server = { certificates = { leaf } } })
     end
     world:start()
-    local count, output = run_script("tests/oom_verify_script.lua", lab.forward_address, lab.anchor_file,
+    local own, output = run_script("tests/oom_verify_script.lua", lab.forward_address, lab.anchor_file,
       world.servers.port)
     world:stop()
-    assert.is_true(count > 400, output)
+    -- OpenSSL allocates less from one release to the next.
+    local of_openssl = tonumber(output:match "^ok%s+%d+%s+(%d+)")
+    assert.is_true(own > 100 and of_openssl > 100, output)
+  end)
+
+  it("does so while a policy of MTA-STS is fetched, kept and read", function()
+    if (os.getenv "NEXTHOP_LUA" or ""):find "/results" then
+      pending "a sanitizer or valgrind stands in front of malloc itself"
+      return
+    end
+    local found, reason = require("nexthop.core").sts()
+    if not found then
+      pending(reason)
+      return
+    end
+    local path = require("tests.support.files").path ".sts"
+    local world = require("tests.support.sts_world").new("stsoom.example", 70, false)
+    world:domain("good", { records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064b.example"' })
+    world:start()
+    local count, output = run_script("tests/oom_sts_script.lua", lab.forward_address, lab.anchor_file,
+      world.server.port, world.root.file, path)
+    world:stop()
+    os.remove(path)
+    assert.is_true(count > 50, output)
   end)
 end)

@@ -340,7 +340,7 @@ describe("nexthop-server, where name servers are silent,", function()
     lab:wait "d17-10.example"
     assert.equal(before + 10, c:stats().resolver.pending)
     raw:close()
-    servers.wait_for("no lookup", function() return c:stats().resolver.pending == before end)
+    servers.wait_for("no lookup", function() return c:stats().resolver.pending <= before end)
   end)
 
   it("ends a lookup at its own deadline and at the request's", function()

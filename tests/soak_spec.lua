@@ -7,10 +7,10 @@ describe("under mixed load", function()
       pending "memory is not what it is under a sanitizer or valgrind"
       return
     end
-    local output, status = child.run(nil, { args = "tests/soak/soak.lua 12" })
+    local output, status = child.run(nil, { args = "tests/soak/soak.lua 12", timeout = 400 })
     print(output)
     assert.equal(0, status, output)
     local _, parts = output:gsub(" ok: ", "")
-    assert.equal(8, parts, output)
+    assert.equal(9, parts, output)
   end)
 end)

@@ -1,5 +1,6 @@
 -- MTA-STS: how long a policy is known, when it is fetched again, and the file that processes share.
 local child = require "tests.support.child"
+local errorqueue = require "errorqueue"
 local files = require "tests.support.files"
 local nexthop = require "nexthop"
 local shell = require "tests.support.shell"
@@ -17,7 +18,7 @@ local function enforce(...) return { mode = "enforce", mx = { ... } } end
 -- Each test has a domain of its own.
 for _, label in ipairs { "warm", "newid", "newbad", "newdown", "back", "recheck", "recheckbad", "recheckonce",
   "norecord", "tworecords", "failonce", "failnew", "forget", "zero", "late", "shared", "restart", "modes",
-  "cli", "damaged", "notified", "testing", "shared-table", "atonce", "recheckmode", "newhost" } do
+  "cli", "damaged", "notified", "testing", "shared-table", "atonce", "recheckmode", "newhost", "queue" } do
   world:domain(label, {})
 end
 world:records("mx2.newhost A 127.61.0.2")
@@ -53,6 +54,15 @@ describe("policies that are known:", function()
     assert.same({ "sts", "1", "cache" }, short("warm", resolver))
     assert.same({ "sts", "1", "cache" }, short("warm", resolver))
     assert.equal(1, world:fetches("warm", 1))
+  end)
+
+  it("a fetch keeps the errors that the host program has in OpenSSL's queue", function()
+    errorqueue.take()
+    errorqueue.push(77)
+    local resolver = support.resolver()
+    assert.same({ "sts", "1", "fetch" }, short("queue", resolver))
+    resolver:close()
+    assert.equal("128:77@host-program.c:42= ", errorqueue.take())
   end)
 
   it("until the TTL of its record is over, a known policy needs no lookup", function()
@@ -437,8 +447,8 @@ describe("policies that are known:", function()
     local domain = world:name "newhost"
     local function set_mx(label)
       local rdata = ("\0\10%s%s"):format(string.char(#label) .. label, "\7newhost\8stscache\7example\0")
-      lab:rule { name = domain, type = "MX", action = "answer", records = { { name = domain, type = "MX", ttl = 5,
-        rdata = (rdata:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) } } }
+      lab:rule { name = domain, type = "MX", action = "answer", records = { { name = domain, type = "MX",
+        ttl = 5, rdata = (rdata:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) } } }
     end
     set_mx "mx"
     local said = run_changed("newhost", [[

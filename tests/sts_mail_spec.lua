@@ -39,7 +39,8 @@ describe("with sts", function()
   describe("the audit of outgoing mail", function()
     local function start(fields)
       local f = filter.start { config = config(fields), handshake = false, verbose = true }
-      f:send("config|smtpd-version|7.6.0", "config|subsystem|smtp-in", "config|subsystem|smtp-out", "config|ready")
+      f:send("config|smtpd-version|7.6.0", "config|subsystem|smtp-in", "config|subsystem|smtp-out",
+        "config|ready")
       f:wait(function() return f.other[#f.other] == "register|ready" end)
       local sessions = 0
       -- A delivery to the first host of a domain; tls: the text of smtpd's report.
@@ -62,11 +63,11 @@ describe("with sts", function()
     it("reports deliveries in clear to hosts that are sts, or that the policy excludes", function()
       local f = start { outgoing = "log", sts = true, deadline = 5 }
       f:deliver "good"
-      f:logged(("event=outgoing domain=good.%s count=1 destination=127.69.0.2:25 host=mx.good.%s mail=0a0b0c0d "
-        .. "owed=sts result=starttls%%-not%%-supported tls=none"):format(zone, zone))
+      f:logged(("event=outgoing domain=good.%s count=1 destination=127.69.0.2:25 host=mx.good.%s "
+        .. "mail=0a0b0c0d owed=sts result=starttls%%-not%%-supported tls=none"):format(zone, zone))
       f:deliver "other"
-      f:logged(("domain=other.%s message=[^\n]*does not name this host\" count=2 [^\n]*host=mx.other.%s [^\n]*"
-        .. "owed=skip result=validation%%-failure tls=none"):format(zone, zone))
+      f:logged(("domain=other.%s message=[^\n]*does not name this host\" count=2 [^\n]*host=mx.other.%s "
+        .. "[^\n]*owed=skip result=validation%%-failure tls=none"):format(zone, zone))
       f:deliver("good", "TLSv1.3:TLS_AES_256_GCM_SHA384:256")
       for _, label in ipairs { "none", "without" } do
         f:deliver(label)
@@ -79,7 +80,8 @@ describe("with sts", function()
     it("reports policies that could not be had, with the result types of RFC 8460", function()
       local f = start { outgoing = "log", sts = true, deadline = 5 }
       f:deliver "broken"
-      f:logged(("domain=broken.%s message=[^\n]*owed=may result=sts%%-policy%%-invalid tls=none"):format(zone))
+      f:logged(("domain=broken.%s message=[^\n]*owed=may result=sts%%-policy%%-invalid tls=none")
+        :format(zone))
       f:deliver "gone"
       f:logged(("domain=gone.%s message=[^\n]*owed=may result=sts%%-policy%%-fetch%%-error"):format(zone))
       assert.equal(0, f:finish())
@@ -92,8 +94,8 @@ describe("with sts", function()
       f:logged(("domain=testing.%s destination=[^\n]*owed=may policy=testing "
         .. "result=starttls%%-not%%-supported"):format(zone))
       f:deliver "testingother"
-      f:logged(("domain=testingother.%s destination=[^\n]*owed=may policy=testing result=validation%%-failure")
-        :format(zone))
+      f:logged(("domain=testingother.%s destination=[^\n]*owed=may policy=testing "
+        .. "result=validation%%-failure"):format(zone))
       assert.equal(0, f:finish())
       assert.matches("deliveries=2 less_tls_than_owed=0 not_known=0 nothing_owed=2 with_tls=0", f.log)
     end)
@@ -148,8 +150,8 @@ describe("with sts", function()
 
     it("asks a server for policies", function()
       local server = servers.start(config { sts = true })
-      judge(tables.start { config = ("return { socket = %q, verdicts = { 'sts' }, deadline = 5 }"):format(server.path) },
-        3)
+      local text = ("return { socket = %q, verdicts = { 'sts' }, deadline = 5 }"):format(server.path)
+      judge(tables.start { config = text }, 3)
       assert.equal(0, server:finish())
     end)
   end)

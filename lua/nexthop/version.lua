@@ -1,2 +1,2 @@
---- The version of nexthop. It stands nowhere else: `make dist`, the packages and the rockspec take it from here.
+--- The version of nexthop. It stands nowhere else: `make dist` and the Debian packages take it from here.
 return "1.0.0"

@@ -4,7 +4,8 @@
 --   local mtas = require "tests.integration.mtas"
 --   local root, why = mtas.root "postfix"                 -- nil: it cannot be had here
 --   local server = mtas.start("postfix", root, { address = "127.42.0.1", port = 2525, tls_port = 4650,
---     certificates = { rsa = leaf, ec = leaf } })         -- leaves of tests/support/ca.lua
+--     certificates = { rsa = leaf, ec = leaf },           -- leaves of tests/support/ca.lua
+--     listeners = { ["127.42.0.9"] = { "other" } } })     -- names of certificates at further addresses
 --   server:replace { ec = leaf }                          -- Postfix alone
 --   server:stop()
 --
@@ -52,8 +53,15 @@ anvil unix - - n - 1 anvil
 rewrite unix - - n - - trivial-rewrite
 proxymap unix - - n - - proxymap
 postlog unix-dgram n - n - 1 postlogd
+@LISTENERS@
 ]],
     },
+    listener = function(address, names)
+      local paths = {}
+      for i, name in ipairs(names) do paths[i] = ("%s/%s.both"):format(settings, name) end
+      return ("%s:@PORT@ inet n - n - - smtpd -o smtpd_tls_chain_files=%s"):format(address,
+        table.concat(paths, ","))
+    end,
   },
   exim = {
     maker = "exim",
@@ -90,9 +98,17 @@ pki "rsa" cert "@SETTINGS@/rsa.chain"
 pki "rsa" key "@SETTINGS@/rsa.key"
 listen on @ADDRESS@ port @PORT@ hostname mx.verify.example tls pki "ec"
 listen on @ADDRESS@ port @TLSPORT@ hostname mx.verify.example smtps pki "rsa"
+@LISTENERS@
 match from any for any reject
 ]],
     },
+    listener = function(address, names)
+      return (([[
+pki "@NAME@" cert "@SETTINGS@/@NAME@.chain"
+pki "@NAME@" key "@SETTINGS@/@NAME@.key"
+listen on @AT@ port @PORT@ hostname mx.verify.example tls pki "@NAME@"]]):gsub("@NAME@", names[1])
+        :gsub("@AT@", address))
+    end,
   },
 }
 
@@ -130,6 +146,11 @@ local function write_settings(mta, root, options)
   write_certificates(folder, options.certificates)
   local words = { SETTINGS = settings, ADDRESS = options.address, PORT = tostring(options.port),
     TLSPORT = tostring(options.tls_port) }
+  local listeners = {}
+  for address, names in pairs(options.listeners or {}) do
+    listeners[#listeners + 1] = mta.listener(address, names):gsub("@(%u+)@", words)
+  end
+  words.LISTENERS = table.concat(listeners, "\n")
   for name, text in pairs(mta.files) do
     files.write(folder .. "/" .. name, (text:gsub("@(%u+)@", words)))
   end

@@ -117,10 +117,12 @@ local function dot(name)
   return name == "." and "." or name .. "."
 end
 
--- A DS record for keys or with a digest that no validator knows.
+-- A DS record for keys or with a digest that no validator knows. A digest of type 1 has 20 bytes: newer name
+-- servers load no other.
 local function renumbered(zone, ds)
-  return (ds:gsub("DS%s+(%d+)%s+(%d+)%s+(%d+)", function(tag, algorithm, digest)
-    return ("DS %s %d %d"):format(tag, zone.algorithm or algorithm, zone.digest or digest)
+  return (ds:gsub("DS%s+(%d+)%s+(%d+)%s+(%d+)%s+(%x+)", function(tag, algorithm, kind, digest)
+    if zone.digest == 1 then digest = digest:sub(1, 40) end
+    return ("DS %s %d %d %s"):format(tag, zone.algorithm or algorithm, zone.digest or kind, digest)
   end))
 end
 

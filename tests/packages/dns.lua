@@ -1,4 +1,5 @@
--- The lab's DNS where a machine's resolver is: on port 53 of 127.0.0.1, in a network namespace that has nothing else.
+-- The DNS of the lab at the place of a resolver: port 53 of 127.0.0.1, in a network namespace with nothing
+-- else.
 -- Runs a command, and ends.
 --
 --   lua5.4 tests/packages/dns.lua ANCHOR COMMAND      writes the trust anchor to the file ANCHOR before

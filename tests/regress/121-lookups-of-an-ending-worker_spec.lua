@@ -50,9 +50,11 @@ describe("a worker of rspamd that ends", function()
   before_each(support.reset)
   after_each(support.close)
 
+  -- A machine that is busy may need long for the ticks, and nothing is to be over before.
   local function start(tcp)
     local worker = require("nexthop.rspamd.worker").new {
-      resolver = lab:options(), deadline = 20, directories = { "/tmp" }, tcp = tcp,
+      resolver = lab:options { timeout = 60, options = support.patient }, deadline = 60,
+      directories = { "/tmp" }, tcp = tcp,
       now = function() return uv.hrtime() / 1e9 end, log = error,
     }
     assert(worker:ready())
@@ -81,13 +83,13 @@ describe("a worker of rspamd that ends", function()
     local tcp = new_tcp()
     local worker = start(tcp)
     local code
-    worker:look_up(task, { { domain = "nullmx.example" } }, 20, function(_, _, err) code = err.code end,
+    worker:look_up(task, { { domain = "nullmx.example" } }, 60, function(_, _, err) code = err.code end,
       function() end)
     local most = 0
     tcp.run(function()
       most = math.max(most, tcp.connections())
       -- The ticks may be faster than the name server.
-      if id and worker.ticks >= 60 and lab:count("nullmx.example", "MX") > 0 then
+      if id and worker.ticks >= 40 and lab:count("nullmx.example", "MX") > 0 then
         lab:release(id)
         id = nil
       end

@@ -316,5 +316,6 @@ table_part("table+", seconds / 8, true)
 server_part(seconds / 4)
 rows()
 verifications()
+require "tests.soak.policies"(row, scale.cycles / 3, resolver_of)
 if long then outage() end
 os.exit(failures == 0 and 0 or 1)

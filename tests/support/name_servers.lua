@@ -3,7 +3,13 @@
 --
 --   local pair = name_servers.new("doctor.example", 41)      -- a zone that the lab has, signed with its key
 --   local first = pair:serve { serial = 2, text = "..." }    -- "127.41.0.1@PORT"
+--   pair:publish { text = "..." }                            -- both have this version
+--   pair:publish({ text = "...", serial = 2 }, { text = "..." })   -- false: that one is silent
+--   pair:options()                                           -- those of bin/nexthop, for what was published
 --   pair:stop()
+--
+-- A version: text (records), serial (1), age (seconds since it was signed, 10 days), days (until its
+-- signatures end, 20), ttl (3600), refresh (3600), minimum (600), iterations (of NSEC3), signed.
 local files = require "tests.support.files"
 local lab = require("tests.lab.lab").shared()
 local shell = require "tests.support.shell"
@@ -19,13 +25,14 @@ end
 -- Makes the zone file, and returns its path.
 local function sign(self, folder, version)
   local path, now, day = folder .. "/zone", os.time(), 86400
-  files.write(path, ("$ORIGIN %s.\n$TTL 3600\n@ SOA ns hostmaster %d 3600 600 86400 600\n@ NS ns\n"
-    .. "ns A 127.0.0.1\n%s"):format(self.zone, version.serial or 1, version.text))
+  files.write(path, ("$ORIGIN %s.\n$TTL %d\n@ SOA ns hostmaster %d %d 600 86400 %d\n@ NS ns\n"
+    .. "ns A 127.0.0.1\n%s\n"):format(self.zone, version.ttl or 3600, version.serial or 1,
+      version.refresh or 3600, version.minimum or 600, version.text))
   if version.signed == false then return path end
   local key = files.read(("%s/%s.key"):format(lab.folder, self.zone)):match "%S+"
   local said, status = shell.run(("cd %s && ldns-signzone %s -i %d -e %d -f %s.signed %s %s"):format(
     shell.quote(lab.folder), version.iterations and ("-n -s ab -t %d"):format(version.iterations) or "",
-    now - 10 * day, now + (version.days or 20) * day, path, path, shell.quote(key)))
+    now - (version.age or 10 * day), now + (version.days or 20) * day, path, path, shell.quote(key)))
   assert(status == 0, said)
   return path .. ".signed"
 end
@@ -68,8 +75,7 @@ local function is_ready(folder)
 end
 
 --- Starts a server.
--- @param version { serial (1), text = records, days until its signatures end (20), iterations (of NSEC3),
--- signed }
+-- @param version see above
 -- @return its address and port
 function M:serve(version)
   self.count = self.count + 1
@@ -92,6 +98,23 @@ end
 function M:dead()
   self.count = self.count + 1
   return ("127.%d.0.%d@%d"):format(self.network, self.count, lab.nsd_port)
+end
+
+--- Has two servers, and ends those that were there: pair[1] and pair[2] are their addresses.
+-- @param first version of the one
+-- @param second version of the other (that of the first); false: it is silent
+function M:publish(first, second)
+  self:stop()
+  self[1] = self:serve(first)
+  self[2] = second == false and self:dead() or self:serve(second or first)
+end
+
+--- The options of bin/nexthop with which the pair is found, and the lab for all else.
+function M:options()
+  local words = { "--anchor", lab.anchor_file, ("--stub=%s=%s"):format(self.zone, self[1]),
+    ("--stub=%s=%s"):format(self.zone, self[2]) }
+  for parent, address in pairs(lab:stub()) do words[#words + 1] = ("--stub=%s=%s"):format(parent, address) end
+  return words
 end
 
 --- Ends them all.

@@ -203,7 +203,7 @@ local result_classes =
 local function results(self)
   local there, described = {}, {}
   self.done["nexthop.AssumedRecord"] = true -- an option's value; its fields are those of a record, and a name
-  for _, path in ipairs(sources "src/lua_result*.c src/lua_verify.c") do
+  for _, path in ipairs(sources "src/lua_result*.c src/lua_sts.c src/lua_verify.c") do
     for line in read(path):gmatch "[^\n]+" do
       local key = line:match '%f[%w_]n?h?_?set_%w+%(L, .-"([%l][%w_]*)"' or line:match '^ *"(host)",?$'
       key = key or line:match 'lua_setfield%(L, %-%d, "([%l][%w_]*)"'

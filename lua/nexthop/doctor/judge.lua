@@ -7,6 +7,7 @@ local findings = require "nexthop.doctor.findings"
 local hex = require "nexthop.hex"
 local keys = require "nexthop.doctor.keys"
 local signatures = require "nexthop.doctor.signatures"
+local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
 
@@ -258,8 +259,9 @@ function Judge:nsec3()
   end
   if most == 0 then return end
   local many = most > MANY_ITERATIONS
-  self:add("nsec3-iterations", many and "error" or "hint", ("the zone is signed with %d NSEC3 iterations%s")
-    :format(most, many and ": validators take its denials for not signed, or do not answer" or ""),
+  self:add("nsec3-iterations", many and "error" or "hint",
+    ("the zone is signed with %s%s"):format(words.count(most, "NSEC3 iteration"),
+      many and ": validators take its denials for not signed, or do not answer" or ""),
     { cure = "sign it with 0 iterations and no salt (RFC 9276)" })
 end
 

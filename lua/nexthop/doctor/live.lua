@@ -32,7 +32,7 @@ end
 
 -- Has another connection been verified by DANE?
 function Live:is_verified_elsewhere(fits)
-  for _, other in ipairs(self.host.connections) do
+  for _, other in ipairs(self.connections) do
     if other.ok and other.dane == "verified" and fits(other) then return true end
   end
   return false
@@ -72,7 +72,7 @@ end
 
 function Live:failures()
   local seen = {}
-  for _, connection in ipairs(self.host.connections) do
+  for _, connection in ipairs(self.connections) do
     local result = connection.result
     if connection.ok or self:is_explained(connection) then -- luacheck: ignore 542
       -- nothing is to be said
@@ -93,7 +93,7 @@ end
 -- The certificates that were seen, by what `key_of` says of each.
 function Live:certificates(key_of)
   local list, seen = {}, {}
-  for _, connection in ipairs(self.host.connections) do
+  for _, connection in ipairs(self.connections) do
     local leaf = leaf_of(connection)
     if leaf and not seen[key_of(leaf)] then
       seen[key_of(leaf)] = true
@@ -120,7 +120,7 @@ end
 -- Is everything known that a record could match?
 function Live:has_seen_all()
   local kinds, presented = {}, false
-  for _, connection in ipairs(self.host.connections) do
+  for _, connection in ipairs(self.connections) do
     kinds[connection.keys] = true
     if connection.result == "certificate-expired" or connection.dane then presented = true end
     if connection.temporary and not connection.ok then return false end
@@ -158,7 +158,7 @@ function Live:missing_issuers(matched, others)
   local better = #chain > 1 and "2 1 1 " .. top.spki_sha256 or "3 1 1 " .. top.spki_sha256
   for _, record in ipairs(others) do
     local root = roots.find(record, self.ca_file)
-    self:add("root-not-sent", self.host.ok and "warning" or "error",
+    self:add("root-not-sent", self.is_ok and "warning" or "error",
       ("the record %s is that of %s, which the server does not send"):format(words.record(record),
         root and ("the root %s"):format(utf8.clean(root)) or "an issuer"),
       { cure = "let the server send that certificate behind its own, or publish the record of one "
@@ -168,7 +168,7 @@ function Live:missing_issuers(matched, others)
 end
 
 function Live:preparation(leaves, next_keys, issuers, other_issuers)
-  if not self.host.ok or not self:has_seen_all() then return end
+  if not self.is_ok or not self:has_seen_all() then return end
   if #issuers > 0 and (#issuers + #other_issuers > 1 or #leaves > 0) then return end
   if #leaves > 0 and #next_keys > 0 then return end
   if #leaves == 0 and #issuers == 0 then return end
@@ -206,24 +206,60 @@ function M.first_to_end(connection)
   return first
 end
 
+--- Do the dates of a certificate count for nobody whose mail may be held back? So it is between mail servers
+-- with a record of usage 3 (RFC 7671 5.1). Mail clients, and senders that follow an MTA-STS policy, look at
+-- dates.
+-- @param plan that the report is of
+function M.is_dateless(connection, port, plan)
+  return port == 25 and connection.matched ~= nil and connection.matched.record.usage == 3
+    and not (plan.sts and plan.sts.mode == "enforce")
+end
+
 function Live:dates(warning, critical)
   for _, each in ipairs(self:certificates(function(leaf) return leaf.cert_sha256 end)) do
     local connection = each.connection
     local certificate = M.first_to_end(connection)
     local left = (certificate.not_after - self.at) / 86400
     local what = ("the certificate of %s"):format(words.shorten(utf8.clean(certificate.subject or ""), 120))
-    local by_key = connection.matched and connection.matched.record.usage == 3
+    local is_dateless = M.is_dateless(connection, self.port, self.report.plan)
+    local why = is_dateless and ": dates do not count for the record 3 x x, but for senders that do no DANE "
+      .. "and verify certificates" or ""
     if connection.result == "certificate-expired" or left >= warning then -- luacheck: ignore 542
       -- said by failures(), or nothing is to be said
     elseif left < 0 then
-      self:add("certificate-expired", by_key and "warning" or "error", ("%s ended on %s%s"):format(what,
-        day(certificate.not_after), by_key and ": dates do not count for the record 3 x x, but for other "
-          .. "senders" or ""), { cure = "renew it" })
+      self:add("certificate-expired", is_dateless and "hint" or "error", ("%s ended on %s%s"):format(what,
+        day(certificate.not_after), why), { cure = "renew it" })
     else
-      self:add("certificate-expiring", left < critical and "error" or "warning",
-        ("%s ends on %s, in %.1f days"):format(what, day(certificate.not_after), left),
+      self:add("certificate-expiring", is_dateless and "hint" or left < critical and "error" or "warning",
+        ("%s ends on %s, in %.1f days%s"):format(what, day(certificate.not_after), left, why),
         { cure = "renew it; publish the record of the new key first, if the key changes (RFC 7671 8.1)" })
     end
+  end
+end
+
+-- ---- addresses to which there is no way ------------------------------------------------------------
+
+-- Leaves out the connections that failed because this machine has no way to the address, as one without IPv6
+-- has to all IPv6 addresses, and marks them `left_out`. A host to which there is no way at all keeps them.
+function Live:leave_out(has_route)
+  local heard, silent, seen, is_ok = {}, {}, {}, true
+  for _, connection in ipairs(self.host.connections) do
+    if connection.result == "connect-failed" and has_route and not has_route(connection.ip) then
+      if not seen[connection.ip] then silent[#silent + 1] = connection.ip end
+      seen[connection.ip] = true
+    else
+      heard[#heard + 1] = connection
+      is_ok = is_ok and connection.ok
+    end
+  end
+  self.connections, self.is_ok = self.host.connections, self.host.ok
+  if #silent == 0 or #heard == 0 then return end
+  self.connections, self.is_ok = heard, is_ok
+  for _, connection in ipairs(self.host.connections) do connection.left_out = seen[connection.ip] end
+  for _, ip in ipairs(silent) do
+    self:add("not-all-checked", "hint",
+      ("this machine has no way to %s, and nothing is known of the server there"):format(ip),
+      { cure = "check the host from a machine that has a way there, too" })
   end
 end
 
@@ -231,7 +267,9 @@ end
 
 --- Returns the findings about a report.
 -- @param report of resolver:verify
--- @param settings { port, at = seconds since 1970, warning, critical (days), ca_file }
+-- @param settings { port, at = seconds since 1970, warning, critical (days), ca_file, has_route =
+-- function(address) (nil: there is a way to all), left_out = { [host] = true } (nothing is said of what they
+-- present) }
 function M.judge(report, settings)
   local out = {}
   for i, host in ipairs(report.hosts) do
@@ -239,9 +277,12 @@ function M.judge(report, settings)
       out = out, report = report, host = host, planned = report.plan.hosts[i], port = settings.port,
       at = settings.at, ca_file = settings.ca_file, is_uncovered = {},
     }, Live)
-    if host.tls == "dane" then self:records() end
-    self:failures()
-    self:dates(settings.warning, settings.critical)
+    if not (settings.left_out and settings.left_out[host.host]) then
+      self:leave_out(settings.has_route)
+      if host.tls == "dane" then self:records() end
+      self:failures()
+      self:dates(settings.warning, settings.critical)
+    end
   end
   return out
 end

@@ -70,8 +70,10 @@ local kinds = { ec = "ecdsa" }
 local function add_report(self, report)
   for _, host in ipairs(report.hosts) do
     for _, connection in ipairs(host.connections) do
-      self:put("nexthop_connection_ok", { host = host.host, ip = connection.ip, keys = connection.keys },
-        connection.ok)
+      if not connection.left_out then
+        self:put("nexthop_connection_ok", { host = host.host, ip = connection.ip, keys = connection.keys },
+          connection.ok)
+      end
       local chain = connection.tls and connection.tls.chain
       if chain and chain[1] then
         local key = chain[1].key or "unknown"

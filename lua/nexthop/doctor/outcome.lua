@@ -39,11 +39,12 @@ local unreachable = {
   ["no-address"] = true, ["lookup-failed"] = true, ["reserved-name"] = true,
 }
 
--- Findings about the end of a certificate, for which expiries() stands: a finding does not say whether
--- senders look at the dates.
+-- Findings about the end of a certificate, for which expiries() stands: a finding does not say how many days
+-- are left.
 local about_dates = { ["certificate-expiring"] = true, ["certificate-expired"] = true }
 
---- The certificates that senders judge by their dates: not those that a record of usage 3 matches.
+--- The certificates that senders judge by their dates: not those that a record of usage 3 matches, see
+-- live.is_dateless().
 -- @return a list of { host, not_after }, the first to end in front
 function M.expiries(state)
   local by_host, list = {}, {}
@@ -51,8 +52,7 @@ function M.expiries(state)
     for _, host in ipairs(entry.report and entry.report.hosts or {}) do
       for _, connection in ipairs(host.connections) do
         local chain = connection.tls and connection.tls.chain
-        local by_key = connection.matched and connection.matched.record.usage == 3
-        if chain and chain[1] and not by_key then
+        if chain and chain[1] and not live.is_dateless(connection, entry.port, entry.report.plan) then
           local ends = live.first_to_end(connection).not_after
           by_host[host.host] = math.min(by_host[host.host] or ends, ends)
         end

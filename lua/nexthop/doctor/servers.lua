@@ -59,8 +59,9 @@ function M.asker(task, resolver, driver, left)
   end
 end
 
--- Is there a way to the address? Without IPv6 on this machine nothing is said about servers that have it.
-local function has_route(address)
+--- Is there a way to the address? Without IPv6 on this machine nothing is said about servers that have it.
+-- @param address with or without @PORT
+function M.has_route(address)
   local ip, port = address:match "^([^@#]+)@?(%d*)"
   local socket = uv.new_udp()
   local ok, _, code = socket:connect(ip, tonumber(port) or 53)
@@ -76,7 +77,7 @@ Server.__index = Server
 -- @param timeout seconds for each lookup; nil: the default
 -- @return { name, address, ask, ask_open }; or nil and the error, which is nil where there is no way to it
 function M.new(task, zone, server, timeout, left)
-  if not has_route(server.address) then return nil end
+  if not M.has_route(server.address) then return nil end
   local self = setmetatable({ name = server.name, address = server.address, zone = zone }, Server)
   local stub = { ["."] = server.address, [zone.name .. "."] = server.address }
   local function asker(anchors)

@@ -33,6 +33,11 @@ function M.of_rdata(rdata)
   return { usage = usage, selector = selector, match_type = match_type, data = rdata:sub(4) }
 end
 
+--- The rdata of a record.
+function M.rdata(record)
+  return string.char(record.usage, record.selector, record.match_type) .. record.data
+end
+
 -- The numbers by their names (RFC 7218).
 local names = {
   { ["pkix-ta"] = 0, ["pkix-ee"] = 1, ["dane-ta"] = 2, ["dane-ee"] = 3 },

@@ -170,7 +170,8 @@ return {
   new = function(filter, supervisor, settings, verbose)
     local self = setmetatable({
       filter = filter, supervisor = supervisor, log = filter.log, verbose = verbose,
-      excludes = settings.exclude, options = plan_options(settings, settings.deadline, true), timer = uv.new_timer(), told = 0,
+      excludes = settings.exclude,
+      options = plan_options(settings, settings.deadline, true), timer = uv.new_timer(), told = 0,
       counts = { deliveries = 0, tls = 0, less = 0, plain = 0, unknown = 0 },
     }, Audit)
     self.options.tlsrpt = nil -- the audit sends no report

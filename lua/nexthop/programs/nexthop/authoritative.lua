@@ -3,6 +3,7 @@
 local judge = require "nexthop.doctor.judge"
 local servers = require "nexthop.doctor.servers"
 local signatures = require "nexthop.doctor.signatures"
+local tlsa_record = require "nexthop.doctor.tlsa_record"
 local new_zones = require("nexthop.doctor.zones").new
 
 local M = {}
@@ -12,8 +13,9 @@ local M = {}
 local Questions = {}
 Questions.__index = Questions
 
--- Adds a question to the zone of its name; without a type only the zone itself is looked at.
-function Questions:add(name, type)
+-- Adds a question to the zone of its name; without a type only the zone itself is looked at. Records that are
+-- assumed count as if each server had them.
+function Questions:add(name, type, assumed)
   local zone = self.zones:of(name)
   if not zone then return end
   local entry = self.by_zone[zone]
@@ -25,9 +27,23 @@ function Questions:add(name, type)
   local key = type and name .. " " .. type
   if key and not entry.seen[key] then
     entry.seen[key] = true
-    entry.questions[#entry.questions + 1] = { name = name, type = type, key = key }
+    entry.questions[#entry.questions + 1] = { name = name, type = type, key = key, assumed = assumed }
   end
   return entry
+end
+
+-- The rdata of the records that are assumed at a TLSA name, or where an alias there leads to.
+function Questions:assumed_at(...)
+  local list = {}
+  for _, record in ipairs(self.assume) do
+    for i = 1, select("#", ...) do
+      if record.name == select(i, ...) then
+        list[#list + 1] = tlsa_record.rdata(record)
+        break
+      end
+    end
+  end
+  return list
 end
 
 -- A TLSA name, and the empty name `_tcp.HOST` above it.
@@ -37,7 +53,7 @@ function Questions:add_tlsa(ask, host, port)
   local answer = ask(name, "TLSA")
   local chain = answer and answer.chain or { name }
   for i = 1, #chain - 1 do self:add(chain[i]) end
-  self:add(chain[#chain], "TLSA")
+  self:add(chain[#chain], "TLSA", self:assumed_at(name, chain[#chain]))
   local entry = self:add(above)
   if entry and answer and (#answer.records > 0 or #chain > 1) and not entry.seen[above] then
     entry.seen[above] = true
@@ -64,12 +80,28 @@ end
 
 local always = { "SOA", "DNSKEY", "NSEC3PARAM" }
 
+-- The answer with records that are assumed.
+local function with_assumed(answer, assumed)
+  local copy, seen = {}, {}
+  for key, value in pairs(answer) do copy[key] = value end
+  copy.records = {}
+  for _, list in ipairs { answer.records, assumed } do
+    for _, record in ipairs(list) do
+      if not seen[record] then copy.records[#copy.records + 1] = record end
+      seen[record] = true
+    end
+  end
+  -- the TTL is not that of a record
+  if #answer.records == 0 then copy.ttl = nil end
+  return copy
+end
+
 -- What one server says: { server, answers = { [question's key] = answer }, bogus = list of keys, failed = {
 -- [key] = code }, denied = { [name] = true }, error (it does not answer at all) }.
 local function interview(server, entry)
   local zone = entry.zone.name
   local said = { server = server, answers = {}, bogus = {}, denied = {}, failed = {} }
-  local function put(name, type)
+  local function put(name, type, assumed)
     local key = name .. " " .. type
     local answer, err = server.ask(name, type)
     if not answer and server.is_validated then
@@ -77,7 +109,7 @@ local function interview(server, entry)
       answer, err = server.ask_open(name, type)
       if answer and code ~= "timeout" then said.bogus[#said.bogus + 1] = key end
     end
-    said.answers[key] = answer
+    said.answers[key] = answer and assumed and assumed[1] and with_assumed(answer, assumed) or answer
     if not answer then said.failed[key] = err.code end
     return answer, err
   end
@@ -87,7 +119,7 @@ local function interview(server, entry)
     return said
   end
   for _, type in ipairs(always) do put(zone, type) end
-  for _, question in ipairs(entry.questions) do put(question.name, question.type) end
+  for _, question in ipairs(entry.questions) do put(question.name, question.type, question.assumed) end
   for _, name in ipairs(entry.parents) do
     local answer = server.ask_open(name, "A")
     if answer and answer.rcode == "NXDOMAIN" then said.denied[name] = true end
@@ -129,7 +161,7 @@ end
 -- @param plans list of { port, plan }; plan is nil where it failed
 -- @param domain
 -- @param settings { resolver = options of nexthop.new, network, timeout, critical = days, now = seconds since
--- 1970, left = function() -> seconds until the deadline, or nil }
+-- 1970, left = function() -> seconds until the deadline, or nil, assume = list of records }
 -- @return a list of findings; when the first signature of each zone ends, in seconds since 1970, by zone
 function M.check(task, resolver, domain, plans, settings)
   local ask = servers.asker(task, resolver, settings.driver, settings.left)
@@ -148,7 +180,7 @@ function M.check(task, resolver, domain, plans, settings)
   for zone, list in pairs(settings.resolver.stub or {}) do
     stub[zone:lower():gsub("%.$", "")] = type(list) == "table" and list or { list }
   end
-  local questions = setmetatable({ list = {}, by_zone = {},
+  local questions = setmetatable({ list = {}, by_zone = {}, assume = settings.assume or {},
     zones = new_zones(ask, open, function(list) task:all(list) end,
       { stub = stub, network = settings.network }) }, Questions)
   for _, each in ipairs(plans) do

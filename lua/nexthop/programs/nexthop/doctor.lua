@@ -1,5 +1,6 @@
 --- `nexthop --check`: the plan for each port, what the hosts present (--verify), what the name servers say
 -- (--authoritative), and what is printed of all that.
+local assumed = require "nexthop.programs.nexthop.assumed"
 local check = require "nexthop.programs.nexthop.check"
 local core = require "nexthop.core"
 local diagnose = require "nexthop.programs.nexthop.diagnose"
@@ -51,9 +52,14 @@ local function verified(task, resolver, name, args, entry, left, reuse)
     return {}
   end
   entry.report = report
-  local out = live.judge(report, { port = entry.port, at = args.at or os.time(), warning = args.warning,
-    critical = args.critical, ca_file = args.ca_file })
-  return out
+  local reserved = {} -- by these names each machine means another one
+  for _, verdict in ipairs(entry.verdicts) do
+    if verdict.name == "reserved-name" then reserved[verdict.host] = true end
+  end
+  return live.judge(report, {
+    port = entry.port, at = args.at or os.time(), warning = args.warning, critical = args.critical,
+    ca_file = args.ca_file, has_route = require("nexthop.doctor.servers").has_route, left_out = reserved,
+  })
 end
 
 local function examine(task, resolver, name, args, left, driver, reuse)
@@ -65,6 +71,7 @@ local function examine(task, resolver, name, args, left, driver, reuse)
     local plan, err, facts = task:await(function(done)
       return diagnose.plan(resolver, name, call, port, done)
     end)
+    assumed.mark_plan(args.assume, plan or err)
     local entry = { port = port, plan = plan, err = err, facts = facts }
     entry.verdicts = check.verdicts(domain, plan, err, port, facts)
     state.ports[#state.ports + 1] = entry
@@ -86,6 +93,7 @@ local function examine(task, resolver, name, args, left, driver, reuse)
       state.ports, {
         resolver = args.resolver_options or options.resolver(args), network = call.network,
         timeout = args.timeout, left = left, critical = args.critical, now = os.time(), driver = driver,
+        assume = args.assume,
       })
     append(state.findings, found)
   end
@@ -135,14 +143,26 @@ local function is_said(finding, said)
   return said[("%s %s"):format(finding.name, finding.text)]
 end
 
+-- Is something wrong with a host that is dane by what the DNS says?
+local function is_sick(state, host, port)
+  for _, finding in ipairs(state.findings) do
+    if finding.severity ~= "hint" and finding.subject == host and (finding.port or port) == port then
+      return true
+    end
+  end
+  return false
+end
+
 local function print_verdicts(tree, out, state, args, said)
   for _, entry in ipairs(state.ports) do
     for _, verdict in ipairs(entry.verdicts) do
       local subject = verdict.subject
       if #args.ports > 1 then subject = ("%s port %d"):format(subject, entry.port) end
       if not (verdict.ok and args.quiet) then
-        out[#out + 1] = ("%s  %s: %s\n"):format(verdict.ok and tree:paint("green", "ok  ")
-          or tree:paint("red", "mend"), subject, verdict.text)
+        local is_ok = verdict.ok and not is_sick(state, verdict.host, entry.port)
+        out[#out + 1] = ("%s  %s: %s%s\n"):format(
+          is_ok and tree:paint("green", "ok  ") or tree:paint("red", "mend"), subject, verdict.text,
+          is_ok == verdict.ok and "" or ", but see below")
       end
       if verdict.name then said[("%s %s"):format(verdict.name, verdict.text)] = true end
     end

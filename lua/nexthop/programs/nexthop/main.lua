@@ -1,4 +1,5 @@
 --- The program nexthop(1).
+local assumed = require "nexthop.programs.nexthop.assumed"
 local core = require "nexthop.core"
 local doctor = require "nexthop.programs.nexthop.doctor"
 local formats = require "nexthop.programs.nexthop.formats"
@@ -98,7 +99,9 @@ local function renderer(args, tree, collection)
     local name = canonical(input)
     local outcome = planned and tally.outcome_of_plan(result, err)
       or tally.outcome_of_step(err or result.nxdomain and nxdomain or nil)
-    local printed
+    local answer, printed = result or err
+    assumed.mark_plan(args.assume, answer)
+    if args.mode ~= "explain" then answer.trace = nil end -- it was wanted for the assumed records alone
     if args.json then
       printed = json_line(key, { text = input, name = name }, result, err)
     elseif args.mode == "explain" then
@@ -190,6 +193,7 @@ local function run(args, resolver)
     status = status or program.IO
   end
   if why then program:complain("standard output: " .. why) end
+  if not status then assumed.complain(program, args.assume) end
   local interrupted = status and status > 128 and status ~= 141
   if collection then return print_collected(collection, args, status, count.unusable) end
   if args.file and status ~= 141 then summary(count, bar, interrupted) end

@@ -34,7 +34,7 @@ local function subject(list, usage)
 end
 
 --- The lines to print.
--- @param args make_tlsa, names (of hosts; none: the record without a name), port, usage, selector, match
+-- @param args make_tlsa, names (of hosts; none: the record without a name), ports, usage, selector, match
 -- @return text; or nil and the reason
 function M.lines(args)
   local list, reason = M.read(args.make_tlsa)
@@ -45,10 +45,12 @@ function M.lines(args)
   local text = tlsa_record.text(record)
   if #args.names == 0 then return text .. "\n" end
   local lines = {}
-  for i, given in ipairs(args.names) do
+  for _, given in ipairs(args.names) do
     local host, wrong = core.name(given)
     if not host then return nil, ("%s: %s"):format(given, wrong) end
-    lines[i] = ("%s. IN TLSA %s\n"):format(tlsa_record.name(host, args.port or 25), text)
+    for _, port in ipairs(args.ports) do
+      lines[#lines + 1] = ("%s. IN TLSA %s\n"):format(tlsa_record.name(host, port), text)
+    end
   end
   return table.concat(lines)
 end

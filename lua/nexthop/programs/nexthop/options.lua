@@ -40,7 +40,7 @@ With --check:
   --critical DAYS          call it an error within so many days, and warn of signatures that end (3)
   --quiet                  print nothing of what is right, and no hints
   --format FORMAT          nagios: a plugin's line and status (0 to 3); openmetrics: a page of metrics
-                           --port may be repeated; 465, 993 and 995 have TLS from the first byte
+                           with --verify the ports 465, 993 and 995 have TLS from the first byte
 
 With --verify:
   --keys KINDS             key kinds to ask for, each in a connection of its own: any, rsa, ecdsa, ed25519
@@ -80,7 +80,8 @@ How to ask:
   --timeout SECONDS        for one DNS lookup (10)
   --cache SIZE             memory for the caches, such as 32m, for many domains that are asked again
   --deadline SECONDS       for all of one domain
-  --port PORT              port of the TLSA records (25)
+  --port PORT              port of the TLSA records (25); with --check, --rollover and --make-tlsa it may be
+                           repeated
   -4, --ipv4               only IPv4 addresses
   -6, --ipv6               only IPv6 addresses
 
@@ -240,7 +241,7 @@ function M.call(args)
   end
   return {
     deadline = args.deadline, network = network, port = args.port, assume = args.assume,
-    trace = args.mode == "explain" or args.mode == "check" or nil,
+    trace = args.mode == "explain" or args.mode == "check" or args.assume ~= nil or nil,
     max_hosts = args.mode == "check" and 1000 or nil,
     sts = args.sts, tlsrpt = args.tlsrpt, sts_port = args.sts_port, ca_file = args.ca_file,
   }

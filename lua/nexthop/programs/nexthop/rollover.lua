@@ -5,6 +5,7 @@ local json = require "nexthop.json.encode"
 local make_tlsa = require "nexthop.programs.nexthop.make_tlsa"
 local rollover = require "nexthop.doctor.rollover"
 local tlsa_record = require "nexthop.doctor.tlsa_record"
+local used = require "nexthop.programs.nexthop.assumed"
 
 local M = {}
 
@@ -51,10 +52,10 @@ end
 
 function Run:assumed(...)
   local list = {}
+  for _, name in ipairs { ... } do used.mark(self.args.assume, name) end
   for _, record in ipairs(self.args.assume or {}) do
     for _, name in ipairs { ... } do
       if record.name == name then
-        record.is_used = true
         list[#list + 1] = record
         break
       end
@@ -183,11 +184,12 @@ local function head(worst, hosts)
   return #lines > 0 and table.concat(lines) or "NO\n"
 end
 
-local function as_text(worst, hosts)
+local function as_text(worst, hosts, ports)
   local lines = { head(worst, hosts) }
   for _, one in ipairs(hosts) do
+    local subject = #ports > 1 and ("%s port %d"):format(one.host, one.port) or one.host
     for _, reason in ipairs(one.reasons) do
-      lines[#lines + 1] = ("  %s: %s: %s\n"):format(one.host, one.verdict, reason)
+      lines[#lines + 1] = ("  %s: %s: %s\n"):format(subject, one.verdict, reason)
     end
   end
   return table.concat(lines)
@@ -208,7 +210,7 @@ end
 local function judge_all(run, names)
   local hosts = {}
   for _, name in ipairs(names) do
-    for _, port in ipairs(run.args.ports or { run.args.port or 25 }) do
+    for _, port in ipairs(run.args.ports) do
       local one = run:host(name, port)
       one.host, one.port = name, port
       hosts[#hosts + 1] = one
@@ -260,12 +262,8 @@ function M.run(program, args, options)
   uv.run()
   if failure then return nil, failure end
   local worst = rollover.worst(hosts)
-  for _, record in ipairs(args.assume or {}) do
-    if not record.is_used then
-      program:complain(("--assume: no TLSA records are looked for at %s"):format(record.name))
-    end
-  end
-  program:say(args.json and as_json(worst, hosts) or as_text(worst, hosts))
+  used.complain(program, args.assume)
+  program:say(args.json and as_json(worst, hosts) or as_text(worst, hosts, args.ports))
   return ({ GO = program.OK, WAIT = program.TEMPORARY, NO = program.FAILED })[worst.verdict]
 end
 
