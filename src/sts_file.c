@@ -413,7 +413,7 @@ static bool append(struct nh_sts_file *file, const char *text, size_t len)
     return false;
 }
 
-bool nh_sts_file_write(struct nh_sts_file *file, const struct nh_sts_line *line, size_t live)
+bool nh_sts_file_write(struct nh_sts_file *file, const struct nh_sts_line *line)
 {
     size_t len;
     char *text = make_line(line, &len);
@@ -422,15 +422,27 @@ bool nh_sts_file_write(struct nh_sts_file *file, const struct nh_sts_line *line,
     if (ok) {
         if (!read_lines(file)) {
             set_aside(file);
-            ok = lock(file);
+            ok = lock(file) && read_lines(file);
         }
         ok = ok && append(file, text, len);
-        if (ok && file->n_lines > COMPACT_LINES && file->n_lines / 2 > live)
-            (void)rewrite(file);
         unlock(file);
     }
     free(text);
     return ok;
+}
+
+static bool is_long(const struct nh_sts_file *file, size_t live)
+{
+    return file->n_lines > COMPACT_LINES && file->n_lines / 2 > live;
+}
+
+void nh_sts_file_tidy(struct nh_sts_file *file, size_t live)
+{
+    if (!is_long(file, live) || !lock(file))
+        return;
+    if (read_lines(file) && is_long(file, live))
+        (void)rewrite(file);
+    unlock(file);
 }
 
 const char *nh_sts_file_notice(const struct nh_sts_file *file)

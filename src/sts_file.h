@@ -41,9 +41,13 @@ void nh_sts_file_close(struct nh_sts_file *file);
 /* Reads what other processes have added. */
 void nh_sts_file_read(struct nh_sts_file *file);
 
-/* Appends a line. `live` is the number of lines that count. Returns false when the file cannot be
+/* Reads what other processes have added, and appends a line. Returns false when the file cannot be
  * written now: another process may hold the lock. */
-bool nh_sts_file_write(struct nh_sts_file *file, const struct nh_sts_line *line, size_t live);
+bool nh_sts_file_write(struct nh_sts_file *file, const struct nh_sts_line *line);
+
+/* Writes the file anew with the lines that count, if most of its lines do not. `live` is the number of
+ * those that do. */
+void nh_sts_file_tidy(struct nh_sts_file *file, size_t live);
 
 /* For add_all(). */
 bool nh_sts_file_add(struct nh_sts_file *file, const struct nh_sts_line *line);

@@ -266,7 +266,7 @@ static void save(struct nh_sts_store *store, struct nh_sts_entry *e)
     line_of(e, &line);
     nh_copy(domain, sizeof domain, e->domain);
     line.domain = domain;
-    ok = nh_sts_file_write(store->file, &line, store->n_known);
+    ok = nh_sts_file_write(store->file, &line);
     e = *place_of(store, domain, hash);
     if (e && e->known != known) /* ours is newer than what was read meanwhile */
         set_known(store, e, known ? nh_sts_known_use(known) : NULL);
@@ -275,6 +275,8 @@ static void save(struct nh_sts_store *store, struct nh_sts_entry *e)
         store->n_unsaved++;
     }
     nh_sts_known_drop(known);
+    /* Not before: a line that was read may have put an older policy in the place of ours. */
+    nh_sts_file_tidy(store->file, store->n_known);
 }
 
 bool nh_sts_store_save(struct nh_sts_store *store)

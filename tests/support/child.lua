@@ -9,8 +9,8 @@ M.lua = os.getenv("NEXTHOP_LUA") or arg[-1]
 
 --- Runs Lua code in a child. Returns what it printed (errors too) and its status: 0 to 255, 128 and
 -- more for a signal. Upvalues are not carried over; values (strings, numbers) go as arguments: `...`.
--- options: stdin = text; args = the interpreter's own ("-lnexthop") in place of the code;
--- timeout = seconds (120); before = shell commands ("ulimit -n 32"); preload = a library, for the interpreter alone.
+-- options: stdin = text; args = the interpreter's own ("-lnexthop") in place of the code; timeout = seconds;
+-- before = shell commands ("ulimit -n 32"); preload = a library, for the interpreter alone.
 function M.run(code, options, ...)
   options = options or {}
   local words = { options.before and options.before .. ";" or "",

@@ -264,6 +264,53 @@ static void test_locked(void)
     nh_sts_store_free(two);
 }
 
+/* A process whose file was written anew by another reads its own old line once more, and then writes the
+ * file anew itself: its new line stays. */
+static void test_old_line(void)
+{
+    unsigned lost = 0;
+
+    for (unsigned n = 0; n < 130; n++) {
+        struct nh_sts_store *one, *two, *three;
+
+        start_anew();
+        one = open_store();
+        two = open_store();
+        put(one, "a.example", "1", "mx.a.example", 100);
+        for (unsigned k = 0; k < 66 + n; k++)
+            put(two, "b.example", "1", "mx.b.example", 100);
+        put(one, "a.example", "2", "mx.a.example", 100);
+        three = open_store();
+        lost += strcmp(known(three, "a.example"), "2 mx.a.example") != 0;
+        nh_sts_store_free(one);
+        nh_sts_store_free(two);
+        nh_sts_store_free(three);
+    }
+    ok(lost == 0, "a policy is never replaced by its older one (%u)", lost);
+}
+
+/* The process that finds the damage when it writes keeps what stood before it, and its own line. */
+static void test_damage_before_a_line(void)
+{
+    struct nh_sts_store *one, *two;
+    FILE *file;
+
+    start_anew();
+    one = open_store();
+    put(one, "a.example", "1", "mx.a.example", 100);
+    put(one, "b.example", "1", "mx.b.example", 100);
+    file = fopen(path, "a");
+    if (!file || fputs("no line of ours\n", file) < 0 || fclose(file) != 0)
+        abort();
+    put(one, "c.example", "1", "mx.c.example", 100);
+    two = open_store();
+    is_text(known(two, "a.example"), "1 mx.a.example", "damage: a policy before it");
+    is_text(known(two, "b.example"), "1 mx.b.example", "damage: another one");
+    is_text(known(two, "c.example"), "1 mx.c.example", "damage: the one that was written then");
+    nh_sts_store_free(one);
+    nh_sts_store_free(two);
+}
+
 /* Writes policies until it is killed, and says each one that the store has taken. */
 static void write_until_killed(int who, int told)
 {
@@ -362,6 +409,8 @@ int main(void)
     test_damage("a line whose checksum does not fit", sum, sizeof sum - 1, true);
     test_no_file();
     test_locked();
+    test_damage_before_a_line();
+    test_old_line();
     test_kills();
     start_anew();
     rmdir(folder);
