@@ -230,7 +230,7 @@ deb: need-deb
 test-deb: need-test
 	@$(MAKE) --no-print-directory LUA=lua5.4 all test-modules >/dev/null
 	@eval "$$($(MAKE) -s --no-print-directory lua-env LUA=lua5.4)" && tests/packages/run bookworm trixie
-	@tests/packages/rocks bookworm
+	@tests/packages/rocks bookworm trixie
 
 # What `make install` installs is found there, and `make uninstall` takes it away.
 .PHONY: check-install
