@@ -256,6 +256,10 @@ static void on_report_record(void *arg, struct nh_lookup *l)
     unsigned n = 0;
 
     nh_op_record(&c->op, l, SECTION_REPORT);
+    if (l->code != NH_OK) {
+        nh_lookup_error(&c->report_err, c->domain, l);
+        limit_ttl(c, 0);
+    }
     for (size_t k = 0; l->code == NH_OK && k < l->answer.n_records; k++) {
         const struct nh_rr *r = &l->answer.records[k];
         enum nh_txt kind = nh_tlsrpt_parse(&report, text,
@@ -308,6 +312,9 @@ static void sts_expire(struct nh_op *op)
                     "%s: the deadline came before its MTA-STS policy was known", c->domain);
         use_known(c);
     }
+    if (c->wants_report && c->report_lookup.state != NH_DONE)
+        nh_fail(&c->report_err, NH_TIMEOUT,
+                "%s: the deadline came before its TLSRPT record was known", c->domain);
     nh_sts_wait_stop(&c->wait, true);
     nh_lookup_stop(&c->policy_lookup);
     nh_lookup_stop(&c->report_lookup);

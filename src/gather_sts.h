@@ -17,7 +17,8 @@ struct nh_sts_call {
     struct nh_sts_known *known; /* NULL: the domain has no policy that is known */
     bool is_fetched;            /* known comes from this call, not from memory or file */
     struct nh_sts_err err;      /* NH_STS_OK: nothing has failed. May be set beside known */
-    struct nh_tlsrpt report;    /* n_rua 0: there is none */
+    struct nh_tlsrpt report;    /* n_rua 0: there is none, or report_err says why it is not known */
+    struct nh_err report_err;   /* NH_OK: nothing has failed */
     bool is_done;
     /* private */
     char policy_name[NH_HOST_MAX], report_name[NH_HOST_MAX];

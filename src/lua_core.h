@@ -146,7 +146,7 @@ void nh_set_ttl(lua_State *L, bool has, uint32_t ttl);
 void nh_set_metatable(lua_State *L, const char *name);
 /* Sets a list of n texts, which follow each other in memory. */
 void nh_set_texts(lua_State *L, const char *key, const char *text, size_t n);
-/* lua_sts.c: sets what the domain publishes beside its MX: `sts`, `sts_err` and `tlsrpt`. */
+/* lua_sts.c: sets what the domain publishes beside its MX: `sts`, `sts_err`, `tlsrpt`, `tlsrpt_err`. */
 void nh_set_sts(lua_State *L, const struct nh_plan *p, struct nh_lua_resolver *self);
 void nh_free_sts_tables(lua_State *L, struct nh_lua_resolver *self);
 /* Methods of the resolver. */

@@ -68,6 +68,10 @@ static void set_call(lua_State *L, const struct nh_sts_call *c)
         nh_set_texts(L, "rua", c->report.rua, c->report.n_rua);
         lua_setfield(L, -2, "tlsrpt");
     }
+    if (c->report_err.code != NH_OK) {
+        nh_push_error_table(L, &c->report_err);
+        lua_setfield(L, -2, "tlsrpt_err");
+    }
 }
 
 void nh_set_sts(lua_State *L, const struct nh_plan *p, struct nh_lua_resolver *self)

@@ -16,9 +16,10 @@ unsigned nh_open_descriptors(void);
 /* Does the process ignore SIGHUP, as nohup(1) wants it? */
 bool nh_hup_is_ignored(void);
 
-/* Keeps the process to these operations, as pledge(2) of OpenBSD: `promises` are its words. And to these
- * paths, as unveil(2): a path and the permissions of it. Each of them returns 0 or an errno; where the
- * system has no such function they return 0 and do nothing. */
+/* pledge(2) and unveil(2) of OpenBSD. After nh_pledge() the process can do only what the words of
+ * `promises` name. After nh_unveil() it can use only the paths that were given, each with its
+ * permissions. Both return 0 or an errno. Where the system has no such function, they do nothing and
+ * return 0. */
 int nh_pledge(const char *promises);
 int nh_unveil(const char *path, const char *permissions);
 

@@ -420,6 +420,22 @@ describe("plan with sts:", function()
   end)
 
   it("tlsrpt: no record is none", function()
-    assert.is_nil(assert(support.resolver():plan("enforce." .. zone, { tlsrpt = true })).tlsrpt)
+    local plan = assert(support.resolver():plan("enforce." .. zone, { tlsrpt = true }))
+    assert.is_nil(plan.tlsrpt)
+    assert.is_nil(plan.tlsrpt_err)
+  end)
+
+  it("tlsrpt: a lookup that fails is not `no record`", function()
+    lab:rule { name = "_smtp._tls.report." .. zone, type = "TXT", action = "servfail" }
+    local plan = assert(support.resolver():plan("report." .. zone, { tlsrpt = true }))
+    assert.is_nil(plan.tlsrpt)
+    assert.equal("servfail", plan.tlsrpt_err.code)
+    assert.equal(0, plan.ttl)
+    support.contains(tostring(plan), "_smtp._tls.report." .. zone)
+    lab:clear()
+    lab:rule { name = "_smtp._tls.report." .. zone, type = "TXT", action = "silent" }
+    plan = assert(support.resolver():plan("report." .. zone, { tlsrpt = true, deadline = 0.5 * support.slow }))
+    assert.is_nil(plan.tlsrpt)
+    assert.same({ "timeout", true }, { plan.tlsrpt_err.code, plan.expired })
   end)
 end)

@@ -129,5 +129,6 @@ metatables.plan.__tostring = function(p)
   if p.sts then lines[#lines + 1] = ("  MTA-STS: %s, mx %s"):format(p.sts.mode, list(p.sts.mx)) end
   if p.sts_err then lines[#lines + 1] = "  MTA-STS: " .. tostring(p.sts_err) end
   if p.tlsrpt then lines[#lines + 1] = "  reports: " .. list(p.tlsrpt.rua) end
+  if p.tlsrpt_err then lines[#lines + 1] = "  reports: " .. tostring(p.tlsrpt_err) end
   return table.concat(lines, "\n")
 end

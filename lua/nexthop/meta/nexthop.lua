@@ -354,6 +354,7 @@ function nexthop.gather_tlsa_names(names) end
 ---@field sts? nexthop.Sts with the option: the policy that counts; nil: none is known. Plans with the same policy share this table: do not change it
 ---@field sts_err? nexthop.StsError
 ---@field tlsrpt? { rua: string[] } with the option: the addresses for reports (mailto: and https:)
+---@field tlsrpt_err? nexthop.Error why it is not known where reports go; beside it `tlsrpt` is nil
 ---@field ttl? integer seconds; 0 when a host failed temporarily
 
 --- Does all steps by RFC 7672: it finds the destinations, and then looks up the addresses and TLSA records of all

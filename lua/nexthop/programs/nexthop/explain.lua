@@ -219,6 +219,8 @@ function Story:published()
   end
   if plan.tlsrpt then
     self:so("RFC 8460 3", "reports go to %s", utf8.clean(table.concat(plan.tlsrpt.rua, ", ")))
+  elseif plan.tlsrpt_err then
+    self:so("RFC 8460 3", "where reports go is not known: %s", words.message(plan.tlsrpt_err, self.name))
   end
 end
 

@@ -164,6 +164,8 @@ function Tree:published(plan)
   end
   if plan.tlsrpt then
     node("TLSRPT", self:field("reports", utf8.clean(table.concat(plan.tlsrpt.rua, ", "))))
+  elseif plan.tlsrpt_err then
+    node("TLSRPT", self:field("not known", self:failure(plan.tlsrpt_err, plan.domain)))
   end
   return nodes
 end
