@@ -1,6 +1,7 @@
 /* sts_store.c - the policies of MTA-STS in memory, beside those in the file that processes share.
  *
- * The memory has all policies of the file. Before a domain is called unknown, and once in a while
+ * The memory has all policies of the file, up to its limit. Then those that were not used for the longest
+ * time are forgotten, and the file loses them when it is next written anew. Before a domain is called unknown, and once in a while
  * otherwise, the store reads what other processes have added. */
 #include "sts_store.h"
 
@@ -207,8 +208,11 @@ static void apply(void *arg, struct nh_sts_line *line)
     if ((!e && !counts) ||
         (e && e->is_unsaved && e->known && counts && e->known->fetched >= line->fetched))
         return;
-    if (counts)
+    if (counts) {
         known = new_known(store, &line->policy, line->id, line->fetched, line->expires);
+        if (!known)
+            return; /* without memory the policy that was known still counts */
+    }
     e = make_entry(store, line->domain);
     if (e)
         set_known(store, e, known);
