@@ -1,8 +1,8 @@
 /* sts_store.c - the policies of MTA-STS in memory, beside those in the file that processes share.
  *
  * The memory has all policies of the file, up to its limit. Then those that were not used for the longest
- * time are forgotten, and the file loses them when it is next written anew. Before a domain is called unknown, and once in a while
- * otherwise, the store reads what other processes have added. */
+ * time are forgotten, and the file loses them when it is next written anew. Before a domain is called
+ * unknown, and once in a while otherwise, the store reads what other processes have added. */
 #include "sts_store.h"
 
 #include "sts_file.h"
