@@ -71,6 +71,7 @@ build = {
             ["nexthop.doctor.roots"] = "lua/nexthop/doctor/roots.lua",
             ["nexthop.doctor.servers"] = "lua/nexthop/doctor/servers.lua",
             ["nexthop.doctor.signatures"] = "lua/nexthop/doctor/signatures.lua",
+            ["nexthop.doctor.silence"] = "lua/nexthop/doctor/silence.lua",
             ["nexthop.doctor.states"] = "lua/nexthop/doctor/states.lua",
             ["nexthop.doctor.tasks"] = "lua/nexthop/doctor/tasks.lua",
             ["nexthop.doctor.tlsa_record"] = "lua/nexthop/doctor/tlsa_record.lua",

@@ -271,6 +271,21 @@ describe("the configuration of a table", function()
     assert.equal(0, t:finish())
   end)
 
+  it("asks anew after an update of where policies are fetched", function()
+    local path = filter.config "return { resolver = resolver, deadline = 5 }"
+    local t = tables.start { args = { path } }
+    assert.equal("found", t:check "dane.example")
+    local file = assert(io.open(path, "w"))
+    file:write(("return { resolver = %s, deadline = 5, sts_port = 444 }"):format(
+      filter.source(lab:options())))
+    file:close()
+    lab:reset()
+    assert.equal("ok", t:update())
+    assert.equal("found", t:check "dane.example")
+    assert.is_true(lab:total() > 0)
+    assert.equal(0, t:finish())
+  end)
+
   for _, case in ipairs {
     { "return { nonsense = 1 }",
       "nonsense: no such key; there are: ca_file, deadline, exclude, metrics_file, resolver, rule" },

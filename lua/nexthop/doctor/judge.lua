@@ -1,12 +1,14 @@
 --- Findings about a zone, from what each of its name servers says. No DNS.
 --
--- An entry is { zone = of zones.lua, questions = list of { name, type, key } }. What a server says is of
+-- An entry is { zone = of zones.lua, questions = list of { name, type, key }, parents = list of names,
+-- no_way = list of servers to which this machine has no way }. What a server says is of
 -- nexthop.programs.nexthop.authoritative.
 local core = require "nexthop.core"
 local findings = require "nexthop.doctor.findings"
 local hex = require "nexthop.hex"
 local keys = require "nexthop.doctor.keys"
 local signatures = require "nexthop.doctor.signatures"
+local silence = require "nexthop.doctor.silence"
 local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
@@ -33,28 +35,7 @@ function Judge:where(list)
   return #list == #self.alive and "" or " at " .. names_of(list)
 end
 
--- ---- servers that do not answer, or not validly --------------------------------------------------
-
-local silent = {
-  timeout = "does not answer", servfail = "refuses to answer, or fails",
-  bogus = "has no answer that is valid",
-}
-
-function Judge:silence(said)
-  local severity = #self.alive > 0 and "warning" or "error"
-  for _, name in ipairs(self.zone.unknown) do
-    self:add("server-silent", severity, ("the name server %s has no address"):format(name),
-      { cure = "give it an address, or take it out of the NS records of the zone and of the zone above" })
-  end
-  for _, each in ipairs(said) do
-    if each.error then
-      self:add("server-silent", severity, ("the name server %s %s"):format(each.server:text(),
-        silent[each.error.code] or "cannot be asked"),
-        { cure = "see that it runs and serves the zone, or take it out of the NS records of the zone and of "
-          .. "the zone above" })
-    end
-  end
-end
+-- ---- servers that do not answer validly --------------------------------------------------
 
 function Judge:bogus()
   local list = {}
@@ -208,10 +189,11 @@ end
 
 function Judge:delegation()
   local zone, usable = self.zone.name, 0
-  local dnskey, orphans, total = of_all(self, "DNSKEY"), {}, 0
+  local dnskey, orphans, is_known = of_all(self, "DNSKEY"), {}, false
+  for _, said in ipairs(self.alive) do is_known = is_known or said.answers[zone .. " DNSKEY"] ~= nil end
+  if not is_known then return end
   for _, rdata in ipairs(self.zone.ds) do
     local ds = keys.ds(rdata)
-    total = total + 1
     if ds and matching(zone, ds, dnskey) then
       usable = usable + 1
     elseif ds then
@@ -271,12 +253,13 @@ end
 -- @param settings { critical = days, now = seconds since 1970 }
 function M.zone(entry, said, settings)
   local self = setmetatable({
-    zone = entry.zone, questions = entry.questions, parents = entry.parents, alive = {}, out = {},
+    zone = entry.zone, questions = entry.questions, parents = entry.parents, no_way = entry.no_way or {},
+    alive = {}, out = {},
   }, Judge)
   for _, each in ipairs(said) do
     if not each.error then self.alive[#self.alive + 1] = each end
   end
-  self:silence(said)
+  silence.judge(self, said)
   if #self.alive == 0 then return self.out end
   self:contradictions()
   self:empty_names()

@@ -69,6 +69,7 @@ local kinds = { ec = "ecdsa" }
 
 local function add_report(self, report)
   for _, host in ipairs(report.hosts) do
+    local has_presented = false
     for _, connection in ipairs(host.connections) do
       if not connection.left_out then
         self:put("nexthop_connection_ok", { host = host.host, ip = connection.ip, keys = connection.keys },
@@ -76,12 +77,14 @@ local function add_report(self, report)
       end
       local chain = connection.tls and connection.tls.chain
       if chain and chain[1] then
+        has_presented = true
         local key = chain[1].key or "unknown"
         self:put("nexthop_certificate_expiry_timestamp_seconds",
           { host = host.host, key = kinds[key] or key }, live.first_to_end(connection).not_after)
       end
     end
-    for _, entry in ipairs(host.records or {}) do
+    -- without a certificate it is not known what a record matches
+    for _, entry in ipairs(has_presented and host.records or {}) do
       local record = entry.record
       self:put("nexthop_tlsa_matches", {
         host = host.host, usage = tostring(record.usage), selector = tostring(record.selector),

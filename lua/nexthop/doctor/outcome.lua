@@ -39,8 +39,8 @@ local unreachable = {
   ["no-address"] = true, ["lookup-failed"] = true, ["reserved-name"] = true,
 }
 
--- Findings about the end of a certificate, for which expiries() stands: a finding does not say how many days
--- are left.
+-- Findings about the end of a certificate. What expiries() knows of the host stands for them, as a finding
+-- does not say how many days are left.
 local about_dates = { ["certificate-expiring"] = true, ["certificate-expired"] = true }
 
 --- The certificates that senders judge by their dates: not those that a record of usage 3 matches, see
@@ -139,17 +139,25 @@ function M.problems(state, settings)
   local function add(status, text)
     problems[#problems + 1] = { status = status, text = text }
   end
+  local ending, is_told = {}, {}
+  for _, each in ipairs(M.expiries(state)) do
+    each.left = (each.not_after - settings.at) / 86400
+    if each.left < settings.warning then
+      ending[#ending + 1] = each
+      is_told[each.host .. " certificate-expiring"] = true
+      is_told[each.host .. " certificate-expired"] = each.left < 0 -- else that of an issuer has ended
+    end
+  end
   for _, finding in ipairs(state.findings) do
-    if finding.severity ~= "hint" and not about_dates[finding.name] then
+    local key = finding.subject .. " " .. finding.name
+    if finding.severity ~= "hint" and not (about_dates[finding.name] and is_told[key]) then
       add(status_of(state, finding), words_of(finding, #state.ports > 1))
     end
   end
-  for _, each in ipairs(M.expiries(state)) do
-    local left = (each.not_after - settings.at) / 86400
-    if left < settings.warning then
-      add(left < settings.critical and M.CRITICAL or M.WARNING, (left < 0 and "%s: its certificate ended "
-        .. "%.1f days ago" or "%s: its certificate ends in %.1f days"):format(each.host, math.abs(left)))
-    end
+  for _, each in ipairs(ending) do
+    local left = each.left
+    add(left < settings.critical and M.CRITICAL or M.WARNING, (left < 0 and "%s: its certificate ended "
+      .. "%.1f days ago" or "%s: its certificate ends in %.1f days"):format(each.host, math.abs(left)))
   end
   return M.sort(problems)
 end

@@ -36,7 +36,8 @@ function M.open(task, options)
   return resolver, driver
 end
 
---- Returns function(name, type), which asks a resolver and remembers the answers.
+--- Returns function(name, type), which asks a resolver and remembers the answers. It sets task.expired when
+-- the deadline comes.
 -- @param left function() -> seconds that are left; nil: there is no limit
 -- @param driver of the resolver; nil: something else runs it
 function M.asker(task, resolver, driver, left)
@@ -46,12 +47,16 @@ function M.asker(task, resolver, driver, left)
     local known = answers[key]
     if not known then
       local seconds = left()
-      if seconds and seconds <= 0 then return nil, { code = "timeout", message = "the deadline came" } end
+      if seconds and seconds <= 0 then
+        task.expired = true
+        return nil, { code = "timeout", message = "the deadline came", expired = true }
+      end
       local answer, err = task:await(function(done)
         local handle = resolver:_lookup(name, { type = M.types[type], deadline = seconds }, done)
         if driver then driver:soon() end
         return handle
       end)
+      task.expired = task.expired or err and err.expired
       known = { answer, err }
       answers[key] = known
     end
@@ -97,9 +102,11 @@ function M.new(task, zone, server, timeout, left)
 end
 
 --- "ns1.example (192.0.2.1)"
-function Server:text()
-  if self.name == self.address then return self.name end
-  return ("%s (%s)"):format(self.name, self.address)
+function M.text(server)
+  if server.name == server.address then return server.name end
+  return ("%s (%s)"):format(server.name, server.address)
 end
+
+Server.text = M.text
 
 return M

@@ -33,10 +33,13 @@ local function number_at(bytes, at)
   return ((a * 256 + b) * 256 + c) * 256 + d
 end
 
+-- Returns why the SOA is not known, if it is not: nothing else says for how long caches may have what was
+-- there before.
 local function add_soa(state, ask, zone)
-  local soa = ask(zone.name, "SOA")
-  local rdata = soa and soa.records[1]
-  if not rdata or #rdata < 20 then return end
+  local soa, err = ask(zone.name, "SOA")
+  if not soa then return err.message end
+  local rdata = soa.records[1]
+  if not rdata or #rdata < 20 then return ("it has no SOA of %s"):format(zone.name) end
   local numbers = #rdata - 19 -- serial, refresh, retry, expire, minimum
   state.serial, state.refresh = number_at(rdata, numbers), number_at(rdata, numbers + 4)
   state.minimum = number_at(rdata, numbers + 16)
@@ -66,15 +69,16 @@ local function of_records(state, answer, options)
   end
 end
 
+-- Returns why the answer says nothing, if so.
 local function read(state, answer, name, type, zone, options)
   if zone.secure and not answer.secure then
-    state.failed = "its answer is not secure"
+    return "its answer is not secure"
   elseif type == "CNAME" then
     state.count, state.records, state.alias = 0, {}, answer.records[1]
     state.ttl = longest_ttl(answer, CNAME, DNAME)
     state.inception = inception(answer, math.min, CNAME, DNAME) or inception(answer, math.max, NSEC, NSEC3)
   elseif #answer.chain > 1 then
-    state.failed = ("it says that %s is an alias"):format(name)
+    return ("it says that %s is an alias"):format(name)
   else
     of_records(state, answer, options)
   end
@@ -83,19 +87,17 @@ end
 local function of_server(task, zone, server, name, type, options)
   local state = { server = server.name, address = server.address }
   local one, err = servers.new(task, zone, server, options.timeout, options.left)
-  if not one and not err then return nil end -- there is no way to it
-  local answer
+  local answer, reason
   if one then
     state.server = one:text()
     answer, err = one.ask(name, type)
   end
   if answer then
-    read(state, answer, name, type, zone, options)
-    if not state.failed then add_soa(state, one.ask, zone) end
+    reason = read(state, answer, name, type, zone, options) or add_soa(state, one.ask, zone)
   else
-    state.failed = err.message
+    reason = err and err.message or "this machine has no way to it"
   end
-  return state
+  return reason and { server = state.server, address = state.address, failed = reason } or state
 end
 
 -- A name server with two addresses is heard if one of them is.
@@ -108,7 +110,7 @@ local function without_deaf(list, zone)
     if not one.state.failed or not heard[one.name] then out[#out + 1] = one.state end
   end
   for _, name in ipairs(zone.unknown or {}) do
-    out[#out + 1] = { server = name, failed = "it has no address" }
+    out[#out + 1] = { server = name, failed = "it " .. zone.why[name].text }
   end
   if #out == 0 then out[1] = { server = zone.name, failed = "none of its name servers can be asked" } end
   return out
@@ -123,25 +125,26 @@ end
 function M.of(task, zone, name, type, options)
   local bodies, found = {}, {}
   for i, server in ipairs(zone.servers) do
-    bodies[i] = function() found[i] = of_server(task, zone, server, name, type, options) or false end
+    bodies[i] = function() found[i] = of_server(task, zone, server, name, type, options) end
   end
   task:all(bodies)
   local list = {}
   for i, server in ipairs(zone.servers) do
-    if found[i] then list[#list + 1] = { name = server.name, state = found[i] } end
+    list[i] = { name = server.name, state = found[i] }
   end
   return without_deaf(list, zone)
 end
 
---- Takes the inception away where a server signs each answer anew: it then says nothing. Asks again after a
--- moment.
+--- Takes the inception away where a server signs each answer anew: it then says nothing. The same holds where
+-- it is not known, because the server did not answer again.
+-- @param before, after lists of STATE, the second one of a moment later
 -- @return true if there is such a server
 function M.find_live_signers(before, after)
-  local found = false
-  for i, state in ipairs(before) do
-    local again = after[i]
-    if again and again.server == state.server and state.inception and again.inception
-      and again.inception ~= state.inception then
+  local again, found = {}, false
+  for _, state in ipairs(after) do again[state.server] = state end
+  for _, state in ipairs(before) do
+    local other = again[state.server]
+    if state.inception and (not other or other.inception ~= state.inception) then
       state.inception, found = nil, true
     end
   end

@@ -2,7 +2,9 @@
 -- servers.
 --
 -- A zone is { name, ds = list of rdata, secure = has it a DS that is secure?, servers = { { name, address },
--- ... }, unknown = list of names of servers without an address, failed = could its NS not be validated? }.
+-- ... }, unknown = list of names of servers without an address, why = { [name] = { text, is_failed,
+-- is_unasked } } of these, failed = could its NS not be validated?, ds_error = the error in place of its DS
+-- records }.
 local M = {}
 
 local Zones = {}
@@ -14,11 +16,12 @@ Zones.__index = Zones
 -- @param all function(list of functions), which runs them side by side
 -- @param options { stub = { [zone] = list of addresses }, network = "ip4", "ip6" or nil }
 function M.new(ask, ask_open, all, options)
-  return setmetatable({ ask = ask, ask_open = ask_open, all = all, options = options, zones = {} }, Zones)
+  return setmetatable({ ask = ask, ask_open = ask_open, all = all, options = options, zones = {},
+    silent = {} }, Zones)
 end
 
 -- The NS of a name that is the apex of a zone; nil: it is none. The second result says that they could not be
--- validated.
+-- validated, and beside nil that nothing is known of the name.
 local function name_servers(self, name)
   local answer = self.ask(name, "NS")
   local failed = not answer
@@ -27,7 +30,7 @@ local function name_servers(self, name)
   if answer then return nil end
   -- Nobody answers for a zone of its own, but the zone above knows of it.
   local ds = self.ask(name, "DS")
-  return ds and #ds.records > 0 and {} or nil, true
+  return ds and #ds.records > 0 and {} or nil, ds == nil or #ds.records > 0
 end
 
 local families = { { "ip4", "A" }, { "ip6", "AAAA" } }
@@ -41,15 +44,27 @@ local function dotted(address)
   return ("%d.%d.%d.%d"):format(address:byte(1, 4))
 end
 
--- The addresses of a name server.
+local no_address = {
+  ip4 = { text = "has no IPv4 address, and only those were asked for (-4)", is_unasked = true },
+  ip6 = { text = "has no IPv6 address, and only those were asked for (-6)", is_unasked = true },
+}
+
+-- The addresses of a name server. Where there are none, the second result says why.
 local function addresses_of(self, name, failed)
-  local list = {}
+  local list, network = {}, self.options.network
+  local why = no_address[network] or { text = "has no address" }
   for _, family in ipairs(families) do
-    local wanted = not self.options.network or self.options.network == family[1]
-    local answer = wanted and (self.ask(name, family[2]) or failed and self.ask_open(name, family[2]))
-    for _, address in ipairs(answer and answer.records or {}) do list[#list + 1] = dotted(address) end
+    if not network or network == family[1] then
+      local answer, err = self.ask(name, family[2])
+      answer = answer or failed and self.ask_open(name, family[2])
+      for _, address in ipairs(answer and answer.records or {}) do list[#list + 1] = dotted(address) end
+      if not answer then
+        why = { text = "has addresses that cannot be looked up: " .. (err.message or err.code),
+          is_failed = true }
+      end
+    end
   end
-  return list
+  return list, why
 end
 
 local function add_addresses(self, zone, names)
@@ -58,37 +73,42 @@ local function add_addresses(self, zone, names)
     zone.servers[#zone.servers + 1] = { name = address, address = address }
   end
   if stubs then return end
-  local found, bodies = {}, {}
+  local found, why, bodies = {}, {}, {}
   for i, name in ipairs(names) do
-    bodies[i] = function() found[i] = addresses_of(self, name, zone.failed) end
+    bodies[i] = function() found[i], why[i] = addresses_of(self, name, zone.failed) end
   end
   self.all(bodies)
   for i, name in ipairs(names) do
     for _, address in ipairs(found[i]) do
       zone.servers[#zone.servers + 1] = { name = name, address = address }
     end
-    if #found[i] == 0 then zone.unknown[#zone.unknown + 1] = name end
+    if #found[i] == 0 then zone.unknown[#zone.unknown + 1], zone.why[name] = name, why[i] end
   end
 end
 
 --- The zone that a name is in; nil for the root zone, and where nothing is answered.
+-- @return the zone; or nil, and whether a lookup has failed on the way
 function Zones:of(name)
+  local is_failed = false
   name = name:lower():gsub("%.$", "")
   while name ~= "" do
     local zone = self.zones[name]
     if zone == nil then
       local servers, failed = name_servers(self, name)
-      zone = servers and { name = name, servers = {}, unknown = {}, failed = failed } or false
-      self.zones[name] = zone
+      zone = servers and { name = name, servers = {}, unknown = {}, why = {}, failed = failed } or false
+      self.zones[name], self.silent[name] = zone, not zone and failed
       if zone then
-        local ds = self.ask(name, "DS")
+        local ds, err = self.ask(name, "DS")
         zone.ds, zone.secure = ds and ds.records or {}, ds ~= nil and ds.secure and #ds.records > 0
+        zone.ds_error = not ds and err or nil
         add_addresses(self, zone, servers)
       end
     end
     if zone then return zone end
+    is_failed = is_failed or self.silent[name]
     name = name:match "%.(.*)$" or ""
   end
+  return nil, is_failed
 end
 
 return M

@@ -70,9 +70,8 @@ local function is_broken(host)
   return code ~= "no_dane" and code ~= "sts_mismatch"
 end
 
--- Behind an insecure MX a host with DANE is not protected by it (RFC 7672 2.2.1). It is when the policy of
--- the
--- domain names it, and its certificate is verified as that of a host that is `sts`.
+-- Behind an insecure MX a host with DANE is not protected by it (RFC 7672 2.2.1). It is protected when the
+-- policy of the domain names it, and its certificate is verified as that of a host that is `sts`.
 local function dane_of(plan)
   local secure = not (plan.have_mx and not plan.mx_authentic)
   local dane, protected, some, usable = secure and not plan.truncated, not plan.truncated, false, false

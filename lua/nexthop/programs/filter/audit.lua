@@ -33,6 +33,16 @@ local function host_at(plan, address)
   end
 end
 
+-- Is it known of every host whether it has an address?
+local function has_all_hosts(plan)
+  if plan.truncated then return false end
+  for _, host in ipairs(plan.hosts) do
+    local code = host.err and host.err.code
+    if #host.ips == 0 and code and code ~= "not_found" then return false end
+  end
+  return true
+end
+
 -- RFC 8460 4.3: the result type of a delivery in clear to a host that was owed TLS. smtpd tries again without
 -- TLS when the handshake has failed.
 local function result_of(delivery)
@@ -64,7 +74,7 @@ local function judge(delivery, plan, err)
   if not host then
     -- Some hosts have another address for each who asks. Addresses that are not global are those of a relay
     -- of our own.
-    if owed.is_owed(asks_for_tls, plan) and policy.is_global(delivery.address) then
+    if has_all_hosts(plan) and owed.is_owed(asks_for_tls, plan) and policy.is_global(delivery.address) then
       return { result = result_of(delivery),
         reason = "every host of the domain is owed TLS, and none has this address" }, "less"
     end

@@ -1,5 +1,6 @@
 --- `nexthop --check --authoritative`: asks every name server of every zone that the mail of a domain depends
 -- on, each on its own. nexthop.doctor.judge makes findings of what they say.
+local findings = require "nexthop.doctor.findings"
 local judge = require "nexthop.doctor.judge"
 local servers = require "nexthop.doctor.servers"
 local signatures = require "nexthop.doctor.signatures"
@@ -16,8 +17,11 @@ Questions.__index = Questions
 -- Adds a question to the zone of its name; without a type only the zone itself is looked at. Records that are
 -- assumed count as if each server had them.
 function Questions:add(name, type, assumed)
-  local zone = self.zones:of(name)
-  if not zone then return end
+  local zone, is_failed = self.zones:of(name)
+  if not zone then
+    if is_failed then self.lost[#self.lost + 1] = name end
+    return
+  end
   local entry = self.by_zone[zone]
   if not entry then
     entry = { zone = zone, questions = {}, parents = {}, seen = {} }
@@ -96,11 +100,16 @@ local function with_assumed(answer, assumed)
   return copy
 end
 
--- What one server says: { server, answers = { [question's key] = answer }, bogus = list of keys, failed = {
--- [key] = code }, denied = { [name] = true }, error (it does not answer at all) }.
+-- What one server says: { server, answers = { [question's key] = answer }, bogus = list of keys,
+-- failed = list of { name, type, key, code }, denied = { [name] = true }, error (it does not
+-- answer at all) }.
 local function interview(server, entry)
   local zone = entry.zone.name
   local said = { server = server, answers = {}, bogus = {}, denied = {}, failed = {} }
+  local function miss(name, type, err)
+    if err.expired then return end -- that says nothing of the server
+    said.failed[#said.failed + 1] = { name = name, type = type, key = name .. " " .. type, code = err.code }
+  end
   local function put(name, type, assumed)
     local key = name .. " " .. type
     local answer, err = server.ask(name, type)
@@ -110,7 +119,7 @@ local function interview(server, entry)
       if answer and code ~= "timeout" then said.bogus[#said.bogus + 1] = key end
     end
     said.answers[key] = answer and assumed and assumed[1] and with_assumed(answer, assumed) or answer
-    if not answer then said.failed[key] = err.code end
+    if not answer then miss(name, type, err) end
     return answer, err
   end
   local soa, err = put(zone, "SOA")
@@ -121,28 +130,44 @@ local function interview(server, entry)
   for _, type in ipairs(always) do put(zone, type) end
   for _, question in ipairs(entry.questions) do put(question.name, question.type, question.assumed) end
   for _, name in ipairs(entry.parents) do
-    local answer = server.ask_open(name, "A")
+    local answer, failure = server.ask_open(name, "A")
+    if not answer then miss(name, "A", failure) end
     if answer and answer.rcode == "NXDOMAIN" then said.denied[name] = true end
   end
   return said
 end
 
--- Asks all servers of a zone side by side.
+-- The servers to which there is no way, if nothing is heard of another address of theirs.
+local function without_way(servers_of_zone, is_cut_off)
+  local reached, out = {}, {}
+  for i, one in ipairs(servers_of_zone) do reached[one.name] = reached[one.name] or not is_cut_off[i] end
+  for i, one in ipairs(servers_of_zone) do
+    if is_cut_off[i] and not reached[one.name] then out[#out + 1] = servers.text(one) end
+  end
+  return out
+end
+
+-- Asks all servers of a zone side by side. A server that the deadline kept from being asked is left out.
 local function survey(task, entry, settings)
-  local list, bodies = {}, {}
+  local list, bodies, is_cut_off = {}, {}, {}
   for i, one in ipairs(entry.zone.servers) do
     bodies[i] = function()
       local server, err = servers.new(task, entry.zone, one, settings.timeout, settings.left)
       if server then
         list[i] = interview(server, entry)
       elseif err then
-        list[i] = { server = { text = function() return one.address end }, error = err }
+        list[i] = { server = { text = function() return one.address end }, error = err, failed = {} }
+      else
+        is_cut_off[i] = true
       end
     end
   end
   task:all(bodies)
   local said = {}
-  for i = 1, #entry.zone.servers do said[#said + 1] = list[i] end
+  for i = 1, #entry.zone.servers do
+    if list[i] and not (list[i].error and list[i].error.expired) then said[#said + 1] = list[i] end
+  end
+  entry.no_way = without_way(entry.zone.servers, is_cut_off)
   return said
 end
 
@@ -180,7 +205,7 @@ function M.check(task, resolver, domain, plans, settings)
   for zone, list in pairs(settings.resolver.stub or {}) do
     stub[zone:lower():gsub("%.$", "")] = type(list) == "table" and list or { list }
   end
-  local questions = setmetatable({ list = {}, by_zone = {}, assume = settings.assume or {},
+  local questions = setmetatable({ list = {}, by_zone = {}, lost = {}, assume = settings.assume or {},
     zones = new_zones(ask, open, function(list) task:all(list) end,
       { stub = stub, network = settings.network }) }, Questions)
   for _, each in ipairs(plans) do
@@ -199,6 +224,11 @@ function M.check(task, resolver, domain, plans, settings)
     end
   end
   task:all(bodies)
+  for _, name in ipairs(task.expired and {} or questions.lost) do
+    out[#out + 1] = findings.new("not-all-checked", "error", domain,
+      ("the zone of %s is not known, as nothing is answered about it"):format(name),
+      { cure = "see that the name servers of that zone and of the zone above answer" })
+  end
   return out, expiries
 end
 

@@ -241,7 +241,8 @@ end
 local function sts_faults(plan)
   local out = {}
   if plan.sts_err then
-    out[1] = { "sts-policy", ("%s (%s)"):format(words.message(plan.sts_err, plan.domain), plan.sts_err.code) }
+    out[1] = { plan.sts_err.expired and "not-all-checked" or "sts-policy",
+      ("%s (%s)"):format(words.message(plan.sts_err, plan.domain), plan.sts_err.code) }
   end
   for _, host in ipairs(plan.sts and plan.sts.mode == "testing" and plan.hosts or {}) do
     if host.sts == "mismatch" then

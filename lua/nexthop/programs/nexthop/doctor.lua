@@ -12,6 +12,7 @@ local options = require "nexthop.programs.nexthop.options"
 local tally = require "nexthop.programs.nexthop.tally"
 local tasks = require "nexthop.doctor.tasks"
 local verify = require "nexthop.programs.nexthop.verify"
+local words = require "nexthop.programs.nexthop.words"
 
 local M = {}
 
@@ -41,6 +42,30 @@ local function of_verdicts(verdicts, domain, port)
   return out
 end
 
+-- The hosts of the plan to which there was no connection, though they have no finding yet: `verify` makes a
+-- plan of its own, and that one may fail.
+local function not_verified(entry, report, err)
+  local out, has_finding = {}, {}
+  for _, verdict in ipairs(entry.verdicts) do
+    if not verdict.ok and verdict.host then has_finding[verdict.host] = verdict.name end
+  end
+  local seen = {}
+  for _, host in ipairs(report and report.hosts or {}) do seen[host.host] = host end
+  local skipped = { ["no-address"] = true, ["reserved-name"] = true }
+  for _, planned in ipairs(entry.plan.hosts) do
+    local host = seen[planned.host]
+    local is_missing = planned.tls ~= "skip" and not skipped[has_finding[planned.host]]
+    if is_missing and not (host and (host.ok or #host.connections > 0)) then
+      local why = host and host.err or err
+      local text = why and why.message or "it is not among the hosts that are there now"
+      out[#out + 1] = findings.new("not-all-checked", "error", planned.host,
+        "there was no connection to it: " .. words.one_line(text),
+        { cure = "check it again", port = entry.port })
+    end
+  end
+  return out
+end
+
 -- Connects to the hosts. Returns the findings.
 local function verified(task, resolver, name, args, entry, left, reuse)
   local call = options.verify_call(args)
@@ -49,17 +74,20 @@ local function verified(task, resolver, name, args, entry, left, reuse)
   local report, err = task:await(function(done) return resolver:verify(name, call, done) end)
   if not report then
     if err.code == "config" then return nil, err end
-    return {}
+    task.expired = task.expired or err.expired
+    return not_verified(entry, nil, err)
   end
-  entry.report = report
+  entry.report, task.expired = report, task.expired or report.expired
   local reserved = {} -- by these names each machine means another one
   for _, verdict in ipairs(entry.verdicts) do
     if verdict.name == "reserved-name" then reserved[verdict.host] = true end
   end
-  return live.judge(report, {
+  local out = not_verified(entry, report)
+  append(out, live.judge(report, {
     port = entry.port, at = args.at or os.time(), warning = args.warning, critical = args.critical,
     ca_file = args.ca_file, has_route = require("nexthop.doctor.servers").has_route, left_out = reserved,
-  })
+  }))
+  return out
 end
 
 local function examine(task, resolver, name, args, left, driver, reuse)
@@ -97,7 +125,7 @@ local function examine(task, resolver, name, args, left, driver, reuse)
       })
     append(state.findings, found)
   end
-  if (args.verify or args.authoritative) and left() == 0 then
+  if (args.verify or args.authoritative) and (task.expired or left() == 0) then
     state.findings[#state.findings + 1] = findings.new("not-all-checked", "error", domain,
       "the deadline came before all was looked at", { cure = "give it more time (--deadline)" })
   end

@@ -93,6 +93,7 @@ end
 function Collection:nagios(now)
   local args, problems, texts, judged = self.args, {}, {}, {}
   local settings = { at = args.at or now, warning = args.warning, critical = args.critical }
+  if #self.list == 0 then return M.unknown "there is no domain to check" end
   for _, one in ipairs(self.list) do
     local found = { { status = outcome.UNKNOWN, text = one.err and one.err.message or "" } }
     if one.state then

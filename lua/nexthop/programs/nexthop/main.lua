@@ -241,12 +241,15 @@ return function(words)
     local forgotten, failure = resolver:sts_forget(args.sts_forget)
     resolver:close()
     if failure then program:misuse(failure.message) end
-    print(("%s: %s"):format(args.sts_forget, forgotten and "forgotten" or "there is no policy of it"))
+    program:say(("%s: %s\n"):format(args.sts_forget, forgotten and "forgotten" or "there is no policy of it"))
     return forgotten and program.OK or program.FAILED
   end
   if args.sts then
     local ok, reason = core.sts()
-    if not ok then program:fail(program.USAGE, "%s", reason) end
+    if not ok then
+      end_plugin(args.format, reason)
+      program:fail(program.USAGE, "%s", reason)
+    end
   end
   local status = run(args, resolver)
   resolver:close()

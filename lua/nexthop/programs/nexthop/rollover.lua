@@ -68,6 +68,9 @@ function Run:states(name, type, assumed)
   local zone = self.zones:of(name)
   if not zone then
     return { { server = "a name server", failed = "the zone of " .. name .. " was not found" } }
+  elseif zone.ds_error then
+    return { { server = "a name server",
+      failed = ("the DS of %s cannot be looked up: %s"):format(zone.name, zone.ds_error.message) } }
   elseif not zone.secure then
     return nil
   end
@@ -93,7 +96,7 @@ function Run:look(host, base, port)
   host.sets[#host.sets + 1] = { name = final, servers = servers, assumed = assumed[1] ~= nil }
 end
 
--- Asks again after a moment, and tells whether a server signs each answer anew.
+-- Asks again after a moment, and tells whether a server signs each answer anew, or may do so.
 function Run:signs_live(host)
   local found = false
   local uv = require "luv"
@@ -160,8 +163,8 @@ function Run:host(name, port)
     input.now = os.time()
     result, needs = rollover.judge(host, input)
     if result.verdict == "WAIT" then
-      table.insert(result.reasons, "a name server signs each answer anew, so its signatures do not tell "
-        .. "since when the records have been there; --since says it")
+      table.insert(result.reasons, "a name server signs each answer anew, or did not answer again, so "
+        .. "its signatures do not tell since when the records have been there; --since says it")
     end
   end
   if needs then result.publish = self:publish(needs, accepts) end

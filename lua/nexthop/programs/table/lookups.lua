@@ -98,8 +98,11 @@ local function update(self, path)
   local former = self.settings
   self.settings = settings
   self.table:set_deadline(settings.deadline)
-  if former.socket ~= settings.socket or former.sts ~= settings.sts
-    or not is_same(former.resolver, settings.resolver) then
+  local is_new = false
+  for _, key in ipairs { "socket", "resolver", "sts", "sts_port", "ca_file" } do
+    is_new = is_new or not is_same(former[key], settings[key])
+  end
+  if is_new then
     local source = self.source
     self.source = sources.new(settings, self.log, self.counts)
     source:close()
