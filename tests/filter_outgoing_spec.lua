@@ -104,6 +104,13 @@ describe("the audit of outgoing mail", function()
     assert.equal(0, f:finish())
   end)
 
+  it("takes the host that is owed most, where two have one address", function()
+    local f = start()
+    f:deliver { to = "you@shared.filter.example", at = "192.31.196.1:25" }
+    f:logged "event=outgoing domain=shared.filter.example [^\n]*host=mx.filter.example [^\n]*owed=dane"
+    assert.equal(0, f:finish())
+  end)
+
   it("says of a handshake that failed that it did", function()
     local f = start()
     f:deliver { to = "you@dane.example", at = "192.0.2.1:25", retried = true }

@@ -30,6 +30,9 @@ mx      AAAA 2001:4:112::1
 _25._tcp.mx TLSA 3 1 1 ${server.spki.sha256}
 nodane  MX 10 mx.nodane
 mx.nodane A 192.31.196.2
+shared  MX 10 plain.shared
+shared  MX 20 mx
+plain.shared A 192.31.196.1
 ]] }
 filter.unsigned = { name = "filter-unsigned.example", signed = false, text = [[
 @       MX 10 mx

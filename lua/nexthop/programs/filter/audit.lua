@@ -22,15 +22,25 @@ local function address_of(destination)
   return destination and (destination:match "^%[(.*)%]" or destination:match "^(.*):%d+$" or destination)
 end
 
+local function has_address(host, bytes)
+  for _, ip in ipairs(host.ips) do
+    if core.address(ip) == bytes then return true end
+  end
+  return false
+end
+
 -- The host of a plan that has this address. Names do not tell: smtpd reports the name that the address leads
--- back to.
+-- back to. Where several hosts have it, the one that is owed most counts.
 local function host_at(plan, address)
   local bytes = address and core.address(address)
-  for _, host in ipairs(plan.hosts) do
-    for _, ip in ipairs(host.ips) do
-      if bytes and core.address(ip) == bytes then return host end
+  local found
+  for _, host in ipairs(bytes and plan.hosts or {}) do
+    if has_address(host, bytes) then
+      if host.tls ~= "may" then return host end
+      found = found or host
     end
   end
+  return found
 end
 
 -- Is it known of every host whether it has an address?
