@@ -12,7 +12,7 @@ enum nh_stage {
 extern const char *const nh_stage_names[NH_STAGES];
 
 /* How a connection, or what was decided of it, has ended. RFC 8460 4.3 has the names of the first
- * seven. */
+ * ten failures. */
 enum nh_result {
     NH_RESULT_OK,
     NH_RESULT_NO_STARTTLS,

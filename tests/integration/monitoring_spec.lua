@@ -110,6 +110,19 @@ describe("examples/monitoring:", function()
     end
   end)
 
+  it("the hourly check replaces its page by a complete one alone", function()
+    local script = files.read(folder .. "nexthop-check.service"):match "ExecStart=/bin/sh %-c '([^\n]*)'\n"
+    local place, bin = files.folder(), files.folder()
+    for _, each in ipairs { { "first", 0, "first" }, { "incomplete", 75, "first" }, { "last", 0, "last" } } do
+      files.write(bin .. "/nexthop", ("#!/bin/sh\necho %s\nexit %d\n"):format(each[1], each[2]))
+      run("chmod +x " .. bin .. "/nexthop")
+      local _, status = shell.run(("PATH=%s:$PATH FOLDER=%s DOMAINS=example.org sh -c %s"):format(bin, place,
+        shell.quote(script)))
+      assert.equal(each[2], status)
+      assert.equal(each[3] .. "\n", files.read(place .. "/nexthop.prom"))
+    end
+  end)
+
   it("systemd accepts the units", function()
     if not has "systemd-analyze" then return end
     local place = files.folder()

@@ -1,5 +1,5 @@
 --- A connection at the socket of the lookup server, before it is known what is spoken on it: JSON lines, or
--- HTTP by who wants the metrics. The first bytes tell. It has the methods of both sessions.
+-- HTTP from a client that wants the metrics. The first bytes tell. It has the methods of both sessions.
 local http = require "nexthop.luv.http"
 local new_session = require "nexthop.server.session"
 

@@ -1,5 +1,5 @@
---- Which records of --assume were of use. A record at a name that is never looked at is most often a typing
--- error, and the answer is then that without it.
+--- Which records of --assume were used. A record at a name that is never looked at is most often a typing
+-- error, and the answer is then the one without it.
 local equal = require("nexthop.doctor.tlsa_record").equal
 
 local M = {}
