@@ -49,7 +49,10 @@ local function verified(task, resolver, name, args, entry, left, reuse)
   local report, err = task:await(function(done) return resolver:verify(name, call, done) end)
   if not report then
     if err.code == "config" then return nil, err end
-    return {}
+    entry.verify_err = err
+    if err.expired then return {} end -- examine() says it
+    return { findings.new("not-all-checked", "error", core.name(name) or name,
+      "the hosts could not be looked at: " .. err.message, { port = entry.port }) }
   end
   entry.report = report
   local reserved = {} -- by these names each machine means another one
@@ -106,9 +109,10 @@ local function examine(task, resolver, name, args, left, driver, reuse)
 end
 
 --- Returns function(name, callback, age), which examines a domain. It calls back with the plan of the first
--- port, the error in its place, and { ports = list of { port, plan, err, facts, verdicts, report }, findings,
--- signatures = seconds since 1970 at which the first one of each zone ends (--authoritative), by zone,
--- seconds = how long it took }.
+-- port, the error in its place, and { ports = list of { port, plan, err, facts, verdicts, report,
+-- verify_err }, findings, signatures = seconds since 1970 at which the first one of each zone ends
+-- (--authoritative), by zone, seconds = how long it took }. `verify_err` says why there is no report, though
+-- one was wanted.
 -- @param args of options.lua. Other programs give resolver_options, those of nexthop.new; reuse, the seconds
 -- for which what a contact has shown is taken again; and on_error, see tasks.lua
 -- @param wake function(): has the loop run the resolver
