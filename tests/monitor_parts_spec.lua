@@ -70,6 +70,13 @@ describe("the schedule", function()
     assert.equal(10800, schedule:due "d0001.example")
   end)
 
+  it("leaves `retry` before a repetition where the place of the domain comes earlier", function()
+    local schedule = new_schedule(names(1), { interval = 3600, retry = 300 }, 7190, {})
+    assert.equal("d0001.example", schedule:take(7190))
+    schedule:finish("d0001.example", 7191, true)
+    assert.equal(7491, schedule:due "d0001.example")
+  end)
+
   it("goes on after a start where it was, and begins with what is overdue", function()
     local known = { ["d0001.example"] = { checked = 9000 },
       ["d0002.example"] = { checked = 9000, again = true },
@@ -200,7 +207,8 @@ it("the page shows what others have written as text", function()
   local html = page.html({ { domain = "a.example", state = { level = "error", since = 0, key = "x" },
     checked = 60, seconds = 1, findings = { { severity = "error", name = "timeout", subject = "<b>&\"'",
       text = "\27[31m",
-      cure = "</li><script>", record = "TXT \"a\"" } } } }, function() return 120 end, 90)
+      cure = "</li><script>", record = "TXT \"a\"" } } } },
+    { due = function() return 120 end, is_outdated = function() return false end }, 90)
   assert.is_nil(html:find "<script")
   assert.is_nil(html:find "\27")
   for _, part in ipairs { "&lt;b&gt;&amp;&quot;&#39;", "&lt;/li&gt;&lt;script&gt;", "TXT &quot;a&quot;",
@@ -245,6 +253,16 @@ describe("the metrics of all domains", function()
       assert.same(whole(a, b), lines(all:text()))
       assert(all:text():find(expiry .. '{host="mx.example",key="rsa"} 2000\n', 1, true))
     end
+  end)
+
+  it("are those of the last check where the clock was set back since the one before", function()
+    local all = exposition.new()
+    all:put("b.example", b)
+    all:put("b.example", known(5, { "nexthop_domain_ok", { domain = "b.example" }, 1 },
+      { expiry, shared, 9 }))
+    assert.same({ 'nexthop_certificate_expiry_timestamp_seconds{host="mx.example",key="rsa"} 9',
+      'nexthop_domain_ok{domain="b.example"} 1' }, { all:text():match "\n(nexthop_cert[^\n]*)",
+      all:text():match "\n(nexthop_domain_ok[^\n]*)" })
   end)
 
   it("go with their domain, but not what another domain has, too", function()

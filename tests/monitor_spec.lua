@@ -144,6 +144,127 @@ describe("nexthop-monitor", function()
     contains(files.read(folder .. "/" .. good .. ".json"), '"level":"ok"')
   end)
 
+  it("does not say that a domain is well by a result that is too old", function()
+    local folder = files.folder()
+    local monitor = start { state = folder }
+    monitor:state(good, "ok")
+    assert.equal(0, monitor:finish())
+    local path = folder .. "/" .. good .. ".json"
+    local changed, count = files.read(path):gsub('"checked":%d+', '"checked":' .. os.time() - 3 * 600 - 121)
+    assert.equal(1, count)
+    files.write(path, changed)
+    monitor:write(config { state = folder, resolver = { forward = "127.0.0.1@1",
+      trust_anchor_file = support.lab.anchor_file, timeout = 0.3 } })
+    monitor:run()
+    monitor:logged(good .. ": the check says nothing: ")
+    local status, body = monitor:get("/check/" .. good)
+    local about = cjson.decode(body).monitor
+    assert.same({ 503, "unknown", false }, { status, about.state, about.is_confirmed })
+    assert.is_string(about.failed.message)
+    contains(select(2, monitor:get "/"), "0 of 1 good, 1 not known, the last check of 1 failed",
+      "The last result is too old")
+  end)
+
+  it("takes no file of its state whose metrics are not its own", function()
+    local folder = files.folder()
+    local monitor = start { state = folder }
+    monitor:state(good, "ok")
+    assert.equal(0, monitor:finish())
+    local path = folder .. "/" .. good .. ".json"
+    local kept = files.read(path)
+    local changed = kept:gsub('\\"labels\\":{', '\\"labels\\":{\\"x}\\":\\"1\\",', 1)
+    assert.not_equal(kept, changed)
+    files.write(path, changed)
+    monitor:run()
+    contains(monitor.said, path .. ": is damaged, and is not used")
+  end)
+
+  it("goes on with on_change after a program that has failed while it was taken out and put back", function()
+    local gate = files.folder()
+    local program, told = monitors.teller(("touch %s/runs; while [ ! -e %s/go ]; do sleep 0.05; done"):format(
+      gate, gate))
+    files.write(program, (files.read(program):gsub("cat >>", "[ -e " .. gate .. "/second ] || exit 3\n%0")))
+    local more = { domains = { bad }, on_change = { program } }
+    local monitor = start(more)
+    monitors.wait_for("on_change", function() return io.open(gate .. "/runs") end)
+    monitor:write(config { domains = { bad } })
+    monitor:hup()
+    monitor:logged "read again, 1 domains"
+    files.write(gate .. "/go", "")
+    monitor:logged("ended with status 3, signal 0, for " .. bad)
+    support.lacks(monitor.said, "traceback")
+    files.write(gate .. "/second", "")
+    more.domains = { bad, changing }
+    world.servers:host(world.hosts.changing.addresses[1], { certificates = { other } })
+    monitor:write(config(more))
+    monitor:hup()
+    monitors.wait_for("on_change", function() return told()[1] end)
+    world.servers:host(world.hosts.changing.addresses[1], { certificates = { rsa } })
+    assert.equal(changing .. " unknown->error", told()[1])
+    assert.equal(0, monitor:finish())
+  end)
+
+  it("tells a change once where its program ends while the monitor does", function()
+    local gate = files.folder()
+    local program, told = monitors.teller(("trap '' TERM; touch %s/runs; sleep 0.5"):format(gate))
+    local more = { domains = { bad }, on_change = { program }, state = files.folder() }
+    local monitor = start(more)
+    monitors.wait_for("on_change", function() return io.open(gate .. "/runs") end)
+    assert.equal(0, monitor:finish())
+    assert.same({ bad .. " unknown->error" }, told())
+    monitor:run()
+    monitor:checked_again(bad)
+    assert.equal(0, monitor:finish())
+    assert.same({ bad .. " unknown->error" }, told())
+  end)
+
+  it("takes no domain for well whose hosts could not be looked at", function()
+    local doctor = require "nexthop.programs.nexthop.doctor"
+    local monitor_outcome = require "nexthop.monitor.outcome"
+    local settings = require "nexthop.programs.monitor.settings"
+    local given = assert(settings.check(config { resolver = support.lab:options() }))
+    local resolver, args = assert(require("nexthop").new(given.resolver)), settings.arguments(given)
+    local code
+    finally(function() resolver:close() end)
+    local failing = setmetatable({
+      verify = function(_, _, _, done) done(nil, { code = code, message = "no luck" }) end,
+    }, { __index = function(_, name)
+      return function(_, ...) return resolver[name](resolver, ...) end
+    end })
+    local function check(with)
+      local result
+      code = with
+      doctor.lookup(failing, args, function() end)(good, function(...)
+        result = { monitor_outcome.of(good, args, 1, ...) }
+      end)
+      while not result do resolver:wait(1) end
+      return result[1], result[2]
+    end
+    local found = check "servfail"
+    assert.same({ level = "error", key = ("error not-all-checked %s 25"):format(good) }, found.result)
+    for _, sample in ipairs(found.metrics.samples) do assert.not_equal("nexthop_host_ok", sample.name) end
+    assert.same({ nil, "no luck" }, { check "memory" })
+  end)
+
+  it("checks a domain again whose result it could not read", function()
+    local uv = require "luv"
+    local outcome = require "nexthop.monitor.outcome"
+    local log, of, calls = {}, outcome.of, 0
+    finally(function() outcome.of = of end)
+    outcome.of = function()
+      calls = calls + 1
+      error "boom"
+    end
+    local given = config { resolver = support.lab:options(), interval = 1, retry = 0.1, jobs = 1 }
+    local settings = assert(require("nexthop.programs.monitor.settings").check(given))
+    local self = require("nexthop.monitor.monitor").new(settings, function(line) log[#log + 1] = line end)
+    monitors.wait_for("two checks", function() return calls >= 2 end, 20)
+    assert.matches("boom", log[1])
+    assert.is_string(self.records[good].trouble.reason)
+    self:close(function() end)
+    uv.run "nowait"
+  end)
+
   it("ends a program of on_change that does not end, and says how it ended", function()
     local hook = require "nexthop.monitor.hook"
     local uv = require "luv"
@@ -205,7 +326,8 @@ describe("nexthop-monitor", function()
     local report = cjson.decode(body)
     assert.same({ 503, "unknown" }, { status, report.monitor.state })
     assert.is_string(report.monitor.failed.message)
-    contains(select(2, monitor:get "/"), "0 of 1 good, 1 not known yet", "says nothing about this domain")
+    contains(select(2, monitor:get "/"), "0 of 1 good, 1 not known, the last check of 1 failed",
+      "says nothing about this domain")
   end)
 
   it("checks its configuration with -n, and names the key that is wrong", function()

@@ -105,7 +105,8 @@ function M.of(domain, state, check)
   end
   self:put("nexthop_domain_ok", { domain = domain }, not findings.are_bad(state.findings))
   for _, entry in ipairs(state.ports) do
-    for _, host in ipairs(entry.plan and entry.plan.hosts or {}) do
+    -- Hosts that were to be looked at, and were not, are neither well nor not.
+    for _, host in ipairs(entry.plan and not entry.verify_err and entry.plan.hosts or {}) do
       self:put("nexthop_host_ok", { domain = domain, host = host.host, tls = host.tls },
         not is_bad[host.host])
     end
@@ -117,6 +118,29 @@ function M.of(domain, state, check)
   self:put("nexthop_check_timestamp_seconds", { domain = domain }, check.at)
   self:put("nexthop_check_seconds", { domain = domain }, check.seconds)
   return { at = check.at, samples = self.list }
+end
+
+local function is_sample(value)
+  local order = type(value) == "table" and label_orders[value.name]
+  if not order or type(value.value) ~= "number" or type(value.labels) ~= "table" then return false end
+  local count = 0
+  for _ in pairs(value.labels) do count = count + 1 end
+  for _, label in ipairs(order) do
+    if type(value.labels[label]) ~= "string" then return false end
+  end
+  return count == #order
+end
+
+--- Is this what of() gives? What was kept may be damaged, or of another version, and names of labels stand in
+-- a page as they are.
+function M.is_known(value)
+  if type(value) ~= "table" or type(value.at) ~= "number" or type(value.samples) ~= "table" then
+    return false
+  end
+  for _, sample in ipairs(value.samples) do
+    if not is_sample(sample) then return false end
+  end
+  return true
 end
 
 -- ---- of many domains ------------------------------------------------------------

@@ -15,6 +15,8 @@ function M.own_fault(state)
   for _, entry in ipairs(state.ports) do
     if not entry.plan then
       if own_faults[entry.err.code] or entry.facts.alive == false then return entry.err.message end
+    elseif entry.verify_err and own_faults[entry.verify_err.code] then
+      return entry.verify_err.message
     else
       for i, host in ipairs(entry.plan.hosts) do
         local facts = entry.facts.hosts and entry.facts.hosts[i]

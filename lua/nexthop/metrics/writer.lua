@@ -18,8 +18,9 @@ end
 
 local function write(self)
   if not self.path or self.is_writing then return end -- the disk is slow
-  self.is_writing = true
-  file.write(self.path, self.make(), function(ok, reason)
+  local page = self.make()
+  self.is_writing = true -- from here on nothing raises
+  file.write(self.path, page, function(ok, reason)
     self.is_writing = false
     note(self, ok, reason)
   end)

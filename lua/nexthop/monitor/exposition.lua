@@ -64,7 +64,8 @@ function Exposition:put(domain, metrics)
       family.lines[key], family.is_sorted = line, false
     end
     if not before[key] then line.users = line.users + 1 end
-    if line.at <= metrics.at then line.text, line.at = text_of_line, metrics.at end
+    -- Only what was kept may be older than what is there. A time says nothing otherwise: clocks are set.
+    if before[key] or line.at <= metrics.at then line.text, line.at = text_of_line, metrics.at end
     after[key] = family
   end
   for key, family in pairs(before) do

@@ -35,23 +35,22 @@ local function signal(self, name)
   if self.pid then uv.kill(-self.pid, name) end
 end
 
-local function watch(self)
+local function watch(self, program)
   self.timer = uv.new_timer()
   self.timer:start(math.ceil(self.limit * 1000), math.ceil(self.grace * 1000), protect.callback(function()
     if self.is_told_to_end then return signal(self, "sigkill") end
     self.is_told_to_end = true
-    self.log(("%s: has not ended within %g s, and is ended"):format(self.command[1], self.limit))
+    self.log(("%s: has not ended within %g s, and is ended"):format(program, self.limit))
     signal(self, "sigterm")
   end, self.log))
 end
 
-local function finish(self, domain, value)
+-- A program that was killed because the monitor ends may have told nobody: the change counts as untold.
+local function finish(self, domain, value, was_killed)
   self.timer:close()
   self.timer, self.pid, self.is_told_to_end = nil, nil, nil
-  if not self.closed then
-    self.done(domain, value)
-    self:run()
-  end
+  if not (self.closed and was_killed) then self.done(domain, value) end
+  self:run()
   if self.on_idle then self.on_idle() end
 end
 
@@ -64,25 +63,24 @@ end
 local function start(self, domain, text, value)
   local input = uv.new_pipe(false)
   local handle, pid
-  local words = {}
+  local program, words = self.command[1], {} -- another configuration may have none
   for i = 2, #self.command do words[i - 1] = self.command[i] end
-  handle, pid = uv.spawn(self.command[1], { args = words, stdio = { input, 2, 2 }, detached = true },
+  handle, pid = uv.spawn(program, { args = words, stdio = { input, 2, 2 }, detached = true },
     protect.callback(function(status, number)
       handle:close()
       if not input:is_closing() then input:close() end
       if status ~= 0 or number ~= 0 then
-        self.log(("%s: ended with status %d, signal %d, for %s"):format(self.command[1], status, number,
-          domain))
+        self.log(("%s: ended with status %d, signal %d, for %s"):format(program, status, number, domain))
       end
-      finish(self, domain, value)
+      finish(self, domain, value, number ~= 0)
     end, self.log))
   if not handle then
     input:close()
-    self.log(("%s: cannot be started: %s"):format(self.command[1], tostring(pid)))
+    self.log(("%s: cannot be started: %s"):format(program, tostring(pid)))
     return false
   end
   self.pid = pid
-  watch(self)
+  watch(self, program)
   send(self, input, text)
   return true
 end

@@ -19,9 +19,21 @@ local M = {}
 local Monitor = {}
 Monitor.__index = Monitor
 
---- Seconds since 1970, by a clock that is never set: only its beginning is that of the machine.
+--- The time of the schedule, in seconds: a clock that is never set. It begins with the machine's time.
 function Monitor:now()
   return self.begun + (uv.hrtime() - self.begun_at) / 1e9
+end
+
+--- When a domain is checked next, in seconds since 1970; nil: it is being checked.
+function Monitor:due(domain)
+  local due = self.schedule:due(domain)
+  return due and due - self:now() + os.time()
+end
+
+--- Is the last result of a domain so old that it says nothing about today?
+function Monitor:is_outdated(record)
+  return record.checked ~= nil
+    and math.abs(os.time() - record.checked) > 3 * self.settings.interval + self.settings.deadline
 end
 
 -- ---- results ------------------------------------------------------------
@@ -44,8 +56,7 @@ end
 
 -- Takes the result of a check into the record of its domain. Returns: is the domain to be checked again soon?
 local function take(self, record, ...)
-  record.checks = (record.checks or 0) + 1
-  local now = math.floor(self:now())
+  local now = os.time()
   local found, reason = outcome.of(record.domain, self.args, now, ...)
   if not found then
     if not record.trouble then self.log(("%s: the check says nothing: %s"):format(record.domain, reason)) end
@@ -74,7 +85,13 @@ local function begin(self, domain)
   local record, running = self.records[domain], self.checks
   running:start(domain, function(...)
     if self.checks ~= running then return end -- there is another configuration meanwhile
-    local again = take(self, record, ...)
+    record.checks = (record.checks or 0) + 1
+    local ok, again = protect.call(take, debug.traceback, self, record, ...)
+    if not ok then -- an error in our code: the domain is checked again like all others
+      self.log(("%s: %s"):format(domain, protect.text(again)))
+      record.trouble = { at = os.time(), reason = "its result could not be read, see the log" }
+      again = true
+    end
     self.schedule:finish(domain, self:now(), again)
     tick(self)
   end)
@@ -148,7 +165,7 @@ function Monitor:configure(settings)
     local record = record_of(self, domain, old)
     self.records[domain] = record
     if record.checked then
-      known[domain] = { checked = record.checked,
+      known[domain] = { checked = record.checked - os.time() + self:now(),
         again = record.trouble ~= nil or states.is_unsettled(record.state) }
     end
   end

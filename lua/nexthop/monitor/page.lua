@@ -32,15 +32,16 @@ b.ok { color: #1a7f37; } b.warning { color: #9a6700; } b.error { color: #d1242f;
 <body>
 ]]
 
-local words = { ok = "good", warning = "warning", error = "error", none = "not known yet" }
+local words = { ok = "good", warning = "warning", error = "error", none = "not known" }
 local order = { error = 1, warning = 2, none = 3, ok = 4 }
 
 local function time(seconds)
   return os.date("!%Y-%m-%d %H:%M:%S UTC", math.floor(seconds))
 end
 
-local function level_of(record)
-  return record.state.level or "none"
+-- The level that is shown of a record.
+local function level_of(record, about)
+  return not about.is_outdated(record) and record.state.level or "none"
 end
 
 local called = { error = "Error", warning = "Warning", hint = "Hint" }
@@ -74,11 +75,14 @@ local function put_times(out, record, due)
   out[#out + 1] = ('<p class="small">%s</p>\n'):format(table.concat(parts, ", "))
 end
 
-local function put_domain(out, record, due)
-  local level = level_of(record)
-  local since = record.state.since and ", since " .. time(record.state.since) or ""
+local function put_domain(out, record, about)
+  local level = level_of(record, about)
+  local since = level ~= "none" and ", since " .. time(record.state.since) or ""
   out[#out + 1] = ('<h2>%s</h2>\n<p><b class="%s">%s</b>%s</p>\n'):format(escape(record.domain), level,
     words[level], since)
+  if about.is_outdated(record) then
+    out[#out + 1] = "<p>The last result is too old to say how this domain is.</p>\n"
+  end
   if record.state.candidate then
     out[#out + 1] = "<p>The last check found what is below. It counts when the next check finds it, "
       .. "too.</p>\n"
@@ -88,35 +92,41 @@ local function put_domain(out, record, due)
       time(record.trouble.at), escape(record.trouble.reason))
   end
   put_findings(out, record.findings or {})
-  put_times(out, record, due)
+  put_times(out, record, about.due(record.domain))
 end
 
-local function summary(records)
-  local counts = { ok = 0, warning = 0, error = 0, none = 0 }
-  for _, record in ipairs(records) do counts[level_of(record)] = counts[level_of(record)] + 1 end
+local function summary(records, about)
+  local counts, failed = { ok = 0, warning = 0, error = 0, none = 0 }, 0
+  for _, record in ipairs(records) do
+    local level = level_of(record, about)
+    counts[level] = counts[level] + 1
+    if record.trouble then failed = failed + 1 end
+  end
   local parts = { ("%d of %d good"):format(counts.ok, #records) }
   if counts.error > 0 then parts[#parts + 1] = ("%d with errors"):format(counts.error) end
   if counts.warning > 0 then parts[#parts + 1] = ("%d with warnings"):format(counts.warning) end
-  if counts.none > 0 then parts[#parts + 1] = ("%d not known yet"):format(counts.none) end
+  if counts.none > 0 then parts[#parts + 1] = ("%d not known"):format(counts.none) end
+  if failed > 0 then parts[#parts + 1] = ("the last check of %d failed"):format(failed) end
   return table.concat(parts, ", ")
 end
 
 --- Returns the page.
 -- @param records list of { domain, state, checked, seconds, findings, trouble }
--- @param due function(domain) -> seconds since 1970, or nil
+-- @param about { due = function(domain) -> seconds since 1970, or nil; is_outdated = function(record) -> is
+-- its result too old to say how the domain is? }
 -- @param now seconds since 1970
-function M.html(records, due, now)
+function M.html(records, about, now)
   local sorted = {}
   for i, record in ipairs(records) do sorted[i] = record end
   table.sort(sorted, function(a, b)
-    local one, other = order[level_of(a)], order[level_of(b)]
+    local one, other = order[level_of(a, about)], order[level_of(b, about)]
     if one ~= other then return one < other end
     return a.domain < b.domain
   end)
-  local text = summary(records)
+  local text = summary(records, about)
   local out = { head:format(text), ("<h1>Mail domains: %s</h1>\n"):format(text),
     ('<p class="small">As of %s. The same as <a href="/metrics">metrics</a>.</p>\n'):format(time(now)) }
-  for _, record in ipairs(sorted) do put_domain(out, record, due(record.domain)) end
+  for _, record in ipairs(sorted) do put_domain(out, record, about) end
   out[#out + 1] = "</body>\n</html>\n"
   return table.concat(out)
 end

@@ -16,15 +16,17 @@ local function about(record)
     state = state.level or "unknown", since = state.since, checked = record.checked,
     checks = record.checks or 0,
     seconds = record.seconds and tonumber(("%.3f"):format(record.seconds)),
-    is_confirmed = state.level ~= nil and state.candidate == nil,
+    is_confirmed = state.level ~= nil and state.candidate == nil and record.trouble == nil,
     failed = record.trouble and { at = record.trouble.at, message = record.trouble.reason } or nil,
   }
 end
 
 --- The last result of a domain; without one only what the monitor knows.
 -- @param due when it is checked next; nil: it is being checked
-function M.last(record, due)
+-- @param is_outdated is the result too old to say how the domain is?
+function M.last(record, due, is_outdated)
   local monitor = about(record)
+  if is_outdated then monitor.state, monitor.is_confirmed = "unknown", false end
   monitor.next = due and math.floor(due) or nil
   if not record.report then return json.line({ domain = record.domain, monitor = monitor }, true) end
   return with(record.report, "monitor", monitor)

@@ -3,7 +3,8 @@
 --
 -- Each domain has a place in the interval, and is checked at that place in every round. So the checks are
 -- spread, and between two checks of a domain there is never more than the interval. A check that must be
--- confirmed or repeated comes after `retry` seconds instead.
+-- confirmed or repeated comes after `retry` seconds instead. It does not come earlier, even if the place of
+-- the domain does: two checks within seconds would see the same lost packet.
 local M = {}
 
 local Schedule = {}
@@ -15,8 +16,7 @@ local function next_place(self, entry, now)
 end
 
 local function next_check(self, entry, now, again)
-  local due = next_place(self, entry, now)
-  return again and math.min(due, now + self.retry) or due
+  return again and now + self.retry or next_place(self, entry, now)
 end
 
 -- Spreads the domains whose time has come already. Few of them are checked within seconds, and many take no

@@ -2,7 +2,6 @@
 -- has a file of its own, which is written whole under another name and then renamed.
 local domain_metrics = require "nexthop.doctor.metrics"
 local json = require "nexthop.json.encode"
-local text = require "nexthop.metrics.text"
 local uv = require "luv"
 
 local M = {}
@@ -53,11 +52,6 @@ end
 
 local levels = { ok = true, warning = true, error = true }
 
--- Can a page be made of these metrics? Another version may have had others.
-local function is_metrics(value)
-  return type(value) == "table" and pcall(domain_metrics.add, text.new(), { value })
-end
-
 -- Is this what save() writes? A file of another version is as good as none.
 local function is_record(value, domain)
   if type(value) ~= "table" or value.version ~= VERSION or value.domain ~= domain then return false end
@@ -83,7 +77,7 @@ function Store:load(domain)
   local record = decoded(line)
   local report, metrics
   if is_record(record, domain) then report, metrics = decoded(record.report), decoded(record.metrics) end
-  if not report or not is_metrics(metrics) then
+  if not report or not domain_metrics.is_known(metrics) then
     self.log(("%s: is damaged, and is not used"):format(path_of(self, domain)))
     return nil
   end

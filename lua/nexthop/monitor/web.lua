@@ -17,13 +17,18 @@ local function check(monitor, path)
   local name = core.name(unescape(path))
   local record = name and monitor.records[name]
   if not record then return nil end
-  return record.report and 200 or 503, JSON, reports.last(record, monitor.schedule:due(name))
+  local is_outdated = monitor:is_outdated(record)
+  return record.report and not is_outdated and 200 or 503, JSON,
+    reports.last(record, monitor:due(name), is_outdated)
 end
 
 local function overview(monitor)
   local list = {}
   for i, domain in ipairs(monitor.domains) do list[i] = monitor.records[domain] end
-  return 200, HTML, page.html(list, function(domain) return monitor.schedule:due(domain) end, monitor:now())
+  return 200, HTML, page.html(list, {
+    due = function(domain) return monitor:due(domain) end,
+    is_outdated = function(record) return monitor:is_outdated(record) end,
+  }, os.time())
 end
 
 local function metrics(monitor, fields)

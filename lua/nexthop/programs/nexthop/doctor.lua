@@ -74,7 +74,7 @@ local function verified(task, resolver, name, args, entry, left, reuse)
   local report, err = task:await(function(done) return resolver:verify(name, call, done) end)
   if not report then
     if err.code == "config" then return nil, err end
-    task.expired = task.expired or err.expired
+    entry.verify_err, task.expired = err, task.expired or err.expired
     return not_verified(entry, nil, err)
   end
   entry.report, task.expired = report, task.expired or report.expired
@@ -134,9 +134,10 @@ local function examine(task, resolver, name, args, left, driver, reuse)
 end
 
 --- Returns function(name, callback, age), which examines a domain. It calls back with the plan of the first
--- port, the error in its place, and { ports = list of { port, plan, err, facts, verdicts, report }, findings,
--- signatures = seconds since 1970 at which the first one of each zone ends (--authoritative), by zone,
--- seconds = how long it took }.
+-- port, the error in its place, and { ports = list of { port, plan, err, facts, verdicts, report,
+-- verify_err }, findings, signatures = seconds since 1970 at which the first one of each zone ends
+-- (--authoritative), by zone, seconds = how long it took }. `verify_err` says why there is no report, though
+-- one was wanted.
 -- @param args of options.lua. Other programs give resolver_options, those of nexthop.new; reuse, the seconds
 -- for which what a contact has shown is taken again; and on_error, see tasks.lua
 -- @param wake function(): has the loop run the resolver
