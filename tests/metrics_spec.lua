@@ -1,6 +1,7 @@
 -- What nexthop-server, filter-nexthop and table-nexthop tell a monitoring system.
 local files = require "tests.support.files"
 local filter = require "tests.support.filter"
+local ports = require "tests.support.ports"
 local promtool = require "tests.support.promtool"
 local servers = require "tests.support.server"
 local support = require "tests.support"
@@ -11,16 +12,6 @@ local lab = support.lab
 local contains = support.contains
 
 local request = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
-
--- A port at 127.0.0.1 that is free.
-local function free_port()
-  local tcp = uv.new_tcp()
-  tcp:bind("127.0.0.1", 0)
-  local port = tcp:getsockname().port
-  tcp:close()
-  uv.run "nowait"
-  return port
-end
 
 -- Sends bytes to a Unix socket or a port, and reads on until the end unless `deaf`: { output, ended }.
 local function open(target, bytes, deaf)
@@ -87,7 +78,7 @@ describe("the metrics of nexthop-server", function()
   local server, port
   setup(function()
     filter.prepare()
-    port = free_port()
+    port = ports.free()
     server = servers.start { metrics = "127.0.0.1:" .. port, exclude = { "example.org" } }
   end)
   teardown(function()

@@ -3,6 +3,7 @@ local ca = require "tests.support.ca"
 local cjson = require "cjson"
 local files = require "tests.support.files"
 local monitors = require "tests.support.monitor"
+local ports = require "tests.support.ports"
 local support = require "tests.support"
 local verifying = require "tests.support.verifying"
 local contains = support.contains
@@ -309,7 +310,7 @@ describe("nexthop-monitor", function()
     monitor:logged("the old configuration holds", 3)
     blocker:close()
     assert.equal("ok", monitor:report(good).monitor.state)
-    monitor:write(config { domains = { bad }, listen = "127.0.0.1:" .. monitors.port() })
+    monitor:write(config { domains = { bad }, listen = "127.0.0.1:" .. ports.free() })
     monitor:hup()
     monitor:logged "read again, 1 domains"
     monitor.port = tonumber(files.read(monitor.path):match "127.0.0.1:(%d+)")

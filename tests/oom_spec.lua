@@ -1,10 +1,10 @@
 -- Memory that runs out: every allocation of the module's own fails once in turn (oom_script.lua), with
 -- oom.so (oom.c) in front of malloc.
 local lab = require("tests.lab.lab").shared()
+local preload = require "tests.support.preload"
 
-local function run_script(script, ...)
+local function run_script(oom, script, ...)
   local lua = os.getenv "NEXTHOP_LUA" or arg[-1]
-  local oom = package.cpath:match "[^;]*/build/[^;?]*" .. "oom.so"
   local child = assert(io.popen(("LD_PRELOAD=%s %s %s %s 2>&1; echo status $?")
     :format(oom, lua, script, table.concat({ ... }, " "))))
   local output = child:read "*a"
@@ -17,34 +17,25 @@ end
 
 describe("when memory runs out", function()
   it("answers no_memory or a Lua error, crashes nowhere, leaks nothing and goes on", function()
-    if (os.getenv "NEXTHOP_LUA" or ""):find "/results" then
-      pending "a sanitizer or valgrind stands in front of malloc itself"
-      return
-    end
+    local oom = preload.library("oom", pending)
     lab:clear()
-    local count, output = run_script("tests/oom_script.lua", lab.forward_address, lab.anchor_file)
+    local count, output = run_script(oom, "tests/oom_script.lua", lab.forward_address, lab.anchor_file)
     assert.is_true(count > 100, output)
   end)
 
   it("does so while a failure is looked into", function()
-    if (os.getenv "NEXTHOP_LUA" or ""):find "/results" then
-      pending "a sanitizer or valgrind stands in front of malloc itself"
-      return
-    end
+    local oom = preload.library("oom", pending)
     lab:clear()
     local good = lab:listen("127.0.0.3", { forward = true })
     local bad = lab:listen("127.0.0.4", { forward = true })
     lab:rule { address = "127.0.0.4", action = "strip" }
-    local count, output = run_script("tests/oom_recheck_script.lua", good, bad, lab.anchor_file)
+    local count, output = run_script(oom, "tests/oom_recheck_script.lua", good, bad, lab.anchor_file)
     lab:clear()
     assert.is_true(count > 30, output)
   end)
 
   it("does so while a host is verified, in OpenSSL too", function()
-    if (os.getenv "NEXTHOP_LUA" or ""):find "/results" then
-      pending "a sanitizer or valgrind stands in front of malloc itself"
-      return
-    end
+    local oom = preload.library("oom", pending)
     local ca = require "tests.support.ca"
     local verifying = require "tests.support.verifying"
     local issuer = ca.authority { name = "oom-issuer" }
@@ -59,7 +50,7 @@ describe("when memory runs out", function()
       world:host(label, { tlsa = { record }, server = { certificates = { leaf } } })
     end
     world:start()
-    local own, output = run_script("tests/oom_verify_script.lua", lab.forward_address, lab.anchor_file,
+    local own, output = run_script(oom, "tests/oom_verify_script.lua", lab.forward_address, lab.anchor_file,
       world.servers.port)
     world:stop()
     -- OpenSSL allocates less from one release to the next.
@@ -68,20 +59,14 @@ describe("when memory runs out", function()
   end)
 
   it("does so while a policy of MTA-STS is fetched, kept and read", function()
-    if (os.getenv "NEXTHOP_LUA" or ""):find "/results" then
-      pending "a sanitizer or valgrind stands in front of malloc itself"
-      return
-    end
+    local oom = preload.library("oom", pending)
     local found, reason = require("nexthop.core").sts()
-    if not found then
-      pending(reason)
-      return
-    end
+    if not found then pending(reason) end
     local path = require("tests.support.files").path ".sts"
     local world = require("tests.support.sts_world").new("stsoom.example", 70, false)
     world:domain("good", { records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064b.example"' })
     world:start()
-    local count, output = run_script("tests/oom_sts_script.lua", lab.forward_address, lab.anchor_file,
+    local count, output = run_script(oom, "tests/oom_sts_script.lua", lab.forward_address, lab.anchor_file,
       world.server.port, world.root.file, path)
     world:stop()
     os.remove(path)

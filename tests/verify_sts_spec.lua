@@ -7,8 +7,8 @@ local verifying = require "tests.support.verifying"
 
 local it = sts_world.it(it, pending)
 local zone = "vsts.example"
-local policies = sts_world.new("stspolicies.example", 64)
-local world = verifying.world(zone, 65)
+local policies = sts_world.new("stspolicies.example", 67)
+local world = verifying.world(zone, 68)
 local root = policies.root
 local other = ca.authority { name = "vsts-other" }
 local count = 0
@@ -22,10 +22,11 @@ local function domain(label, certificate, policy, server)
   server = server or {}
   server.certificates = { ca.leaf(certificate) }
   world:host(label, { server = server, tlsa = certificate.tlsa and { ca.tlsa(ca.leaf(certificate), 3, 1, 1) },
-    text = ('_mta-sts.mx-%s TXT "v=STSv1\\; id=1"\nmta-sts.mx-%s A 127.64.0.1'):format(label, label) })
+    text = ('_mta-sts.mx-%s TXT "v=STSv1\\; id=1"\nmta-sts.mx-%s A %s'):format(label, label,
+      policies.server.address) })
   policies.names = policies.names or {}
   policies.names[#policies.names + 1] = { "mta-sts.mx-" .. label .. "." .. zone,
-    policy or ("version: STSv1\nmode: enforce\nmx: %s.%s\nmax_age: 86400\n"):format(label, zone) }
+    sts_world.text(policy or { mode = "enforce", mx = { label .. "." .. zone } }) }
 end
 
 domain("good", {})
@@ -34,9 +35,8 @@ domain("old", { from = -20, to = -10 })
 domain("foreign", { issuer = other })
 domain("cn", { names = {}, cn = "cn." .. zone })
 domain("plain", {}, nil, { no_starttls = true })
-domain("excluded", {}, ("version: STSv1\nmode: enforce\nmx: x.%s\nmax_age: 86400\n"):format(zone))
-domain("testing", { issuer = other },
-  ("version: STSv1\nmode: testing\nmx: testing.%s\nmax_age: 86400\n"):format(zone))
+domain("excluded", {}, { mode = "enforce", mx = { "x." .. zone } })
+domain("testing", { issuer = other }, { mode = "testing", mx = { "testing." .. zone } })
 domain("invalid", {}, "version: STSv1\n")
 domain("dane", { issuer = other, tlsa = true })
 
@@ -57,9 +57,7 @@ describe("verify with sts:", function()
   after_each(support.close)
 
   local function verify(label, extra)
-    local options = { sts = true, sts_port = policies.server.port, ca_file = root.file }
-    for key, value in pairs(extra or {}) do options[key] = value end
-    local report = assert(world:verify("mx-" .. label, options))
+    local report = assert(world:verify("mx-" .. label, policies:options(extra)))
     return report.hosts[1].connections[1], report.hosts[1], report
   end
 

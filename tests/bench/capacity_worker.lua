@@ -8,6 +8,7 @@
 --
 -- CACHE is the option `cache`, or "default". PATTERN makes the name of a domain out of its number.
 local nexthop = require "nexthop"
+local resident = require "tests.bench.resident"
 
 local anchor, address, kind, cache, pattern = arg[1], arg[2], arg[3], arg[4], arg[5]
 local resolver = assert(nexthop.new {
@@ -16,15 +17,6 @@ local resolver = assert(nexthop.new {
   stub = kind == "stub" and { ["."] = address, ["example."] = address, ["bench.example."] = address } or nil,
   cache = cache ~= "default" and cache or nil,
 })
-
-local function resident()
-  collectgarbage()
-  collectgarbage()
-  local file = assert(io.open "/proc/self/statm")
-  local pages = file:read "*a":match "^%d+ (%d+)"
-  file:close()
-  return pages * 4
-end
 
 local function is_right(plan)
   if not plan or #plan.hosts ~= 2 then return false end
@@ -76,6 +68,8 @@ for line in io.lines() do
   if not verb then break end
   local cpu, wall = os.clock(), require("luv").hrtime()
   local right = verbs[verb](tonumber(first), tonumber(second))
-  local seconds = (require("luv").hrtime() - wall) / 1e9
-  print(("%.6f %.6f %d %d"):format(seconds, os.clock() - cpu, right, resident()))
+  local seconds, used = (require("luv").hrtime() - wall) / 1e9, os.clock() - cpu
+  collectgarbage()
+  collectgarbage()
+  print(("%.6f %.6f %d %d"):format(seconds, used, right, resident()))
 end

@@ -75,7 +75,7 @@ end
 local function speed(context, lab, result)
   local report, count = context.report, context.quick and 1000 or 5000
   local pattern = "d%d-2." .. zones.name
-  local server, reason = unbound.start(lab.anchor_file, lab.nsd_address)
+  local server, reason = unbound.before_lab(lab.anchor_file, lab.nsd_address)
   if not server then
     print("  not measured: " .. reason)
     return

@@ -2,14 +2,12 @@
 --   all but one lookup wait in our own queue (max_pending), so that nothing of libunbound's counts.
 -- plans COUNT DOMAINS: KiB of resident memory that so many warm plans add, after the first tenth.
 local nexthop = require "nexthop"
+local resident_kib = require "tests.bench.resident"
 
 local function resident()
   collectgarbage()
   collectgarbage()
-  local file = assert(io.open "/proc/self/statm")
-  local pages = file:read "*a":match "^%d+ (%d+)"
-  file:close()
-  return pages * 4096
+  return resident_kib() * 1024
 end
 
 local function new(address, max_pending)

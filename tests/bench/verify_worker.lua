@@ -6,19 +6,13 @@
 -- answers with CPU seconds, wall seconds, the longest process() in seconds, the growth of the resident memory
 -- at its highest in KiB, and how many reports were ok.
 local nexthop = require "nexthop"
+local resident = require "tests.bench.resident"
 local uv = require "luv" -- for its clock
 
 local anchor, address, zone, port = arg[1], arg[2], arg[3], tonumber(arg[4])
 
 local stub = {}
 for k = 5, #arg do stub[arg[k]] = address end
-
-local function resident()
-  local file = assert(io.open "/proc/self/statm")
-  local pages = file:read("*a"):match "^%d+ (%d+)"
-  file:close()
-  return tonumber(pages) * 4
-end
 
 local function new()
   return assert(nexthop.new { stub = stub, trust_anchor_file = anchor,

@@ -8,6 +8,7 @@
 --   machines:stop()
 local uv = require "luv"
 local files = require "tests.support.files"
+local ports = require "tests.support.ports"
 local shell = require "tests.support.shell"
 
 local M = {}
@@ -17,15 +18,6 @@ M.__index = M
 local addresses = {
   ["192.0.2.1"] = "127.88.0.1", ["192.0.2.2"] = "127.88.0.2", ["192.0.2.10"] = "127.88.0.10",
 }
-
-local function free_port()
-  local socket = uv.new_tcp()
-  assert(socket:bind("127.0.0.1", 0))
-  local port = socket:getsockname().port
-  socket:close()
-  uv.run "nowait"
-  return port
-end
 
 -- A file of the example, changed by a list of { plain text, replacement }: each must be there.
 local function example(name, changes)
@@ -90,8 +82,8 @@ local function configure(self, lab)
 end
 
 function M.new(root, lab)
-  local self = setmetatable({ root = root, commands = {}, processes = {}, port = free_port() }, M)
-  repeat self.redis_port = free_port() until self.redis_port ~= self.port
+  local self = setmetatable({ root = root, commands = {}, processes = {}, port = ports.free() }, M)
+  repeat self.redis_port = ports.free() until self.redis_port ~= self.port
   self.outside = shell.run(("mktemp -d %s/tmp/cluster.XXXXXX"):format(shell.quote(root))):match "[^\n]+"
   self.inside = self.outside:sub(#root + 1)
   -- The path of a socket has at most 107 bytes, and that of a root may be long.

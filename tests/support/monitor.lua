@@ -6,10 +6,12 @@
 --   assert.equal(0, monitor:finish())                     -- SIGTERM; its status
 --
 -- What it is told to start by on_change is M.teller: it writes each object that it gets into a file.
+local child = require "tests.support.child"
 local cjson = require "cjson"
 local socket = require "socket"
 local uv = require "luv"
 local files = require "tests.support.files"
+local ports = require "tests.support.ports"
 local server = require "tests.support.server"
 local lab = require("tests.lab.lab").shared()
 local shell = require "tests.support.shell"
@@ -20,7 +22,7 @@ local Monitor = {}
 Monitor.__index = Monitor
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/tests/support/[^/]*$" or "."
-local lua = os.getenv "NEXTHOP_LUA" or arg[-1]
+local lua = child.lua
 
 M.wait_for = server.wait_for
 
@@ -42,14 +44,6 @@ function M.text(config)
   return type(config) == "string" and config or "return " .. text_of(config)
 end
 
---- A port of loopback that is free.
-function M.port()
-  local probe = assert(socket.bind("127.0.0.1", 0))
-  local _, port = probe:getsockname()
-  probe:close()
-  return tonumber(port)
-end
-
 --- Runs the program to its end: what it says, and its status.
 function M.run(arguments)
   local text, status = shell.run(("%s %s/bin/nexthop-monitor %s"):format(shell.quote(lua), here, arguments))
@@ -58,7 +52,7 @@ end
 
 --- Starts the program with a configuration, whose `listen` is chosen here, and waits until it listens.
 function M.start(config)
-  local self = setmetatable({ port = M.port(), said = "", path = files.new() }, Monitor)
+  local self = setmetatable({ port = ports.free(), said = "", path = files.new() }, Monitor)
   self:write(config)
   self:run()
   return self

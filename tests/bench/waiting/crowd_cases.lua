@@ -4,7 +4,7 @@ local files = require "tests.support.files"
 local workers = require "tests.bench.workers"
 local world = require "tests.bench.waiting.world"
 local json = require "cjson"
-local uv = require "luv"
+local unbound = require "tests.bench.unbound"
 local zones = require "tests.bench.waiting.zones"
 
 local case, name, seconds, longest_of = common.case, common.name, common.seconds, common.longest_of
@@ -44,36 +44,13 @@ case("dead", "3,000 dead", "3,000 dead names at once, good ones behind them", "r
 case("dead1024", "3,000 dead", "the same with `ulimit -n 1024`", "right, <= 2 s",
   recursion_and_forward, many_dead)
 
--- Starts Debian's unbound, unpacked, with nothing set but where the root is; returns its port and what
--- ends it.
+-- Starts Debian's unbound with nothing set but where the root is. Returns it, the file of the trust anchor,
+-- and the folder of both.
 local function start_unbound()
-  local binary = workers.line "tests/lab/daemon-path unbound 2>&1"
-  assert(binary:sub(1, 1) == "/", binary)
   local hints, anchor, folder = world.tree()
-  local socket = uv.new_udp()
-  assert(socket:bind("127.0.0.1", 0))
-  local port = socket:getsockname().port
-  socket:close()
-  local conf = files.write(folder .. "/unbound.conf", ([[
-server:
-    interface: 127.0.0.1@%d
-    username: ""
-    chroot: ""
-    directory: "%s"
-    pidfile: ""
-    use-syslog: no
-    logfile: "%s/unbound.log"
-    do-daemonize: no
-    do-not-query-localhost: no
-    root-hints: "%s"
-    trust-anchor-file: "%s"
-]]):format(port, folder, folder, hints, anchor))
-  local process, reason = uv.spawn("/usr/bin/setpriv",
-    { args = { "--pdeathsig", "TERM", binary, "-c", conf } }, function() end)
-  assert(process, reason)
-  return port, anchor, folder, function()
-    process:kill "sigterm"
-  end
+  local text = ('    root-hints: "%s"\n    trust-anchor-file: "%s"\n'):format(hints, anchor)
+  local server = assert(unbound.start(text))
+  return server, anchor, folder
 end
 
 -- The options of the settings that are measured, as an unbound.conf (the program has no other way).
@@ -117,7 +94,7 @@ end
 
 case("bulk", "bulk", "`nexthop -f` with 3,000 names, 300 dead, 100 at a time, through a stock unbound",
   "0 of 2,700 good fail", { "forward" }, function()
-    local port, anchor, folder, stop = start_unbound()
+    local server, anchor, folder = start_unbound()
     local names = {}
     for k = 1, 3000 do
       names[k] = k % 10 == 0 and ("n%d.x%d.lag"):format(k, k / 10) or name(k)
@@ -126,13 +103,13 @@ case("bulk", "bulk", "`nexthop -f` with 3,000 names, 300 dead, 100 at a time, th
     local timeout = world.settings("forward").timeout
     local has_retry = workers.line "nexthop --help | grep -c -e --retry" ~= "0"
     local command = ("nexthop -j 100 --json %s%s%s -f %s 2>%s/bulk.err"):format(
-      bulk_options(port, anchor, folder), timeout and " --timeout " .. timeout or "",
+      bulk_options(server.port, anchor, folder), timeout and " --timeout " .. timeout or "",
       has_retry and " --retry 1" or "", path, folder)
     local begun = now()
     local pipe = assert(io.popen(command, "r"))
     local found = read_lines(pipe)
     pipe:close()
-    stop()
+    server.stop()
     local list = {}
     for what, count in pairs(found.wrong) do
       list[#list + 1] = (" %s %d"):format(what, count)
