@@ -159,6 +159,29 @@ describe("a state", function()
   end)
 end)
 
+describe("a check", function()
+  it("says nothing about a domain where the fault is our own, and names only errors that there are", function()
+    local outcome, known = require "nexthop.doctor.outcome", {}
+    local function fault_of(err)
+      local entry = { plan = { hosts = { { host = "a" }, { host = "b", err = err } } }, facts = {} }
+      return outcome.own_fault { ports = { entry } },
+        outcome.own_fault { ports = { { err = err, facts = {} } } }
+    end
+    local meta = assert(io.open("lua/nexthop/meta/nexthop.lua")):read "*a"
+    for code in meta:match "alias nexthop%.Code\n(.-)\n\n":gmatch '"([%w_]+)"' do
+      local err = { code = code, message = code .. "!" }
+      local host, domain = fault_of(err)
+      known[code] = host or false
+      assert.equal(host, domain)
+    end
+    local own = {}
+    for code, text in pairs(known) do own[#own + 1] = text and code or nil end
+    table.sort(own)
+    assert.same({ "closed", "config", "forked", "no_memory" }, own)
+    assert.is_false(known.servfail)
+  end)
+end)
+
 describe("the settings", function()
   local function wrong(more)
     local given = { domains = { "example.org" }, resolver = { trust_anchor_file = false } }

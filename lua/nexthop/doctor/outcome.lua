@@ -6,9 +6,10 @@ local M = {}
 M.OK, M.WARNING, M.CRITICAL, M.UNKNOWN = 0, 1, 2, 3
 
 -- Errors that say nothing about a domain.
-local own_faults = { closed = true, cancelled = true, config = true, memory = true, bug = true }
+local own_faults = { closed = true, forked = true, config = true, no_memory = true }
 
---- Why a check says nothing about the domain: its lookups failed, and nothing else is answered either.
+--- Why a check says nothing about the domain: its lookups failed through no fault of it, or nothing else is
+-- answered either.
 -- @param state of nexthop.programs.nexthop.doctor
 -- @return text; nil: the check says something
 function M.own_fault(state)
@@ -20,7 +21,8 @@ function M.own_fault(state)
     else
       for i, host in ipairs(entry.plan.hosts) do
         local facts = entry.facts.hosts and entry.facts.hosts[i]
-        if facts and facts.alive == false then return host.err.message end
+        local is_own = host.err and own_faults[host.err.code]
+        if is_own or facts and facts.alive == false then return host.err.message end
       end
     end
   end
