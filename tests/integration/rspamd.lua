@@ -140,11 +140,14 @@ for _, module in ipairs {
   quiet[module .. ".conf"] = "enabled = false;"
 end
 
+local made = 0 -- folders: each has a name of its own
+
 --- Makes an instance's folder.
 -- @param options conf: local.d/nexthop.conf; options: more of local.d/options.inc; more: rspamd.conf.local;
 -- plugin: text of a further plugin; files: { name = text }; all: leave no module out
 function M.new(root, options)
-  local name = ("/tmp/nexthop-%d-%s"):format(uv.os_getpid(), tostring({}):match "0x(%x+)")
+  made = made + 1
+  local name = ("/tmp/nexthop-%d-%d"):format(uv.os_getpid(), made)
   local self = setmetatable({ root = root, dir = name, folder = root .. name }, Server)
   self.port, self.control = ports.free(), ports.free()
   shell(("mkdir -p %s/run && cp -a %s/etc/rspamd %s/etc"):format(quote(self.folder), quote(root),
@@ -437,7 +440,9 @@ end
 --- What the plugin left in its directories: names of the private ones.
 function Server:directories()
   local list = {}
-  for name in shell("ls " .. self.folder .. "/run"):gmatch "nexthop%-%S+" do list[#list + 1] = name end
+  local text, status = shell("ls " .. self.folder .. "/run")
+  assert(status == 0, text)
+  for name in text:gmatch "nexthop%-%S+" do list[#list + 1] = name end
   return list
 end
 
