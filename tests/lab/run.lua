@@ -3,6 +3,7 @@
 --   lua5.4 tests/lab/run.lua           serves until Ctrl-C or the end of standard input
 --   eval "$(lua5.4 tests/lab/run.lua start)"   starts one that stays, tests join it by $NEXTHOP_LAB
 --   lua5.4 tests/lab/run.lua stop      ends the one of $NEXTHOP_LAB
+--   lua5.4 tests/lab/run.lua clear     takes all rules out of the one of $NEXTHOP_LAB
 --   lua5.4 tests/lab/run.lua relay SOCKET      copies standard input to a lab and its answers back
 local here = arg[0]:match("^(.*)/tests/lab/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
@@ -27,13 +28,22 @@ function verbs.start()
   print(("export NEXTHOP_LAB='%s'"):format(self.socket))
 end
 
-function verbs.stop()
+-- The lab that stays.
+local function there()
   local socket = os.getenv("NEXTHOP_LAB") or arg[2]
   if not socket or socket == "" then
     error("NEXTHOP_LAB does not name a lab", 0)
   end
-  require("tests.lab.lab").connect(socket):stop()
+  return require("tests.lab.lab").connect(socket)
+end
+
+function verbs.stop()
+  there():stop()
   print("unset NEXTHOP_LAB")
+end
+
+function verbs.clear()
+  there():clear()
 end
 
 function verbs.relay(socket)
@@ -65,7 +75,7 @@ end
 
 local verb = verbs[arg[1] or "serve"]
 if not verb then
-  io.stderr:write("usage: run.lua [start | stop | relay SOCKET]\n")
+  io.stderr:write("usage: run.lua [start | stop | clear | relay SOCKET]\n")
   os.exit(64)
 end
 local ok, err = pcall(verb, arg[2])
