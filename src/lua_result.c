@@ -249,13 +249,14 @@ void nh_set_texts(lua_State *L, const char *key, const char *text, size_t n)
     lua_setfield(L, -2, key);
 }
 
-/* The name that a host which is `sts` must have in its certificate is its own. */
-static void set_own_name(lua_State *L, const char *name)
+/* The name that a host which is `sts` must have in its certificate is its own. It stands below the
+ * host's table. */
+static void set_own_name(lua_State *L)
 {
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "sni");
     lua_createtable(L, 1, 0);
-    lua_pushstring(L, name);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -4, "sni");
+    lua_pushvalue(L, -3);
     lua_rawseti(L, -2, 1);
     lua_setfield(L, -2, "names");
 }
@@ -264,8 +265,10 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
 {
     const struct nh_ips_call *i = &h->ips;
 
+    lua_pushstring(L, h->name);
     lua_createtable(L, 0, 20);
-    nh_set_string(L, "host", h->name);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "host");
     nh_set_integer(L, "pref", h->pref);
     set_ips(L, i);
     if (h->asked_tlsa) {
@@ -288,7 +291,7 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
     if (h->tls == NH_TLS_DANE || h->tls == NH_TLS_ENCRYPT)
         nh_set_string(L, "sni", h->tlsa.base);
     if (h->tls == NH_TLS_STS)
-        set_own_name(L, h->name);
+        set_own_name(L);
     if (h->sts != NH_FIT_NO_POLICY)
         nh_set_string(L, "sts", fit_names[h->sts]);
     if (h->err) {
@@ -297,6 +300,7 @@ static void push_plan_host(lua_State *L, const struct nh_plan_host *h)
     }
     nh_set_ttl(L, h->has_ttl, h->ttl);
     nh_set_metatable(L, NH_PREFIX "plan_host");
+    lua_remove(L, -2); /* the name */
 }
 
 /* Appends the entries of a trace. host is the number of the host, from 1; 0 is for the
