@@ -452,7 +452,7 @@ struct nh_handle *nh_check_request(lua_State *L, const struct nh_call *call, int
     *handle = (struct nh_handle){.call = call};
     luaL_getmetatable(L, NH_REQUEST);
     lua_setmetatable(L, -2);
-    struct nh_request *request = handle->request = nh_pool_take(&self->requests);
+    struct nh_request *request = handle->request = nh_take_request(self, call);
     if (!request)
         luaL_error(L, "out of memory");
     request->handle = handle;

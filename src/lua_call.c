@@ -82,10 +82,17 @@ void nh_stop_request(struct nh_request *request)
         free(request->dialed[k].ips);
     free(request->dialed);
     nh_free_assumed(request);
-    if (self && self->resolver)
+    if (self && self->resolver && request->call->size <= self->requests.size)
         nh_pool_give(&self->requests, request);
     else
         free(request);
+}
+
+struct nh_request *nh_take_request(struct nh_lua_resolver *self, const struct nh_call *call)
+{
+    if (call->size > self->requests.size)
+        return calloc(1, call->size);
+    return nh_pool_take(&self->requests);
 }
 
 void nh_request_finished(void *arg)
@@ -386,21 +393,22 @@ static int request_tostring(lua_State *L)
 #define AT(member) offsetof(struct nh_request, member)
 
 static const struct nh_call calls[] = {
-    {"gather_destinations", "domain", &nh_dest_type, AT(dest.domain), AT(dest.literal), 0, NULL,
-     NULL, NULL, nh_set_dest, nh_set_dest_hosts, "nexthop.destinations"},
-    {"gather_ips", "host", &nh_ips_type, AT(ips.host), AT(ips.literal), 0, nh_ips_defaults,
-     nh_ips_option, nh_ips_check, nh_set_ips, NULL, "nexthop.ips"},
-    {"gather_tlsa", "host", &nh_tlsa_type, AT(tlsas.host), AT(tlsas.literal), 0, nh_tlsa_defaults,
-     nh_tlsa_option, nh_tlsa_check, nh_set_tlsa, NULL, "nexthop.tlsa"},
-    {"plan", "domain", &nh_plan_type, AT(plan.domain), AT(plan.literal), AT(plan.bracketed),
-     nh_plan_defaults, nh_plan_option, nh_plan_check, nh_set_plan, nh_set_plan_hosts,
-     "nexthop.plan"},
-    {"verify", "domain", &nh_verify_type, AT(verify.plan.domain), AT(verify.plan.literal),
-     AT(verify.plan.bracketed), nh_verify_defaults, nh_verify_option, nh_verify_check,
-     nh_set_verify_plan, nh_set_verify, "nexthop.report"},
+    {"gather_destinations", "domain", &nh_dest_type, NH_REQUEST_SIZE(dest), AT(dest.domain),
+     AT(dest.literal), 0, NULL, NULL, NULL, nh_set_dest, nh_set_dest_hosts, "nexthop.destinations"},
+    {"gather_ips", "host", &nh_ips_type, NH_REQUEST_SIZE(ips), AT(ips.host), AT(ips.literal), 0,
+     nh_ips_defaults, nh_ips_option, nh_ips_check, nh_set_ips, NULL, "nexthop.ips"},
+    {"gather_tlsa", "host", &nh_tlsa_type, NH_REQUEST_SIZE(tlsas), AT(tlsas.host),
+     AT(tlsas.literal), 0, nh_tlsa_defaults, nh_tlsa_option, nh_tlsa_check, nh_set_tlsa, NULL,
+     "nexthop.tlsa"},
+    {"plan", "domain", &nh_plan_type, NH_REQUEST_SIZE(plan), AT(plan.domain), AT(plan.literal),
+     AT(plan.bracketed), nh_plan_defaults, nh_plan_option, nh_plan_check, nh_set_plan,
+     nh_set_plan_hosts, "nexthop.plan"},
+    {"verify", "domain", &nh_verify_type, NH_REQUEST_SIZE(verify), AT(verify.plan.domain),
+     AT(verify.plan.literal), AT(verify.plan.bracketed), nh_verify_defaults, nh_verify_option,
+     nh_verify_check, nh_set_verify_plan, nh_set_verify, "nexthop.report"},
     /* Private: for `nexthop --check`. */
-    {"_lookup", "host", &nh_raw_type, AT(raw.name), 0, 0, NULL, nh_raw_option, nh_raw_check, NULL,
-     nh_set_raw, NULL},
+    {"_lookup", "host", &nh_raw_type, NH_REQUEST_SIZE(raw), AT(raw.name), 0, 0, NULL, nh_raw_option,
+     nh_raw_check, NULL, nh_set_raw, NULL},
 };
 
 void nh_open_request(lua_State *L)

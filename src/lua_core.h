@@ -20,6 +20,7 @@ struct nh_call {
     const char *name;  /* the name of the method */
     const char *input; /* what the call asks about: "domain" or "host" */
     const struct nh_op_type *type;
+    size_t size;      /* of a struct nh_request with its part of the union */
     size_t subject;   /* offset in struct nh_request: the text of the input */
     size_t literal;   /* the same: the flag of an address literal; 0: none is accepted */
     size_t bracketed; /* the same: the flag of a name in brackets; 0: none is accepted */
@@ -45,7 +46,8 @@ struct nh_handle {
     const struct nh_call *call;
 };
 
-/* One call under way, and its result. The resolver stops it before the resolver itself is freed. */
+/* One call under way, and its result. The resolver stops it before the resolver itself is freed. Its
+ * memory has the size of its call: a verify is larger than all others, and none of them pays for it. */
 struct nh_request {
     struct nh_handle *handle;
     struct nh_lua_resolver *owner; /* NULL: the call is not under way yet */
@@ -72,6 +74,10 @@ struct nh_request {
         struct nh_verify verify;
     };
 };
+
+/* The size of a call with that member of the union. */
+#define NH_REQUEST_SIZE(member)                                                                    \
+    (offsetof(struct nh_request, member) + sizeof((struct nh_request *)0)->member)
 
 /* lua_args.c: reads (self, domain|host [, options] [, callback]) into a new request. Raises on
  * misuse. Leaves the handle on the stack, with its request set. An input that is not a name sets
@@ -192,6 +198,8 @@ bool nh_forked(const struct nh_lua_resolver *self);
 enum nh_code nh_usable(const struct nh_lua_resolver *self);
 /* Pushes nil and the error for that code. */
 int nh_push_unusable(lua_State *L, enum nh_code code);
+/* Zeroed memory for a call, or NULL when memory runs out; nh_stop_request() frees it. */
+struct nh_request *nh_take_request(struct nh_lua_resolver *self, const struct nh_call *call);
 /* The text of the input of the call. */
 const char *nh_subject(const struct nh_request *request);
 /* Ends a call that is under way with the error op.err, which is set. */

@@ -326,7 +326,7 @@ int nh_lua_new(lua_State *L)
     memset(self, 0, sizeof *self);
     NH_LIST_INIT(&self->open);
     NH_LIST_INIT(&self->finished);
-    self->requests.size = sizeof(struct nh_request);
+    self->requests.size = NH_REQUEST_SIZE(plan);
     self->sts_tables = LUA_NOREF;
     self->hosts.size = sizeof(struct nh_plan_host);
     self->budget = field_number(L, 1, "budget");
