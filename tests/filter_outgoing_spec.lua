@@ -185,6 +185,15 @@ describe("the audit of outgoing mail", function()
     assert.matches("deliveries=4 less_tls_than_owed=1 not_known=3 nothing_owed=0 with_tls=0", f.log)
   end)
 
+  it("counts what is still looked up at the end as not known", function()
+    lab:rule { name = "dane.example", action = "silent" }
+    local f = start()
+    f:deliver { to = "you@dane.example", at = "192.0.2.1:25" }
+    assert.equal(0, f:finish())
+    lab:clear()
+    assert.matches("deliveries=1 less_tls_than_owed=0 not_known=1 nothing_owed=0 with_tls=0", f.log)
+  end)
+
   it("excludes domains, and leaves the checks of incoming mail as they are", function()
     local f = start { config = { outgoing = "log", deadline = 5, exclude = { "dane.example" } } }
     f:deliver { to = "you@dane.example", at = "192.0.2.1:25" }

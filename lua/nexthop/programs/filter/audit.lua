@@ -172,8 +172,10 @@ local function summarise(self)
   local counts = self.counts
   if counts.deliveries == self.told then return end
   self.told = counts.deliveries
+  -- what is still looked up is not known either
+  local not_known = counts.deliveries - counts.tls - counts.less - counts.plain
   self.log:line { event = "outgoing-summary", deliveries = counts.deliveries, with_tls = counts.tls,
-    less_tls_than_owed = counts.less, nothing_owed = counts.plain, not_known = counts.unknown }
+    less_tls_than_owed = counts.less, nothing_owed = counts.plain, not_known = not_known }
 end
 
 --- Ends it, with a summary.
