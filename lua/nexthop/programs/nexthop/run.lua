@@ -86,7 +86,11 @@ function Run:finished(entry, result, err, facts)
   if self.stopped then return end
   self.retried[entry.number] = nil
   if entry.tries > 0 then self.failed = self.failed - 1 end
-  entry.text, entry.outcome = self.render(entry.name, result, err, facts)
+  local text, outcome = self.render(entry.name, result, err, facts)
+  -- What was short of an address the first time is not lost where nothing at all is answered the next time.
+  if not (entry.outcome and outcome.temporary and not entry.outcome.temporary) then
+    entry.text, entry.outcome = text, outcome
+  end
   if entry.outcome.again and entry.tries < self.retry then
     entry.tries = entry.tries + 1
     return self:keep(entry)

@@ -36,20 +36,21 @@ function M.kind(plan)
   return weakest or "skip"
 end
 
--- Did the lookup of a host fail for now? To have no address is an answer.
+-- Did a lookup of a host fail for now, so that it has no addresses, or not all? To have none is an answer.
 local function failed(host)
   local err = host.err
   return err ~= nil and not err.permanent and err.code ~= "not_found"
+    or host.failed ~= nil and next(host.failed) ~= nil
 end
 
 --- What became of a name, to be counted: { kind (nil: not of a plan), temporary, permanent, again }. `again`
--- says that it failed for now and may succeed when it is asked for once more.
+-- says that something failed for now and may succeed when it is asked for once more.
 function M.outcome_of_plan(plan, err)
   local outcome = { kind = plan and M.kind(plan) or err.code == "no_mail" and "no_mail" or "errors" }
   if plan then
     outcome.temporary = outcome.kind == "skip"
     for _, host in ipairs(plan.hosts) do
-      outcome.again = outcome.again or outcome.temporary and failed(host)
+      outcome.again = outcome.again or failed(host)
     end
   else
     outcome.temporary, outcome.permanent, outcome.again = not err.permanent, err.permanent, not err.permanent
