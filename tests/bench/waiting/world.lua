@@ -143,7 +143,7 @@ function world.place(mode, extra)
   -- anything is asked, and the cases begin one after the other.
   local begin
   world.wait_for(function()
-    begin = begin or state.ready and state.ready + 0.03 * self.view
+    begin = begin or state.ready and state.ready + 0.1 * self.view
     return begin ~= nil and now() >= begin
   end)
   return self
