@@ -434,7 +434,8 @@ describe("plan with sts:", function()
     support.contains(tostring(plan), "_smtp._tls.report." .. zone)
     lab:clear()
     lab:rule { name = "_smtp._tls.report." .. zone, type = "TXT", action = "silent" }
-    plan = assert(support.resolver():plan("report." .. zone, { tlsrpt = true, deadline = 0.5 * support.slow }))
+    local options = { tlsrpt = true, deadline = 0.5 * support.slow }
+    plan = assert(support.resolver():plan("report." .. zone, options))
     assert.is_nil(plan.tlsrpt)
     assert.same({ "timeout", true }, { plan.tlsrpt_err.code, plan.expired })
   end)
