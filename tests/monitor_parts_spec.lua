@@ -277,11 +277,12 @@ describe("the metrics of all domains", function()
   it("are those of the last check where the clock was set back since the one before", function()
     local all = exposition.new()
     all:put("b.example", b)
-    all:put("b.example", known(5, { "nexthop_domain_ok", { domain = "b.example" }, 1 },
-      { expiry, shared, 9 }))
-    assert.same({ 'nexthop_certificate_expiry_timestamp_seconds{host="mx.example",key="rsa"} 9',
-      'nexthop_domain_ok{domain="b.example"} 1' }, { all:text():match "\n(nexthop_cert[^\n]*)",
-      all:text():match "\n(nexthop_domain_ok[^\n]*)" })
+    local is_ok = { "nexthop_domain_ok", { domain = "b.example" }, 1 }
+    all:put("b.example", known(5, is_ok, { expiry, shared, 9 }))
+    local said = all:text()
+    assert.equal('nexthop_certificate_expiry_timestamp_seconds{host="mx.example",key="rsa"} 9',
+      said:match "\n(nexthop_cert[^\n]*)")
+    assert.equal('nexthop_domain_ok{domain="b.example"} 1', said:match "\n(nexthop_domain_ok[^\n]*)")
   end)
 
   it("go with their domain, but not what another domain has, too", function()
