@@ -11,7 +11,7 @@ local folder = "examples/monitoring/"
 -- The path of a program out of a package that is not installed; without it the test is skipped.
 local function tool(package, program)
   local log = files.new()
-  local path, status = shell.run(("tests/lab/tool-path %s %s 2>%s"):format(package, program, log))
+  local path, status = shell.run(("tests/lab/tool-path '%s' %s 2>%s"):format(package, program, log))
   if status == 75 then pending(files.read(log):match "[^\n]*") end
   assert.equal(0, status, files.read(log))
   return (path:gsub("%s+$", ""))
@@ -43,14 +43,14 @@ describe("examples/monitoring:", function()
   end)
 
   it("promtool takes the configuration and the rules, and the alerts come when they must", function()
-    local promtool = tool("prometheus", "promtool")
+    local promtool = tool("promtool|prometheus", "promtool")
     contains(run(promtool .. " check config " .. folder .. "prometheus.yml"), "is valid prometheus config")
     contains(run(promtool .. " check rules " .. folder .. "nexthop.rules.yml"), "6 rules found")
     contains(run(promtool .. " test rules " .. folder .. "nexthop.rules.test.yml"), "SUCCESS")
   end)
 
   it("promtool takes the metrics of nexthop-monitor, which have what alerts and board ask for", function()
-    local promtool = tool("prometheus", "promtool")
+    local promtool = tool("promtool|prometheus", "promtool")
     local _, page, head = monitor:get "/metrics"
     contains(head, "application/openmetrics-text; version=1.0.0; charset=utf-8")
     assert.equal("", run(promtool .. " check metrics <" .. files.new(page)))

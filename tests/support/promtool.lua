@@ -6,7 +6,7 @@ local M = {}
 
 --- The path of the program.
 function M.path()
-  local path, status = shell.run "tests/lab/tool-path prometheus promtool"
+  local path, status = shell.run "tests/lab/tool-path 'promtool|prometheus' promtool"
   assert(status == 0, path)
   return (path:gsub("%s+$", ""))
 end
