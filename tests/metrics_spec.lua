@@ -259,7 +259,7 @@ describe("the metrics file of", function()
 
   it("the table is there, too, and moves when the configuration is read again", function()
     local first, second = folder .. "/first.prom", folder .. "/second.prom"
-    local t = tables.start { config = { metrics_file = first } }
+    local t = tables.start { config = { metrics_file = first, deadline = 5 } }
     assert.equal("found", t:check "dane.example")
     servers.wait_for("the first file", function() return uv.fs_stat(first) end)
     files.write(t.path, files.read(t.path):gsub("first%.prom", "second.prom"))
