@@ -76,7 +76,7 @@ local function plain(text)
   text = text:gsub("%f[%x]%x+", function(digits) return #digits == 64 and "DIGEST" or nil end)
   text = text:gsub("(%d+%.%d+%.%d+%.%d+[:@])%d+", "%1PORT"):gsub("port %d+", "port PORT")
   text = text:gsub("%d+%.?%d* m?s%f[%A]", "TIME"):gsub("20%d%d%-%d%d%-%d%d", "DATE")
-  text = text:gsub("X25519MLKEM768", "X25519")
+  text = text:gsub("X25519MLKEM768", "x25519")
   return text
 end
 

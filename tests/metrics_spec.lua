@@ -127,8 +127,9 @@ describe("the metrics of nexthop-server", function()
     for i, each in ipairs(load) do
       each.id = i
       c:send(each)
+      if i == 1 then c:receive_all(1) end -- the second one has it from the cache
     end
-    c:receive_all(#load)
+    c:receive_all(#load - 1)
     c:send { id = "s", op = "stats" }
     local stats = c:receive().result
     local _, _, page = get(port)
@@ -269,6 +270,19 @@ describe("the metrics file of", function()
     local found = read(second)
     assert.same({ 2, 1 }, { found['nexthop_requests_total{op="check"}'],
       found['nexthop_plans_total{verdict="null_mx"}'] })
+  end)
+
+  it("either that cannot be written any more at the end is a line of the log", function()
+    local path = folder .. "/there/a.prom"
+    for _, start in ipairs { filter.start, tables.start } do
+      assert(uv.fs_mkdir(folder .. "/there", 448))
+      local program = start { config = { metrics_file = path } }
+      servers.wait_for("the file", function() return uv.fs_stat(path) end)
+      assert(uv.fs_unlink(path))
+      assert(uv.fs_rmdir(folder .. "/there"))
+      assert.equal(0, program:finish())
+      contains(program.log, "error=metrics_file message=\"ENOENT: no such file or directory: " .. folder)
+    end
   end)
 
   it("either that cannot be written is an error with -n, and a line of the log later", function()

@@ -152,7 +152,14 @@ describe("garbage collected at every other allocation", function()
   it("harms nothing", function()
     run [[
       oom.collect(_VERSION ~= "Lua 5.1")
-      local s, ran = assert(new()), 0
+      -- To read a file takes memory of the auxiliary library, which asks for it once only.
+      local s, ran, why = nil, 0, nil
+      for _ = 1, 20 do
+        local ok, made, err = pcall(new)
+        s, why = ok and made or nil, ok and err or made
+        if s or not tostring(why):find "memory" then break end
+      end
+      assert(s, why)
       for _ = 1, 10 do
         for _, call in ipairs(calls) do
           local function check(result, err)

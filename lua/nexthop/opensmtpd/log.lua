@@ -44,6 +44,10 @@ function log:line(fields)
 end
 
 function log:write(text)
+  if self.is_closed then
+    uv.fs_write(self.fd, text, -1) -- what is left to say after the end: nobody waits for its reader
+    return
+  end
   if self.writer:queued() > max_queue then
     self.lost = (self.lost or 0) + 1
     return
@@ -61,6 +65,7 @@ function log:close(done)
   timer:start(1000, 0, function() self.writer:abandon() end)
   self.writer:close(function()
     timer:close()
+    self.is_closed = true
     done()
   end)
 end
@@ -68,6 +73,6 @@ end
 return {
   quote = quote,
   new = function(fd)
-    return setmetatable({ writer = new_writer(fd, {}) }, log)
+    return setmetatable({ fd = fd, writer = new_writer(fd, {}) }, log)
   end,
 }
