@@ -133,6 +133,22 @@ local function spawn(self, done)
   end, done)
 end
 
+-- Starts it when its port is free. A resolver may have taken the port again a moment later.
+local function start(self, tries, done)
+  os.remove(self.dir .. "/nsd.log")
+  when_free(self.port, function()
+    if self.process then
+      return done(nil)
+    end
+    spawn(self, function(why)
+      if tries > 1 and not self.process and why and why:find("in use", 1, true) then
+        return start(self, tries - 1, done)
+      end
+      done(why)
+    end)
+  end)
+end
+
 -- Starts NSD for zones; done(nil) or done(why not).
 function nsd:start(zones, done)
   if self.process then
@@ -140,13 +156,7 @@ function nsd:start(zones, done)
   end
   write_config(self, zones)
   self.first = zones[1].name
-  os.remove(self.dir .. "/nsd.log")
-  when_free(self.port, function()
-    if self.process then
-      return done(nil)
-    end
-    spawn(self, done)
-  end)
+  start(self, 5, done)
 end
 
 -- Ends NSD; done() when it is gone.
