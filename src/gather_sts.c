@@ -310,11 +310,12 @@ static void sts_expire(struct nh_op *op)
     if (c->wants_policy && is_open) {
         nh_sts_fail(&c->err, NH_STS_FETCH_ERROR,
                     "%s: the deadline came before its MTA-STS policy was known", c->domain);
+        c->err.expired = true;
         use_known(c);
     }
     if (c->wants_report && c->report_lookup.state != NH_DONE)
-        nh_fail(&c->report_err, NH_TIMEOUT,
-                "%s: the deadline came before its TLSRPT record was known", c->domain);
+        nh_fail_expired(&c->report_err, "%s: the deadline came before its TLSRPT record was known",
+                        c->domain);
     nh_sts_wait_stop(&c->wait, true);
     nh_lookup_stop(&c->policy_lookup);
     nh_lookup_stop(&c->report_lookup);

@@ -56,10 +56,12 @@ void nh_free_sts_tables(lua_State *L, struct nh_lua_resolver *self)
 static void set_call(lua_State *L, const struct nh_sts_call *c)
 {
     if (c->err.code != NH_STS_OK) {
-        lua_createtable(L, 0, 3);
+        lua_createtable(L, 0, 4);
         nh_set_string(L, "code", nh_sts_code_names[c->err.code]);
         nh_set_string(L, "message", c->err.message);
         nh_set_boolean(L, "permanent", false);
+        if (c->err.expired)
+            nh_set_boolean(L, "expired", true);
         nh_set_metatable(L, NH_PREFIX "error");
         lua_setfield(L, -2, "sts_err");
     }

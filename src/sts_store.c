@@ -42,6 +42,7 @@ void nh_sts_fail(struct nh_sts_err *err, enum nh_sts_code code, const char *form
     char *c;
 
     err->code = code;
+    err->expired = false;
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);

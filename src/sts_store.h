@@ -28,6 +28,7 @@ extern const char *const nh_sts_code_names[];
 
 struct nh_sts_err {
     enum nh_sts_code code;
+    bool expired; /* the deadline of the call came first: that says nothing about the domain */
     char message[300];
 };
 void nh_sts_fail(struct nh_sts_err *err, enum nh_sts_code code, const char *format, ...)

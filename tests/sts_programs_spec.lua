@@ -53,7 +53,8 @@ describe("MTA-STS in", function()
   it("nexthop --sts: a policy that is invalid", function()
     local r = run("broken." .. zone)
     assert.equal(0, r.status)
-    support.contains(r.out, "may: TLS if the host offers it", "sts-policy-invalid", "ends without a mode")
+    support.contains(r.out, "may: TLS if the host offers it", "not known", "sts-policy-invalid",
+      "ends without a mode")
   end)
 
   it("nexthop --sts --json", function()
@@ -88,6 +89,14 @@ describe("MTA-STS in", function()
       "the MTA-STS policy (testing) does not name mx.testing.")
     support.contains(run("--check", "broken." .. zone).out, "mend  broken." .. zone .. ": ",
       "(sts-policy-invalid)")
+  end)
+
+  it("nexthop --sts --check: a deadline says nothing about the policy", function()
+    support.lab:rule { name = "_mta-sts.good." .. zone, type = "TXT", action = "silent" }
+    local r = run("--check", "--json", "--deadline", tostring(1 * support.slow), "good." .. zone)
+    support.lab:clear()
+    support.contains(r.out, '"not-all-checked"', "the deadline came before its MTA-STS policy was known")
+    support.lacks(r.out, '"sts-policy"')
   end)
 
   it("nexthop --sts with many names counts them", function()

@@ -103,6 +103,9 @@ describe("the annotations describe", function()
     world:start()
     call(resolver, "nexthop.Plan", "plan", domain, world:options { tlsrpt = true })
     call(support.resolver(), "nexthop.Plan", "plan", domain, world:options { sts_port = 9 })
+    lab:rule { name = "_mta-sts." .. domain, type = "TXT", action = "silent" }
+    call(support.resolver(), "nexthop.Plan", "plan", domain, world:options { deadline = 1 * support.slow })
+    lab:clear()
     lab:rule { name = "_smtp._tls." .. domain, type = "TXT", action = "servfail" }
     call(support.resolver(), "nexthop.Plan", "plan", domain, world:options { tlsrpt = true })
     world:stop()

@@ -339,6 +339,7 @@ function nexthop.gather_tlsa_names(names) end
 ---@field code "sts-policy-fetch-error"|"sts-policy-invalid"|"sts-webpki-invalid" a result type of RFC 8460 4.3
 ---@field message string
 ---@field permanent false
+---@field expired? true the deadline of the call caused it
 
 ---@class nexthop.Plan
 ---@field domain string

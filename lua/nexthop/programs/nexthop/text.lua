@@ -160,7 +160,7 @@ function Tree:published(plan)
     if plan.sts_err then lines[#lines + 1] = self:field("but", self:failure(plan.sts_err, plan.domain)) end
     node("MTA-STS", unpack(lines))
   elseif plan.sts_err then
-    node("MTA-STS", self:field("none", self:failure(plan.sts_err, plan.domain)))
+    node("MTA-STS", self:field("not known", self:failure(plan.sts_err, plan.domain)))
   end
   if plan.tlsrpt then
     node("TLSRPT", self:field("reports", utf8.clean(table.concat(plan.tlsrpt.rua, ", "))))
