@@ -183,7 +183,7 @@ $(B)/keep.so: tests/asan/keep.c
 
 valgrind: need-valgrind
 	+@$(call build-for,lua5.4)
-	@UNDER=valgrind tests/run lua5.4 $(SPEC)
+	@UNDER=valgrind SPEC_TIMEOUT=1500 LANES=$$(nproc) tests/run lua5.4 $(SPEC)
 
 # The Luas that `make test` leaves out.
 .PHONY: test-luas
