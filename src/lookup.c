@@ -219,6 +219,16 @@ void nh_lookup_start_internal(struct nh_resolver *r, struct nh_context *context,
         lookup_start_timer(l, seconds);
 }
 
+void nh_lookup_set_reason(struct nh_lookup *l, const char *text)
+{
+    char *why = strdup(text);
+
+    if (!why)
+        return;
+    free(l->why);
+    l->why = why;
+}
+
 void nh_lookup_forget(struct nh_lookup *l)
 {
     nh_cache_entry_drop(l->entry);

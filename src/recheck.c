@@ -30,12 +30,8 @@
 #define REFILL 5.0           /* seconds until one more may be opened */
 #define SLOW 1.0             /* seconds; a SERVFAIL that took longer is probably libunbound's own */
 #define KEYS_TIMEOUT 3.0     /* seconds for DNSKEY and DS */
-#define PROBE_TIMEOUT 5.0    /* seconds for the lookup at a forwarder */
-#define PROBE_EVERY 60.0     /* seconds for which the result of the probe is valid */
 #define CONFIRM_BOGUS 60.0   /* seconds; as long as libunbound remembers it */
 #define CONFIRM_SERVFAIL 5.0 /* seconds; as long as libunbound remembers it */
-#define MAX_FORWARDERS 32
-#define FORWARDERS_SHOWN 300 /* bytes of their addresses in a message */
 #define FEW_SOCKETS 64       /* a context with fewer sockets does not relieve the main one */
 #define MANY_SOCKETS 256     /* with so many sockets it does so for long enough */
 
@@ -77,28 +73,6 @@ static void confirm(const struct nh_lookup *l, double seconds)
 
 /* ---- the fresh context ------------------------------------------------------------------ */
 
-static unsigned count_forwarders(const struct nh_resolver *r)
-{
-    unsigned n = 0;
-    size_t k;
-
-    for (k = 0; k < r->config->n_steps; k++)
-        n += r->config->steps[k].kind == NH_STEP_FORWARD;
-    return n < MAX_FORWARDERS ? n : MAX_FORWARDERS;
-}
-
-/* The forwarders to leave out because they strip DNSSEC, one bit each. 0 when all of them do, or
- * when the last probe was too long ago. */
-static uint32_t forwarders_to_leave(const struct nh_resolver *r)
-{
-    unsigned n = count_forwarders(r);
-    uint32_t all = n >= 32 ? UINT32_MAX : (UINT32_C(1) << n) - 1;
-
-    if (r->probed_at <= 0 || nh_now() - r->probed_at >= PROBE_EVERY || (r->stripping & all) == all)
-        return 0;
-    return r->stripping;
-}
-
 /* Returns the fresh context. Opens one when there is none with so many sockets. Returns NULL when
  * there is none at all and none can be opened now. */
 static struct nh_context *fresh_context(struct nh_resolver *r, unsigned sockets)
@@ -118,7 +92,7 @@ static struct nh_context *fresh_context(struct nh_resolver *r, unsigned sockets)
         r->tokens = BURST;
     if (r->tokens < 1)
         return c;
-    opened = nh_context_new(r, forwarders_to_leave(r), &err);
+    opened = nh_context_new(r, nh_forwarders_to_leave(r), &err);
     r->tokens -= 1;
     if (!opened)
         return c;
@@ -238,17 +212,6 @@ void nh_recheck_stop(struct nh_lookup *l)
     l->keys = NULL;
 }
 
-/* Replaces the reason of the failure. Without memory the former one stays. */
-static void set_reason(struct nh_lookup *l, const char *text)
-{
-    char *why = strdup(text);
-
-    if (!why)
-        return;
-    free(l->why);
-    l->why = why;
-}
-
 static void on_key(void *arg, struct nh_lookup *key)
 {
     struct nh_key_check *check = arg;
@@ -260,7 +223,7 @@ static void on_key(void *arg, struct nh_lookup *key)
         return;
     if (check->failed) {
         snprintf(text, sizeof text, "the keys of %s could not be fetched", check->zone);
-        set_reason(l, text);
+        nh_lookup_set_reason(l, text);
     }
     nh_lookup_ready(l, check->failed ? NH_SERVFAIL : NH_BOGUS);
     nh_recheck_stop(l);
@@ -289,129 +252,6 @@ static bool check_keys(struct nh_lookup *l)
     return true;
 }
 
-/* ---- a forwarder that strips DNSSEC (rule 13) ------------------------------------------------ */
-
-/* Behind such a forwarder everything is bogus. The probe asks each forwarder alone, in a context
- * that has no other forwarder: does the DNSKEY of the anchor's zone come with its signatures? */
-struct nh_forwarder_probe {
-    struct nh_resolver *resolver;
-    unsigned n, waiting;
-    uint32_t stripping;
-    struct {
-        struct nh_context *context; /* NULL: a context of the resolver is used */
-        struct nh_lookup lookup;
-    } forwarders[];
-};
-
-static void end_probe(struct nh_resolver *r)
-{
-    struct nh_forwarder_probe *probe = r->probe;
-    unsigned k;
-
-    if (!probe)
-        return;
-    r->probe = NULL;
-    for (k = 0; k < probe->n; k++) {
-        nh_lookup_stop(&probe->forwarders[k].lookup);
-        if (probe->forwarders[k].context)
-            NH_LIST_INSERT_LAST(&r->draining, probe->forwarders[k].context, link);
-    }
-    free(probe);
-}
-
-static void on_probed(void *arg, struct nh_lookup *answer)
-{
-    struct nh_forwarder_probe *probe = arg;
-    struct nh_resolver *r = probe->resolver;
-    struct nh_lookup *l;
-    unsigned k;
-
-    for (k = 0; &probe->forwarders[k].lookup != answer; k++)
-        continue;
-    if ((answer->code == NH_OK || answer->code == NH_BOGUS) && !answer->has_dnssec)
-        probe->stripping |= UINT32_C(1) << k;
-    if (--probe->waiting > 0)
-        return;
-    r->stripping = probe->stripping;
-    r->probed_at = nh_now();
-    end_probe(r);
-    while ((l = NH_LIST_FIRST(&r->awaiting)) != NULL) {
-        NH_LIST_REMOVE(&r->awaiting, l, link);
-        nh_lookup_ready(l, NH_BOGUS);
-    }
-}
-
-static void start_probe(struct nh_resolver *r, struct nh_context *c)
-{
-    unsigned k, n = count_forwarders(r);
-    struct nh_forwarder_probe *probe;
-    struct nh_err err;
-
-    if (n == 0)
-        n = 1; /* the forwarders of an unbound.conf are asked together */
-    probe = calloc(1, sizeof *probe + n * sizeof probe->forwarders[0]);
-    if (!probe)
-        return;
-    probe->resolver = r;
-    probe->n = n;
-    probe->waiting = 1; /* counts this function */
-    r->probe = probe;
-    for (k = 0; k < n; k++) {
-        if (n > 1) {
-            c = nh_context_new(r, ~(UINT32_C(1) << k), &err);
-            probe->forwarders[k].context = c;
-        }
-        if (c) {
-            probe->waiting++;
-            nh_lookup_start_internal(r, c, &probe->forwarders[k].lookup, r->config->anchor_zone,
-                                     NH_TYPE_DNSKEY, PROBE_TIMEOUT, on_probed, probe);
-        }
-    }
-    if (--probe->waiting == 0)
-        end_probe(r);
-}
-
-/* Starts the probe if it is necessary. Returns true when the lookup has to wait for it. */
-static bool probe_forwarders(struct nh_lookup *l)
-{
-    struct nh_resolver *r = l->resolver;
-
-    l->tries = FORWARDERS_PROBED;
-    if (!r->config->forwarders || !r->config->anchor_zone)
-        return false;
-    if (r->probed_at > 0 && nh_now() - r->probed_at < PROBE_EVERY)
-        return false;
-    if (!r->probe)
-        start_probe(r, context_of(l));
-    if (!r->probe)
-        return false;
-    l->state = NH_AWAITING_PROBE;
-    NH_LIST_INSERT_LAST(&r->awaiting, l, link);
-    return true;
-}
-
-/* Puts the forwarders that strip DNSSEC into the reason of the lookup. */
-static void explain(struct nh_lookup *l)
-{
-    const struct nh_config *config = l->resolver->config;
-    char names[256] = "", text[600];
-    size_t k, len = 0;
-    unsigned n = 0;
-
-    if (!l->resolver->stripping)
-        return;
-    for (k = 0; k < config->n_steps; k++)
-        if (config->steps[k].kind == NH_STEP_FORWARD && n < MAX_FORWARDERS &&
-            l->resolver->stripping >> n++ & 1 && len < sizeof names)
-            len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", len ? ", " : "",
-                                    config->steps[k].a);
-    snprintf(text, sizeof text,
-             "the forwarder (%.*s) returns no DNSSEC records: use one that validates, or "
-             "resolv_conf = false (nexthop --recursive) to resolve from the root",
-             FORWARDERS_SHOWN, names[0] ? names : config->forwarders);
-    set_reason(l, text);
-}
-
 /* ---- the decision ---------------------------------------------------------------------------- */
 
 /* The lookup is bogus and the forwarders were probed. Asks again without those that strip
@@ -419,13 +259,13 @@ static void explain(struct nh_lookup *l)
 static bool forwarders_are_known(struct nh_lookup *l)
 {
     struct nh_resolver *r = l->resolver;
-    struct nh_context *c = forwarders_to_leave(r) ? fresh_context(r, 0) : NULL;
+    struct nh_context *c = nh_forwarders_to_leave(r) ? fresh_context(r, 0) : NULL;
 
     if (c) {
         ask_again(l, c, LAST);
         return true;
     }
-    explain(l);
+    nh_forwarders_explain(l);
     if (!r->stripping)
         confirm(l, CONFIRM_BOGUS);
     return false;
@@ -434,7 +274,8 @@ static bool forwarders_are_known(struct nh_lookup *l)
 /* The lookup is bogus, and its keys are not the cause. Returns true when the lookup goes on. */
 static bool is_bogus(struct nh_lookup *l)
 {
-    return probe_forwarders(l) || forwarders_are_known(l);
+    l->tries = FORWARDERS_PROBED;
+    return nh_forwarders_probe(l, context_of(l)) || forwarders_are_known(l);
 }
 
 /* The fresh context has failed, too. Returns true when the lookup goes on. */
@@ -472,13 +313,8 @@ bool nh_recheck(struct nh_lookup *l)
         return forwarders_are_known(l);
     case LAST:
         if (l->code == NH_BOGUS)
-            explain(l);
+            nh_forwarders_explain(l);
         return false;
     }
     return false;
-}
-
-void nh_recheck_free(struct nh_resolver *r)
-{
-    end_probe(r);
 }

@@ -142,7 +142,7 @@ static void free_contexts(struct nh_resolver *r)
 {
     struct nh_context *c;
 
-    nh_recheck_free(r);
+    nh_forwarders_stop(r);
     while ((c = NH_LIST_FIRST(&r->draining)) != NULL) {
         NH_LIST_REMOVE(&r->draining, c, link);
         nh_context_free(r, c);

@@ -1,5 +1,5 @@
-/* resolver_private.h - the inside of the resolver, which resolver.c, lookup.c, query.c and
- * recheck.c share. */
+/* resolver_private.h - the inside of the resolver, which resolver.c, lookup.c, query.c,
+ * recheck.c and forwarders.c share. */
 #pragma once
 
 #include "cache.h"
@@ -87,7 +87,7 @@ struct nh_resolver {
     double trouble;      /* until this time the main context may remember that servers were away */
     struct nh_sigpipe sigpipe;
     uint64_t random;
-    /* for recheck.c */
+    /* for recheck.c and forwarders.c */
     double tokens, tokens_at; /* for opening fresh contexts */
     struct {
         uint64_t hash;
@@ -148,6 +148,9 @@ void nh_queries_free(struct nh_queries *list);
 bool nh_lookup_can_send(const struct nh_resolver *r);
 void nh_lookup_send_queued(struct nh_resolver *r);
 
+/* Replaces the reason of the failure. Without memory the former one stays. */
+void nh_lookup_set_reason(struct nh_lookup *l, const char *text);
+
 /* Gives the lookup its outcome. The next nh_lookup_finish() calls done(). */
 void nh_lookup_ready(struct nh_lookup *l, enum nh_code code);
 
@@ -188,5 +191,18 @@ void nh_recheck_stop(struct nh_lookup *l);
 /* Closes contexts that nobody needs any more. */
 void nh_recheck_tidy(struct nh_resolver *r);
 
-/* Ends the probe of the forwarders. */
-void nh_recheck_free(struct nh_resolver *r);
+/* ---- forwarders.c ----------------------------------------------------------------- */
+
+/* Starts the probe of the forwarders if it is necessary. Returns true when the lookup, which is bogus in
+ * that context, has to wait for it. It will then be ready once more. */
+bool nh_forwarders_probe(struct nh_lookup *l, struct nh_context *c);
+
+/* The forwarders to leave out because they strip DNSSEC, one bit each. 0 when all of them do, or
+ * when the last probe was too long ago. */
+uint32_t nh_forwarders_to_leave(const struct nh_resolver *r);
+
+/* Puts the forwarders that strip DNSSEC into the reason of the lookup. */
+void nh_forwarders_explain(struct nh_lookup *l);
+
+/* Ends the probe. */
+void nh_forwarders_stop(struct nh_resolver *r);

@@ -1,6 +1,7 @@
 -- A lookup that fails for what libunbound remembers, or for what one server of several does, is asked
 -- again (src/recheck.c).
 local support = require "tests.support"
+local system = require "testos"
 local lab = support.lab
 
 local function through(...)
@@ -81,6 +82,26 @@ describe("of two forwarders, one that strips DNSSEC", function()
     lab:rule { address = "127.0.0.3", action = "strip" }
     local err = support.failed("bogus", through(good, bad):plan "dane.example")
     support.contains(err.message, ("the forwarder (%s, %s) returns no DNSSEC records"):format(good, bad))
+  end)
+end)
+
+describe("of many forwarders that strip DNSSEC", function()
+  before_each(support.reset)
+  after_each(support.close)
+
+  it("a few are asked at a time, each in a context of its own", function()
+    local addresses = {}
+    for n = 1, 12 do addresses[n] = lab:listen("127.0.0." .. 20 + n, { forward = true }) end
+    lab:rule { address = "127.0.0.*", action = "strip", delay = 100 }
+    local resolver = support.resolver { stub = {}, forward = addresses }
+    local idle, peak, err = system.descriptors(), 0, nil
+    resolver:plan("dane.example", function(_, e) err = e end)
+    while not err do
+      resolver:process(0.01)
+      peak = math.max(peak, system.descriptors() - idle)
+    end
+    for _, address in ipairs(addresses) do support.contains(err.message, address) end
+    assert.is_true(peak >= 1 and peak <= 5, peak .. " sockets at once") -- it was 12
   end)
 end)
 
