@@ -6,6 +6,8 @@
  * and a dot is always a separator. */
 #include "answer.h"
 
+#include "hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,17 +170,16 @@ static bool same_record(const struct nh_rr *a, const struct nh_rr *b)
 }
 
 /* Counts the record that stands behind the last one of a, unless a has the same record already.
- * seen is an open hash of indices + 1 (FNV-1a over what same_record() compares). Its size is
- * mask + 1, a power of two. */
+ * seen is an open hash of indices + 1, over what same_record() compares. Its size is
+ * mask + 1, a power of two. Its address, which no server knows, is the seed of the hash: 4,000 records in one
+ * bucket would take 35 ms. */
 static void add_record(struct nh_answer *a, uint16_t *seen, size_t mask)
 {
     const struct nh_rr *new = &a->records[a->n_records];
     const uint8_t *p = new->name ? (const uint8_t *)new->name : new->data;
     size_t len = new->name ? strlen(new->name) : new->len;
-    uint32_t hash = 2166136261u ^ new->pref;
+    uint64_t hash = nh_hash((uintptr_t)seen ^ new->pref, p, len);
 
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ p[i]) * 16777619u;
     for (; seen[hash & mask] != 0; hash++) {
         if (same_record(&a->records[seen[hash & mask] - 1], new))
             return;

@@ -7,6 +7,8 @@
  * a sleep of the machine the entries are older. */
 #include "cache.h"
 
+#include "hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,14 +23,9 @@ struct nh_cache {
     NH_LIST_HEAD(entries, nh_cache_entry) entries; /* the one that was used last is the first */
 };
 
-/* FNV-1a */
 static uint32_t hash_of(const struct nh_cache *cache, const char *name, uint16_t type)
 {
-    uint32_t hash = cache->seed ^ type;
-
-    for (; *name; name++)
-        hash = (hash ^ (uint8_t)*name) * 16777619u;
-    return hash;
+    return (uint32_t)nh_hash(((uint64_t)type << 32) ^ cache->seed, name, strlen(name));
 }
 
 struct nh_cache_entry *nh_cache_entry_new(const char *name, uint16_t type, bool secure)

@@ -9,6 +9,7 @@
  */
 #include "contacts.h"
 
+#include "hash.h"
 #include "loop.h"
 
 #include <errno.h>
@@ -80,25 +81,14 @@ struct nh_judge *nh_contacts_judge(struct nh_contacts *contacts)
 
 /* ---- the table ---------------------------------------------------------------------------- */
 
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
-{
-    const unsigned char *p = data;
-
-    for (; len; p++, len--)
-        hash = (hash ^ *p) * UINT64_C(1099511628211);
-    return hash;
-}
-
 static struct bucket *bucket_of(struct nh_contacts *contacts, const struct nh_target *t)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
+    uint64_t hash = (uintptr_t)contacts ^ (uint64_t)t->kind << 16 ^ t->port;
 
-    hash = hash_bytes(hash, t->ip.addr, t->ip.family == 6 ? 16 : 4);
-    hash = hash_bytes(hash, &t->port, sizeof t->port);
-    hash = hash_bytes(hash, t->sni, strlen(t->sni));
-    hash = hash_bytes(hash, t->helo, strlen(t->helo));
-    hash ^= (uint64_t)t->kind;
-    return &contacts->table[(hash ^ hash >> 32) % BUCKETS];
+    hash = nh_hash(hash, t->ip.addr, t->ip.family == 6 ? 16 : 4);
+    hash = nh_hash(hash, t->sni, strlen(t->sni));
+    hash = nh_hash(hash, t->helo, strlen(t->helo));
+    return &contacts->table[hash % BUCKETS];
 }
 
 static bool same_target(const struct nh_target *a, const struct nh_target *b)
@@ -157,9 +147,9 @@ static void forget(struct nh_contacts *contacts, struct nh_contact *c)
 static struct address_bucket *address_bucket_of(struct nh_contacts *contacts,
                                                 const struct nh_ip *ip)
 {
-    uint64_t hash = hash_bytes(UINT64_C(14695981039346656037), ip->addr, ip->family == 6 ? 16 : 4);
+    uint64_t hash = nh_hash((uintptr_t)contacts, ip->addr, ip->family == 6 ? 16 : 4);
 
-    return &contacts->addresses[(hash ^ hash >> 32) % ADDRESS_BUCKETS];
+    return &contacts->addresses[hash % ADDRESS_BUCKETS];
 }
 
 /* Returns the address of that IP, a new one if there is none. NULL: there is no memory. */

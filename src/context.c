@@ -3,6 +3,7 @@
 
 #include "answer.h"
 #include "event_api.h"
+#include "hash.h"
 #include "system.h"
 
 #include <pthread.h>
@@ -31,17 +32,10 @@ static char *copy(const char *s, bool *ok)
     return text;
 }
 
-static uint64_t mix(uint64_t hash, uint64_t value)
-{
-    for (unsigned k = 0; k < 64; k += 8)
-        hash = (hash ^ (value >> k & 0xff)) * UINT64_C(1099511628211);
-    return hash;
-}
-
 /* A number that changes when a file that libunbound reads is written, replaced or removed. */
 static uint64_t state_of_files(const struct nh_config *config)
 {
-    uint64_t state = UINT64_C(14695981039346656037);
+    uint64_t state = 1;
     struct stat st;
 
     for (size_t k = 0; k < config->n_steps; k++) {
@@ -52,9 +46,12 @@ static uint64_t state_of_files(const struct nh_config *config)
             continue;
         if (stat(step->a, &st) != 0)
             memset(&st, 0, sizeof st);
-        state = mix(mix(mix(state, st.st_dev), st.st_ino), (uint64_t)st.st_size);
-        state = mix(mix(state, (uint64_t)st.st_mtim.tv_sec), (uint64_t)st.st_mtim.tv_nsec);
-        state = mix(mix(state, (uint64_t)st.st_ctim.tv_sec), (uint64_t)st.st_ctim.tv_nsec);
+        state = nh_hash_word(nh_hash_word(nh_hash_word(state, st.st_dev), st.st_ino),
+                             (uint64_t)st.st_size);
+        state = nh_hash_word(nh_hash_word(state, (uint64_t)st.st_mtim.tv_sec),
+                             (uint64_t)st.st_mtim.tv_nsec);
+        state = nh_hash_word(nh_hash_word(state, (uint64_t)st.st_ctim.tv_sec),
+                             (uint64_t)st.st_ctim.tv_nsec);
     }
     return state;
 }

@@ -19,6 +19,7 @@
 #include "resolver_private.h"
 
 #include "context.h"
+#include "hash.h"
 #include "loop.h"
 
 #include <stdio.h>
@@ -41,12 +42,7 @@ enum tries { FIRST, AGAIN, IN_FRESH, KEYS_CHECKED, FORWARDERS_PROBED, LAST };
 
 static uint64_t failure_hash_of(const struct nh_lookup *l)
 {
-    uint64_t hash = UINT64_C(14695981039346656037) ^ l->type;
-    const char *c;
-
-    for (c = l->name; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
-    return hash;
+    return nh_hash((uintptr_t)l->resolver ^ l->type, l->name, strlen(l->name));
 }
 
 static bool is_confirmed(const struct nh_lookup *l)

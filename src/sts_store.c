@@ -5,6 +5,7 @@
  * unknown, and once in a while otherwise, the store reads what other processes have added. */
 #include "sts_store.h"
 
+#include "hash.h"
 #include "sts_file.h"
 
 #include <limits.h>
@@ -77,11 +78,7 @@ void nh_sts_known_set(struct nh_sts_known **place, struct nh_sts_known *known)
 
 static uint32_t hash_of(const struct nh_sts_store *store, const char *domain)
 {
-    uint32_t hash = 2166136261u ^ store->seed;
-
-    for (; *domain; domain++)
-        hash = (hash ^ (uint8_t)*domain) * 16777619u;
-    return hash ^ hash >> 15;
+    return (uint32_t)nh_hash(store->seed, domain, strlen(domain));
 }
 
 static struct nh_sts_entry **place_of(struct nh_sts_store *store, const char *domain, uint32_t hash)
