@@ -203,25 +203,74 @@ static SSL *verify(struct nh_judge *judge, STACK_OF(X509) * chain, const struct 
     return ssl;
 }
 
-/* Does the record hold this certificate, its key, or the digest of one of them? */
-static bool fits(const struct nh_tlsa *r, X509 *cert)
-{
-    const EVP_MD *md = r->match_type == 1 ? EVP_sha256() : EVP_sha512();
-    unsigned char digest[EVP_MAX_MD_SIZE], *der = NULL;
-    unsigned digest_len = 0;
-    bool same;
-    int len;
+/* A certificate as records may hold it, by selector and matching type. Each form is made once, when the
+ * first record asks for it: a domain may have a thousand records. */
+struct forms {
+    X509 *cert;
+    struct {
+        unsigned char *bytes; /* NULL: not made, or there is no memory */
+        size_t len;
+    } form[2][3];
+};
 
-    len = r->selector ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der) : i2d_X509(cert, &der);
+static void make_full(struct forms *f, unsigned selector)
+{
+    unsigned char *der = NULL;
+    int len = selector ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(f->cert), &der)
+                       : i2d_X509(f->cert, &der);
+
     if (len <= 0)
+        return;
+    f->form[selector][0].bytes = der;
+    f->form[selector][0].len = (size_t)len;
+}
+
+static void make_digest(struct forms *f, unsigned selector, unsigned match_type)
+{
+    const EVP_MD *md = match_type == 1 ? EVP_sha256() : EVP_sha512();
+    unsigned char *digest = OPENSSL_malloc(EVP_MAX_MD_SIZE);
+    unsigned len = 0;
+
+    if (!digest ||
+        !EVP_Digest(f->form[selector][0].bytes, f->form[selector][0].len, digest, &len, md, NULL)) {
+        OPENSSL_free(digest);
+        return;
+    }
+    f->form[selector][match_type].bytes = digest;
+    f->form[selector][match_type].len = len;
+}
+
+static void free_forms(struct forms *f)
+{
+    for (unsigned k = 0; k < 6; k++)
+        OPENSSL_free(f->form[k / 3][k % 3].bytes);
+}
+
+/* Does the record hold this certificate, its key, or the digest of one of them? */
+static bool fits(const struct nh_tlsa *r, struct forms *f)
+{
+    if (!f->form[r->selector][0].bytes)
+        make_full(f, r->selector);
+    if (!f->form[r->selector][0].bytes)
         return false;
-    if (r->match_type == 0)
-        same = len == r->len && memcmp(der, r->data, r->len) == 0;
-    else
-        same = EVP_Digest(der, (size_t)len, digest, &digest_len, md, NULL) &&
-               digest_len == r->len && memcmp(digest, r->data, r->len) == 0;
-    OPENSSL_free(der);
-    return same;
+    if (!f->form[r->selector][r->match_type].bytes)
+        make_digest(f, r->selector, r->match_type);
+    return f->form[r->selector][r->match_type].bytes &&
+           f->form[r->selector][r->match_type].len == r->len &&
+           memcmp(f->form[r->selector][r->match_type].bytes, r->data, r->len) == 0;
+}
+
+/* Marks the records that hold the certificate in that place of the chain. */
+static void match(X509 *cert, int place, const struct nh_criteria *c, enum nh_matches *matches)
+{
+    struct forms f = {.cert = cert};
+    uint8_t usage = place == 0 ? 3 : 2;
+
+    for (size_t k = 0; k < c->n_records; k++)
+        if (c->records[k].usage == usage && matches[k] == NH_MATCHES_NONE &&
+            fits(&c->records[k], &f))
+            matches[k] = place == 0 ? NH_MATCHES_LEAF : NH_MATCHES_ISSUER;
+    free_forms(&f);
 }
 
 /* A record of usage 2 with full data may belong to an issuer that the server does not send.
@@ -249,24 +298,29 @@ bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) * chain, const stru
     int i;
 
     ERR_set_mark();
+    for (k = 0; k < c->n_records; k++)
+        matches[k] = NH_MATCHES_NONE;
+    for (i = 0; i < sk_X509_num(chain); i++)
+        match(sk_X509_value(chain, i), i, c, matches);
     for (k = 0; k < c->n_records && ok; k++) {
         const struct nh_tlsa *r = &c->records[k];
 
-        matches[k] = NH_MATCHES_NONE;
-        if (r->usage == 3) {
-            if (fits(r, sk_X509_value(chain, 0)))
-                matches[k] = NH_MATCHES_LEAF;
-            continue;
-        }
-        for (i = 1; i < sk_X509_num(chain); i++)
-            if (fits(r, sk_X509_value(chain, i)))
-                matches[k] = NH_MATCHES_ISSUER;
-        if (matches[k] == NH_MATCHES_NONE && r->match_type == 0 && n_unsent++ < UNSENT_MAX &&
-            is_unsent_issuer(judge, chain, c, r, &ok))
+        if (r->usage == 2 && matches[k] == NH_MATCHES_NONE && r->match_type == 0 &&
+            n_unsent++ < UNSENT_MAX && is_unsent_issuer(judge, chain, c, r, &ok))
             matches[k] = NH_MATCHES_ISSUER;
     }
     ERR_pop_to_mark();
     return ok;
+}
+
+/* Does the record, which holds a key, hold the key of this certificate? */
+static bool is_key_of(const struct nh_tlsa *r, X509 *cert)
+{
+    struct forms f = {.cert = cert};
+    bool same = fits(r, &f);
+
+    free_forms(&f);
+    return same;
 }
 
 /* Sets what a verification that succeeded has found. */
@@ -286,7 +340,7 @@ static void describe_match(SSL *ssl, STACK_OF(X509) * chain, const struct nh_cri
             verdict->record = k;
             /* OpenSSL tells the certificate that a bare key has signed. */
             if (usage == 2 && match_type == 0 && selector == 1 &&
-                !fits(r, sk_X509_value(chain, verdict->depth)))
+                !is_key_of(r, sk_X509_value(chain, verdict->depth)))
                 verdict->depth++;
             break;
         }
