@@ -3,8 +3,10 @@
 --   LUA tests/bench/sts_worker.lua ROUNDS COUNT
 --
 -- Prints, for each round, the microseconds of CPU of a plan whose answers are in the cache: for each kind of
--- domain without and with sts. At last it prints the seconds of the longest process(), of CPU and of wall
--- time, while COUNT fetches from slow web servers are under way.
+-- domain without and with sts, with callbacks and 64 under way as in a filter, and then blocking. At last it
+-- prints the seconds of the longest process(), of CPU and of wall time, while COUNT fetches from slow web
+-- servers are under way.
+local commands = require "tests.bench.commands"
 local sts_world = require "tests.support.sts_world"
 local support = require "tests.support"
 local uv = require "luv"
@@ -16,11 +18,28 @@ local PLANS = 5000
 -- The kinds of domains; "enforce2" has two hosts.
 local kinds = { "enforce", "enforce2", "testing", "none", "norecord" }
 
+local modes = {}
+
+function modes.callbacks(resolver, name, options)
+  local callback
+  commands.run({ name }, PLANS, 64, function(_, done)
+    callback = callback or function(plan, err)
+      if not plan then error(err, 0) end
+      done()
+    end
+    resolver:plan(name, options, callback)
+  end, function() resolver:wait() end)
+end
+
+function modes.blocking(resolver, name, options)
+  for _ = 1, PLANS do assert(resolver:plan(name, options)) end
+end
+
 -- Microseconds of CPU for a plan.
-local function cost(resolver, name, options)
+local function cost(mode, resolver, name, options)
   collectgarbage()
   local begun = os.clock()
-  for _ = 1, PLANS do assert(resolver:plan(name, options)) end
+  modes[mode](resolver, name, options)
   return (os.clock() - begun) / PLANS * 1e6
 end
 
@@ -65,13 +84,15 @@ local ways = { {}, { sts = true } } -- the policies are known, so where they com
 io.stdout:setvbuf "line"
 for round = 1, rounds do
   local words = {}
-  for _, kind in ipairs(kinds) do
-    local found = {}
-    for step = 1, 2 do
-      local way = round % 2 == 1 and step or 3 - step
-      found[way] = cost(resolver, world:name(kind), ways[way])
+  for _, mode in ipairs { "callbacks", "blocking" } do
+    for _, kind in ipairs(kinds) do
+      local found = {}
+      for step = 1, 2 do
+        local way = round % 2 == 1 and step or 3 - step
+        found[way] = cost(mode, resolver, world:name(kind), ways[way])
+      end
+      words[#words + 1] = ("%s,%s %.4f %.4f"):format(kind, mode, found[1], found[2])
     end
-    words[#words + 1] = ("%s %.4f %.4f"):format(kind, found[1], found[2])
   end
   print(table.concat(words, " "))
 end
