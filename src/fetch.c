@@ -43,6 +43,7 @@ void nh_fetch_stop(struct nh_fetch *f)
 #include "loop.h"
 #include "sigpipe.h"
 #include "timer.h"
+#include "tls_limits.h"
 
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -306,6 +307,7 @@ static CURLcode set_context(CURL *easy, void *ssl_ctx, void *arg)
     X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
 
     (void)easy;
+    nh_tls_limit(ctx);
     SSL_CTX_set1_cert_store(ctx, f->anchors);
     X509_VERIFY_PARAM_set_hostflags(param, NAME_FLAGS);
     return X509_VERIFY_PARAM_set1_host(param, f->host, 0) ? CURLE_OK : CURLE_OUT_OF_MEMORY;

@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PROBE_TIMEOUT 5.0    /* seconds for the lookup at a forwarder */
-#define PROBE_EVERY 60.0     /* seconds for which the result of the probe is valid */
-#define AT_ONCE 4            /* contexts of a probe: each takes some megabytes and descriptors */
-#define MAX_FORWARDERS 32    /* that are probed: one bit each */
+#define PROBE_TIMEOUT 5.0 /* seconds for the probe: a lookup that waits for it has not much more */
+#define PROBE_EVERY 60.0  /* seconds for which the result of the probe is valid */
+#define AT_ONCE 4         /* contexts of a probe: each takes some megabytes and descriptors */
+#define MAX_FORWARDERS 32 /* that are probed: one bit each */
 #define FORWARDERS_SHOWN 300 /* bytes of their addresses in a message */
 
 static unsigned count_forwarders(const struct nh_resolver *r)
@@ -124,12 +124,15 @@ static void ask_next(struct nh_forwarder_probe *probe, struct nh_context *c)
 {
     struct nh_resolver *r = probe->resolver;
     unsigned k = probe->next++;
+    double seconds = PROBE_TIMEOUT;
 
+    if (probe->n > AT_ONCE) /* they are silent one after the other */
+        seconds = PROBE_TIMEOUT * AT_ONCE / probe->n;
     if (c) {
         probe->has_asked = true;
         probe->asking++;
         nh_lookup_start_internal(r, c, &probe->forwarders[k].lookup, r->config->anchor_zone,
-                                 NH_TYPE_DNSKEY, PROBE_TIMEOUT, on_probed, probe);
+                                 NH_TYPE_DNSKEY, seconds, on_probed, probe);
     }
     go_on(probe);
 }
@@ -140,6 +143,8 @@ static void open_next(void *arg)
     struct nh_context *c;
     struct nh_err err;
 
+    nh_recheck_tidy(
+        probe->resolver); /* the context of a forwarder that has answered is closed first */
     c = nh_context_new(probe->resolver, ~(UINT32_C(1) << probe->next), &err);
     probe->forwarders[probe->next].context = c;
     ask_next(probe, c);

@@ -26,11 +26,11 @@ static void fail(struct nh_tlsa_call *t)
 }
 
 /* Adds a record to the result. */
-static void add_record(struct nh_tlsa_call *t, const uint8_t *rdata, size_t len)
+static void add_record(struct nh_tlsa_call *t, const uint8_t *rdata, size_t len, unsigned *n_full)
 {
     struct nh_tlsa tlsa;
 
-    nh_tlsa_judge(&tlsa, rdata, len);
+    nh_tlsa_judge(&tlsa, rdata, len, n_full);
     if (tlsa.reason[0])
         t->unusable[t->n_unusable++] = tlsa;
     else
@@ -64,6 +64,7 @@ static void tlsa_take(struct nh_tlsa_call *t, const struct nh_lookup *l)
 {
     const struct nh_answer *a = &l->answer;
     size_t n = l->secure ? a->n_records + count_assumed(t, a) : 0;
+    unsigned n_full = 0;
 
     if (n == 0) {
         next_base(t);
@@ -78,10 +79,10 @@ static void tlsa_take(struct nh_tlsa_call *t, const struct nh_lookup *l)
     t->unusable = t->records + n;
     t->dane_required = true;
     for (size_t k = 0; k < a->n_records; k++)
-        add_record(t, a->records[k].data, a->records[k].len);
+        add_record(t, a->records[k].data, a->records[k].len, &n_full);
     for (size_t k = 0; k < t->n_assumed; k++)
         if (is_assumed(t, &t->assumed[k], a))
-            add_record(t, t->assumed[k].rdata, t->assumed[k].len);
+            add_record(t, t->assumed[k].rdata, t->assumed[k].len, &n_full);
     tlsa_finish(t);
 }
 

@@ -7,12 +7,11 @@
 #include "tls.h"
 
 #include "libressl.h"
+#include "tls_limits.h"
 
 #include <openssl/err.h>
 #include <stdio.h>
 #include <string.h>
-
-#define DH_BITS_MAX 8192
 
 const char *const nh_key_kind_names[NH_KEY_KINDS] = {"any", "rsa", "ecdsa", "ed25519"};
 
@@ -39,15 +38,6 @@ static int accept_any(X509_STORE_CTX *ctx, void *arg)
     return 1;
 }
 
-/* Allows what a server of any age offers. A prime of Diffie-Hellman that is larger than any server
- * needs is refused, because it would keep the processor busy for long. */
-static int allows(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid, void *other,
-                  void *arg)
-{
-    (void)ssl, (void)ctx, (void)bits, (void)nid, (void)arg;
-    return op != SSL_SECOP_TMP_DH || !other || EVP_PKEY_bits(other) <= DH_BITS_MAX;
-}
-
 static SSL_CTX *context(struct nh_tls_contexts *contexts, enum nh_key_kind kind)
 {
     SSL_CTX *ctx = contexts->kinds[kind];
@@ -57,8 +47,10 @@ static SSL_CTX *context(struct nh_tls_contexts *contexts, enum nh_key_kind kind)
     ctx = SSL_CTX_new(TLS_client_method());
     if (!ctx)
         return NULL;
+    nh_tls_limit(ctx);
     SSL_CTX_set_security_level(ctx, 0);
-    SSL_CTX_set_security_callback(ctx, allows);
+    /* A server of any age: a small prime, too. */
+    SSL_CTX_set_security_callback(ctx, nh_tls_allow_all_but_large_primes);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_cert_verify_callback(ctx, accept_any, NULL);
@@ -106,6 +98,8 @@ static void tls_failed(struct nh_tls_session *t)
 
     t->state = NH_SESSION_FAILED;
     t->refused = is_refusal(error);
+    if (t->is_costly)
+        reason = "the server sends too many certificates, or a key that takes too long to use";
     snprintf(t->reason, sizeof t->reason, "%s", reason ? reason : "the handshake failed");
 }
 
@@ -140,6 +134,7 @@ bool nh_tls_start(struct nh_tls_session *t, struct nh_tls_contexts *contexts, en
         if (t->in && t->out) {
             SSL_set_bio(t->ssl, t->in, t->out);
             SSL_set_connect_state(t->ssl);
+            nh_tls_limit_report(t->ssl, &t->is_costly);
             ok = !sni || SSL_set_tlsext_host_name(t->ssl, sni);
         } else {
             BIO_free(t->in);

@@ -5,6 +5,8 @@
  * here is never refused later. */
 #include "tlsa.h"
 
+#include "key_limits.h"
+
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -53,15 +55,28 @@ static size_t read_public_key(const uint8_t *data, size_t len)
  * adds what it cannot parse to its error queue, and the mark removes exactly these errors again.
  * (The queue is a ring of 16 entries. If the host program leaves more than a dozen errors in it,
  * OpenSSL drops the oldest.) */
-static void judge_full(struct nh_tlsa *t)
+static void judge_full(struct nh_tlsa *t, unsigned *n_full)
 {
     const char *what = t->selector == 0 ? "certificate" : "public key";
     const char *field = t->selector == 0 ? "Cert(0)" : "SPKI(1)";
+    enum nh_key_limit limit;
     bool key = true;
+    size_t used = 0;
 
+    if (n_full && (*n_full)++ >= NH_TLSA_FULL_MAX) {
+        unusable(t, "%s Full(0): more than %d records with full data", field, NH_TLSA_FULL_MAX);
+        return;
+    }
+    limit = t->selector == 0 ? nh_certificate_limit(t->data, t->len)
+                             : nh_key_limit(t->data, t->len);
+    if (limit == NH_KEY_COSTLY) {
+        unusable(t, "%s Full(0): a public key that takes too long to use, see SECURITY.md", field);
+        return;
+    }
     ERR_set_mark();
-    size_t used = t->selector == 0 ? read_certificate(t->data, t->len, &key)
-                                   : read_public_key(t->data, t->len);
+    if (limit == NH_KEY_ALLOWED)
+        used = t->selector == 0 ? read_certificate(t->data, t->len, &key)
+                                : read_public_key(t->data, t->len);
     ERR_pop_to_mark();
     if (used == 0)
         unusable(t, "%s Full(0): %u bytes that are no %s in DER", field, t->len, what);
@@ -79,7 +94,7 @@ static void judge_digest(struct nh_tlsa *t, const char *field, unsigned want)
 }
 
 /* See tlsa.h. Never fails; t->data points into rdata. */
-void nh_tlsa_judge(struct nh_tlsa *t, const uint8_t *rdata, size_t len)
+void nh_tlsa_judge(struct nh_tlsa *t, const uint8_t *rdata, size_t len, unsigned *n_full)
 {
     *t = (struct nh_tlsa){.data = rdata};
     t->usage = len > 0 ? rdata[0] : 0;
@@ -108,7 +123,7 @@ void nh_tlsa_judge(struct nh_tlsa *t, const uint8_t *rdata, size_t len)
     else if (t->match_type == 2)
         judge_digest(t, "SHA2-512(2)", 64);
     else
-        judge_full(t);
+        judge_full(t, n_full);
 }
 
 /* RFC 7672 3.2.2, as mox GatherTLSANames has it. */

@@ -17,7 +17,7 @@
 #define NAME_FLAGS X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS
 
 /* Records of usage 2 with full data that are tried one by one. Each takes a verification. */
-#define UNSENT_MAX 20
+#define UNSENT_MAX 3
 
 struct nh_judge {
     SSL_CTX *ctx;

@@ -176,6 +176,14 @@ describe("a request by HTTP", function()
     assert.equal(200, status_of "\r\nGET /metrics HTTP/1.0\r\n\r\n")
   end)
 
+  it("takes a field without the blanks around it", function()
+    local blanks = (" \t"):rep(1000)
+    local value = blanks .. "b" .. blanks .. "c" .. blanks
+    local response = ask("GET /metrics HTTP/1.1\r\nHost: a\r\nAccept:", value,
+      "\r\nX:" .. blanks .. "\r\n\r\n")
+    assert.equal("accept=b" .. blanks .. "c", response:match "\r\n\r\n(.*)$")
+  end)
+
   it("gets no body with HEAD", function()
     local response = ask "HEAD /metrics HTTP/1.0\r\n\r\n"
     assert.equal("", response:match "\r\n\r\n(.*)$")

@@ -139,6 +139,14 @@ describe("policy.find", function()
     assert.same({ "ok", "no_dane" }, both(p))
   end)
 
+  it("says unroutable of 200 addresses at most", function()
+    local many = {}
+    for n = 1, 100 do many[n] = "10.0.0." .. n end
+    local both_full = { host { ips = many }, host { ips = many } }
+    assert.same({ "unroutable", "unroutable" }, both(plan(both_full[1], both_full[2])))
+    assert.same({ "ok", "no_dane" }, both(plan(both_full[1], both_full[2], host { ips = private })))
+  end)
+
   it("never says dane behind an insecure MX or of a part of the hosts", function()
     local p = plan(host { tls = "dane" }, host { tls = "dane" })
     assert.same({ "ok", "dane" }, both(p))

@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ERR_clear_error();
     ERR_raise(ERR_LIB_USER, 7);
     memset(&t, 0xaa, sizeof(t));
-    nh_tlsa_judge(&t, data, size);
+    nh_tlsa_judge(&t, data, size, NULL);
     check(ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_USER);
     check(ERR_GET_REASON(ERR_get_error()) == 7 && ERR_get_error() == 0);
     check(memchr(t.reason, '\0', sizeof(t.reason)) != NULL);

@@ -12,7 +12,8 @@
 --
 -- Options of both:
 --   name            of its files, and its CN unless `cn` is given
---   key             "ec" (P-256, the default), "rsa" (2048 bits), "ed25519", "p384"
+--   key             "ec" (P-256, the default), "rsa" (2048 bits), "ed25519", "p384"; or what no client should
+--                   read: "explicit" (a curve that the key describes), "exponent" (RSA with one of 33 bits)
 --   from, to        days from now at which it begins and ends (-1 and 30; authorities end after 300)
 -- and of a leaf:
 --   issuer          an authority; without it the leaf signs itself
@@ -31,6 +32,8 @@ local keys = {
   p384 = "-algorithm EC -pkeyopt ec_paramgen_curve:P-384",
   rsa = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048",
   ed25519 = "-algorithm ED25519",
+  explicit = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256 -pkeyopt ec_param_enc:explicit",
+  exponent = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:4294967311",
 }
 
 -- `openssl ca` alone can set both dates in every release.

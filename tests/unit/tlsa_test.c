@@ -33,7 +33,7 @@ static const char *judge(unsigned usage, unsigned selector, unsigned match, cons
     if (len > 0)
         memcpy(rdata + 3, data, len);
     memset(&tlsa, 0xaa, sizeof(tlsa));
-    nh_tlsa_judge(&tlsa, rdata, 3 + len);
+    nh_tlsa_judge(&tlsa, rdata, 3 + len, NULL);
     if (tlsa.usage != usage || tlsa.selector != selector || tlsa.match_type != match ||
         tlsa.len != len || tlsa.data != rdata + 3)
         abort();
@@ -153,11 +153,11 @@ static void test_fields(void)
     }
     ok(right == 160, "every length of a digest");
 
-    nh_tlsa_judge(&tlsa, (const uint8_t *)"\3\1", 2);
+    nh_tlsa_judge(&tlsa, (const uint8_t *)"\3\1", 2, NULL);
     is_text(tlsa.reason, "a record of 2 bytes is no TLSA record (RFC 6698 2.1)", "two bytes");
     ok(tlsa.usage == 3 && tlsa.selector == 1 && tlsa.match_type == 0 && tlsa.len == 0,
        "have the fields that are there");
-    nh_tlsa_judge(&tlsa, NULL, 0);
+    nh_tlsa_judge(&tlsa, NULL, 0, NULL);
     is_text(tlsa.reason, "a record of 0 bytes is no TLSA record (RFC 6698 2.1)", "nothing");
 }
 

@@ -51,11 +51,19 @@ local function path_of(target)
   return target:gsub("^%a[%w+.-]*://[^/?#]*", ""):match "^/[^?#]*"
 end
 
+-- A pattern would look at each blank as often as blanks come before it.
+local function without_blanks_at_end(text)
+  local last = #text
+  while last > 0 and (text:byte(last) == 32 or text:byte(last) == 9) do last = last - 1 end
+  return text:sub(1, last)
+end
+
 -- The fields of a request by their names; nil: one is malformed.
 local function fields_of(text)
   local fields = {}
   for line in text:gmatch "([^\n]*)\n" do
-    local name, value = line:gsub("\r$", ""):match "^([%w!#$%%&'*+.^_`|~-]+):[ \t]*(.-)[ \t]*$"
+    local name, value = line:gsub("\r$", ""):match "^([%w!#$%%&'*+.^_`|~-]+):[ \t]*(.*)$"
+    value = name and without_blanks_at_end(value)
     if not name or value:find "%c" and value:find "[^\t\32-\255]" then return nil end
     name = name:lower()
     fields[name] = fields[name] and fields[name] .. ", " .. value or value

@@ -43,14 +43,19 @@ function M.without_address(plan)
   return plan.have_mx and "broken" or "no_host"
 end
 
+local MAX_ADDRESSES = 200 -- that are looked at: a domain may have a hundred thousand
+
 -- Is every address of every mail host one that the Internet cannot reach? Not known, so not said,
--- when a host or a family of addresses failed or hosts were left out.
+-- when a host or a family of addresses failed, hosts were left out, or there are too many addresses.
 local function is_unroutable(plan)
   if plan.truncated then return false end
+  local left = MAX_ADDRESSES
   for _, host in ipairs(plan.hosts) do
     local code = host.err and host.err.code
     if code and code ~= "not_found" and code ~= "no_dane" and code ~= "sts_mismatch" then return false end
     if host.failed and next(host.failed) ~= nil then return false end
+    left = left - #host.ips
+    if left < 0 then return false end
     for _, ip in ipairs(host.ips) do
       if addresses.is_global(ip) ~= false then return false end
     end
