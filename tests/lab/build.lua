@@ -189,9 +189,9 @@ local function damage(zone, line)
   end
   local covered = kind == "RRSIG" and rest:match("^%S+")
   if zone.algorithm and covered then
-    line = line:gsub("(RRSIG%s+%S+%s+)%d+", "%1" .. zone.algorithm)
+    line = line:gsub("(RRSIG%s+%S+%s+)%d+", ("%%1%d"):format(zone.algorithm))
   elseif zone.algorithm and kind == "DNSKEY" then
-    line = line:gsub("(DNSKEY%s+%d+%s+%d+%s+)%d+", "%1" .. zone.algorithm)
+    line = line:gsub("(DNSKEY%s+%d+%s+%d+%s+)%d+", ("%%1%d"):format(zone.algorithm))
   end
   if zone.drop and (zone.drop[kind] or zone.drop[covered]) then
     return nil
