@@ -277,7 +277,9 @@ describe("gather_ips", function()
       lab:rule { name = "bogus6.example", types = { A = true, CNAME = true }, action = "silent" }
       local _, err = patient { timeout = 1 * support.slow }:gather_ips("bogus6.example",
         { deadline = 1.6 * support.slow })
-      assert.equal(1, lab:count("bogus6.example", "CNAME"))
+      -- In the longer times of a slow run libunbound sends the question more than once.
+      local asked = lab:count("bogus6.example", "CNAME")
+      assert.is_true(asked == 1 or asked > 1 and support.slow > 1, asked .. " questions")
       assert.is_nil(err.expired, err.message)
       support.failed("bogus", nil, err)
     end)
