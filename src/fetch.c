@@ -310,6 +310,7 @@ static CURLcode set_context(CURL *easy, void *ssl_ctx, void *arg)
     nh_tls_limit(ctx);
     SSL_CTX_set1_cert_store(ctx, f->anchors);
     X509_VERIFY_PARAM_set_hostflags(param, NAME_FLAGS);
+    X509_VERIFY_PARAM_set_depth(param, NH_CHAIN_DEPTH);
     return X509_VERIFY_PARAM_set1_host(param, f->host, 0) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
 }
 

@@ -99,7 +99,7 @@ static void tls_failed(struct nh_tls_session *t)
     t->state = NH_SESSION_FAILED;
     t->refused = is_refusal(error);
     if (t->is_costly)
-        reason = "the server sends too many certificates, or a key that takes too long to use";
+        reason = "the server sends a certificate whose public key takes too long to use";
     snprintf(t->reason, sizeof t->reason, "%s", reason ? reason : "the handshake failed");
 }
 

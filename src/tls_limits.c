@@ -10,9 +10,6 @@
 
 #include <string.h>
 
-#define LIST_MAX 32768 /* bytes of all certificates */
-#define CERTIFICATES_MAX                                                                           \
-    10 /* Postfix verifies chains of so many by default (smtp_tls_scert_verifydepth) */
 #define DH_BITS_MAX 4096
 #define HEADER 4 /* bytes: the type and the length of a message (RFC 8446 4) */
 
@@ -41,8 +38,8 @@ static bool may_be_read(const unsigned char *at, const unsigned char *end, bool 
     if ((is_tls13 && !take(&at, end, 1, &content, &len)) || !take(&at, end, 3, &list, &len))
         return false;
     end = list + len;
-    for (unsigned n = 0; list < end; n++) {
-        if (n == CERTIFICATES_MAX || !take(&list, end, 3, &content, &len) ||
+    while (list < end) {
+        if (!take(&list, end, 3, &content, &len) ||
             nh_certificate_limit(content, len) != NH_KEY_ALLOWED ||
             (is_tls13 && !take(&list, end, 2, &content, &len)))
             return false;
@@ -107,7 +104,6 @@ static void limit_primes(SSL_CTX *ctx)
 void nh_tls_limit(SSL_CTX *ctx)
 {
     limit_primes(ctx);
-    SSL_CTX_set_max_cert_list(ctx, LIST_MAX);
     SSL_CTX_set_msg_callback(ctx, on_message);
 #ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION /* a compressed list is another message */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);

@@ -6,6 +6,8 @@
  */
 #include "verdict.h"
 
+#include "tls_limits.h"
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -80,6 +82,7 @@ static X509_STORE_CTX *new_context(X509_STORE *anchors, STACK_OF(X509) * chain,
         return NULL;
     }
     param = X509_STORE_CTX_get0_param(ctx);
+    X509_VERIFY_PARAM_set_depth(param, NH_CHAIN_DEPTH);
     if (with_names && !set_names(param, c)) {
         X509_STORE_CTX_free(ctx);
         return NULL;
