@@ -143,8 +143,8 @@ static void open_next(void *arg)
     struct nh_context *c;
     struct nh_err err;
 
-    nh_recheck_tidy(
-        probe->resolver); /* the context of a forwarder that has answered is closed first */
+    /* The context of a forwarder that has answered is closed first. */
+    nh_recheck_tidy(probe->resolver);
     c = nh_context_new(probe->resolver, ~(UINT32_C(1) << probe->next), &err);
     probe->forwarders[probe->next].context = c;
     ask_next(probe, c);

@@ -1,8 +1,8 @@
 /* key_limits.c - finds public keys that would take too long, before OpenSSL reads them.
  *
- * OpenSSL reads a key of a curve that the key itself describes in 100 ms and more, and a server may send a
- * hundred of them. An RSA key with a large exponent takes milliseconds for each signature. Nobody needs such
- * keys: RFC 5480 2.1.1 forbids the first, and no authority makes the second. */
+ * OpenSSL takes 0.1 s and more to read a key that describes its own curve, and a server may send a hundred
+ * of them. An RSA key with a large exponent takes milliseconds for each signature. No mail server needs such
+ * keys. In TLS a point on a curve is not compressed (RFC 8422 5.1.2). */
 #include "key_limits.h"
 
 #include <openssl/asn1.h>
@@ -74,13 +74,12 @@ static enum nh_key_limit limit_key(struct der *d)
         !take_universal(&algorithm, V_ASN1_OBJECT, &oid) ||
         !take_universal(&info, V_ASN1_BIT_STRING, &bits) || bits.at == bits.end)
         return NH_KEY_MALFORMED;
-    bits.at++; /* the number of unused bits */
-    if (IS_OID(&oid,
-               "\x2a\x86\x48\xce\x3d\x02\x01")) /* id-ecPublicKey: a named curve, not compressed */
-        return algorithm.at < algorithm.end && *algorithm.at == V_ASN1_OBJECT &&
-                       bits.at < bits.end && *bits.at == 4
-                   ? NH_KEY_ALLOWED
-                   : NH_KEY_COSTLY;
+    bits.at++;                                          /* the number of unused bits */
+    if (IS_OID(&oid, "\x2a\x86\x48\xce\x3d\x02\x01")) { /* id-ecPublicKey */
+        if (algorithm.at == algorithm.end || *algorithm.at != V_ASN1_OBJECT)
+            return NH_KEY_UNREADABLE;
+        return bits.at < bits.end && *bits.at == 4 ? NH_KEY_ALLOWED : NH_KEY_COSTLY;
+    }
     if (IS_OID(&oid, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01") || /* rsaEncryption */
         IS_OID(&oid, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x07") || /* id-RSAES-OAEP */
         IS_OID(&oid, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"))   /* id-RSASSA-PSS */
@@ -131,4 +130,18 @@ enum nh_key_limit nh_certificate_limit(const uint8_t *der, size_t len)
         limit = limit_key(&fields);
     ERR_pop_to_mark();
     return limit;
+}
+
+size_t nh_der_size(const uint8_t *der, size_t len)
+{
+    const unsigned char *at = der;
+    int tag, class, flags;
+    long size;
+
+    if (len == 0)
+        return 0;
+    ERR_set_mark();
+    flags = ASN1_get_object(&at, &size, &tag, &class, (long)len);
+    ERR_pop_to_mark();
+    return flags & 0x81 ? 0 : (size_t)(at - der) + (size_t)size;
 }

@@ -1,8 +1,8 @@
 /* tls_limits.c - what a server may make a TLS client do.
  *
- * OpenSSL reads the keys of all certificates before it verifies anything. So the message is looked at before
- * OpenSSL reads it. The function that OpenSSL calls for each message cannot refuse one. It makes a message that
- * must not be read unreadable, and then the handshake fails at its first byte. */
+ * OpenSSL reads the keys of all certificates before it verifies anything. So we look at the message before
+ * OpenSSL reads it. OpenSSL calls a function of ours for each message, but this function cannot refuse one.
+ * Instead it overwrites a message that OpenSSL must not read, and the handshake fails at its first byte. */
 #include "tls_limits.h"
 
 #include "key_limits.h"
@@ -29,38 +29,43 @@ static bool take(const unsigned char **at, const unsigned char *end, unsigned si
     return true;
 }
 
-/* May OpenSSL read the certificates of this message (RFC 8446 4.4.2, RFC 5246 7.4.2)? */
-static bool may_be_read(const unsigned char *at, const unsigned char *end, bool is_tls13)
+/* The first key that is not allowed, in the certificates of this message (RFC 8446 4.4.2, RFC 5246 7.4.2). */
+static enum nh_key_limit limit_of(const unsigned char *at, const unsigned char *end, bool is_tls13)
 {
     const unsigned char *list, *content;
+    enum nh_key_limit limit = NH_KEY_ALLOWED;
     size_t len;
 
     if ((is_tls13 && !take(&at, end, 1, &content, &len)) || !take(&at, end, 3, &list, &len))
-        return false;
+        return NH_KEY_MALFORMED;
     end = list + len;
-    while (list < end) {
-        if (!take(&list, end, 3, &content, &len) ||
-            nh_certificate_limit(content, len) != NH_KEY_ALLOWED ||
-            (is_tls13 && !take(&list, end, 2, &content, &len)))
-            return false;
+    while (list < end && limit == NH_KEY_ALLOWED) {
+        if (!take(&list, end, 3, &content, &len))
+            return NH_KEY_MALFORMED;
+        limit = nh_certificate_limit(content, len);
+        if (is_tls13 && !take(&list, end, 2, &content, &len))
+            return NH_KEY_MALFORMED;
     }
-    return true;
+    return limit;
 }
 
 static void on_message(int is_ours, int version, int content_type, const void *data, size_t len,
                        SSL *ssl, void *arg)
 {
     const unsigned char *message = data;
+    enum nh_key_limit limit;
     bool *is_costly = arg;
 
     (void)version;
     if (is_ours || content_type != SSL3_RT_HANDSHAKE || len <= HEADER ||
-        message[0] != SSL3_MT_CERTIFICATE ||
-        may_be_read(message + HEADER, message + len, SSL_version(ssl) == TLS1_3_VERSION))
+        message[0] != SSL3_MT_CERTIFICATE)
+        return;
+    limit = limit_of(message + HEADER, message + len, SSL_version(ssl) == TLS1_3_VERSION);
+    if (limit == NH_KEY_ALLOWED)
         return;
     memset((unsigned char *)(uintptr_t)message + HEADER, 0xff, len - HEADER);
     if (is_costly)
-        *is_costly = true;
+        *is_costly = limit != NH_KEY_MALFORMED; /* OpenSSL itself names that one */
 }
 
 int nh_tls_allow_all_but_large_primes(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid,

@@ -2,7 +2,7 @@
  *
  * A record is usable if OpenSSL's SSL_dane_tlsa_add() accepts it and its usage is not 0 or 1.
  * OpenSSL also accepts these PKIX usages, but SMTP must not use them. A record that is usable
- * here is never refused later. */
+ * here is never refused later, unless it is one of too many to be read (NH_TLSA_FULL_MAX). */
 #include "tlsa.h"
 
 #include "key_limits.h"
@@ -59,22 +59,19 @@ static void judge_full(struct nh_tlsa *t, unsigned *n_full)
 {
     const char *what = t->selector == 0 ? "certificate" : "public key";
     const char *field = t->selector == 0 ? "Cert(0)" : "SPKI(1)";
-    enum nh_key_limit limit;
-    bool key = true;
+    enum nh_key_limit limit = t->selector == 0 ? nh_certificate_limit(t->data, t->len)
+                                               : nh_key_limit(t->data, t->len);
+    bool is_read = !n_full || (*n_full)++ < NH_TLSA_FULL_MAX, key = true;
     size_t used = 0;
 
-    if (n_full && (*n_full)++ >= NH_TLSA_FULL_MAX) {
-        unusable(t, "%s Full(0): more than %d records with full data", field, NH_TLSA_FULL_MAX);
-        return;
-    }
-    limit = t->selector == 0 ? nh_certificate_limit(t->data, t->len)
-                             : nh_key_limit(t->data, t->len);
-    if (limit == NH_KEY_COSTLY) {
-        unusable(t, "%s Full(0): a public key that takes too long to use, see SECURITY.md", field);
+    if (limit == NH_KEY_UNREADABLE) {
+        unusable(t, "%s Full(0): a key that describes its own curve (RFC 5480 2.1.1)", field);
         return;
     }
     ERR_set_mark();
-    if (limit == NH_KEY_ALLOWED)
+    if (limit != NH_KEY_MALFORMED && !is_read)
+        used = nh_der_size(t->data, t->len);
+    else if (limit != NH_KEY_MALFORMED)
         used = t->selector == 0 ? read_certificate(t->data, t->len, &key)
                                 : read_public_key(t->data, t->len);
     ERR_pop_to_mark();

@@ -16,12 +16,13 @@ struct nh_tlsa {
 };
 
 /* To read a certificate or a key takes a tenth of a millisecond, and an answer has room for a thousand. */
-#define NH_TLSA_FULL_MAX 10
+#define NH_TLSA_FULL_MAX 16
 
 /* Fills *t from rdata, into which it points, and judges it. The record is usable when t->reason
  * is "". Errors that OpenSSL adds to its error queue are removed again. rdata of less than 3
- * bytes is an unusable record. *n_full counts the records of an answer that have match type 0: those after
- * the first NH_TLSA_FULL_MAX are unusable. NULL: no limit. */
+ * bytes is an unusable record. *n_full counts the records of an answer that have match type 0. Of those after
+ * the first NH_TLSA_FULL_MAX only the form is looked at, so that they count even if OpenSSL could not read
+ * their keys: a host has rather too much DANE than too little. NULL: all are read. */
 void nh_tlsa_judge(struct nh_tlsa *t, const uint8_t *rdata, size_t len, unsigned *n_full);
 
 struct nh_names_in {

@@ -181,7 +181,7 @@ describe("verify, DANE:", function()
     local every, marks = {}, {}
     for _, of in ipairs {
       { chains.ec, 3, "leaf" }, { chains.issuer, 2, "issuer" }, { chains.foreign, 3, "none" },
-      { chains.stranger, 2, "none" }, { chains.ec, 2, "none" } } do -- with ten records of full data, no more
+      { chains.stranger, 2, "none" }, { chains.ec, 2, "none" } } do
       for selector = 0, 1 do
         for match_type = 0, 2, 2 do
           every[#every + 1] = tlsa(of[1], of[2], selector, match_type)

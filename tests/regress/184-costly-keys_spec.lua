@@ -29,9 +29,14 @@ describe("keys that take too long", function()
 
   record_host("keys", { ca.tlsa(explicit, 2, 1, 0), ca.tlsa(explicit, 3, 0, 0), ca.tlsa(exponent, 2, 1, 0),
     ca.tlsa(chains.ec, 3, 1, 1) })
-  local full = { ca.tlsa(chains.rsa, 3, 1, 1) }
-  for n = 1, 12 do full[#full + 1] = ca.tlsa(leaf("full" .. n, {}), n % 2 + 2, 1, 0) end
-  record_host("full", full)
+  -- More than 16 records with full data, which are good, or only look so.
+  local good, bad = {}, {}
+  for n = 1, 20 do
+    good[n] = ca.tlsa(leaf("full" .. n, {}), n % 2 + 2, 1, 0)
+    bad[n] = good[n]:sub(1, -5) .. "0000" -- no point of its curve
+  end
+  record_host("full", good)
+  record_host("fullbad", bad)
   local cases = {}
   for name, certificate in pairs { explicit = explicit, exponent = exponent, plain = chains.ec } do
     for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do
@@ -39,6 +44,15 @@ describe("keys that take too long", function()
       cases[#cases + 1] = { label = label, title = name .. ", " .. version, ok = certificate == chains.ec }
       world:host(label, { tlsa = { ca.tlsa(certificate, 3, 1, 1) }, server = { certificates = { certificate },
         min = version, max = version } })
+    end
+  end
+  local issuer = ca.authority { name = "deep0" }
+  local top = issuer
+  for n = 1, 12 do
+    issuer = ca.authority { name = "deep" .. n, issuer = issuer }
+    if n == 9 or n == 12 then
+      world:host("deep" .. n, { tlsa = { ca.tlsa(top, 2, 1, 1) }, server = { certificates = {
+        leaf("below-deep" .. n, { issuer = issuer, send_root = true }) } } })
     end
   end
   table.sort(cases, function(a, b) return a.title < b.title end)
@@ -57,19 +71,25 @@ describe("keys that take too long", function()
     world:stop()
   end)
 
-  it("make a TLSA record unusable", function()
+  it("make a TLSA record unusable when they describe their curve", function()
     local reasons, usable = judged "keys"
-    assert.equal(1, usable)
-    assert.equal(3, #reasons)
-    for _, reason in ipairs(reasons) do support.contains(reason, "a public key that takes too long") end
+    assert.equal(2, usable)
+    assert.equal(2, #reasons)
+    for _, reason in ipairs(reasons) do support.contains(reason, "describes its own curve") end
   end)
 
-  it("are not read beyond ten of an answer", function()
+  it("are read in 16 records of an answer, and the others count", function()
     local reasons, usable, tls = judged "full"
-    assert.equal("dane", tls)
-    assert.equal(11, usable)
-    assert.equal(2, #reasons)
-    for _, reason in ipairs(reasons) do support.contains(reason, "more than 10 records with full data") end
+    assert.same({ 0, 20, "dane" }, { #reasons, usable, tls })
+    reasons, usable, tls = judged "fullbad"
+    assert.same({ 16, 4, "dane" }, { #reasons, usable, tls }) -- and never less than dane
+    verifying.bad(world:connection "fullbad", "validation-failure", "handshake")
+    verifying.bad(world:connection "full", "validation-failure", "handshake")
+  end)
+
+  it("are many in a deep chain, which is verified to ten issuers", function()
+    verifying.good(world:connection "deep9", "verified")
+    verifying.bad(world:connection "deep12", "certificate-not-trusted", "handshake")
   end)
 
   for _, case in ipairs(cases) do

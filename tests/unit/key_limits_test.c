@@ -85,6 +85,7 @@ static void check(EVP_PKEY *key, enum nh_key_limit want, const char *what)
 
     take_key(key);
     ok(nh_key_limit(der, der_len) == want, "%s", what);
+    ok(nh_der_size(der, der_len + 1) == der_len, "%s, its size", what);
     limit = nh_key_limit(der, der_len + 1);
     ok(limit == want, "%s, with a byte behind it", what);
     for (size_t len = 0; len < der_len; len++) {
@@ -118,7 +119,7 @@ int main(void)
 
     check(ec(NID_X9_62_prime256v1, OPENSSL_EC_NAMED_CURVE), NH_KEY_ALLOWED, "P-256");
     check(ec(NID_secp521r1, OPENSSL_EC_NAMED_CURVE), NH_KEY_ALLOWED, "P-521");
-    check(ec(NID_X9_62_prime256v1, OPENSSL_EC_EXPLICIT_CURVE), NH_KEY_COSTLY,
+    check(ec(NID_X9_62_prime256v1, OPENSSL_EC_EXPLICIT_CURVE), NH_KEY_UNREADABLE,
           "P-256 as a curve that the key describes");
     check(compressed(), NH_KEY_COSTLY, "P-256 with a compressed point");
     check(generate(begin(EVP_PKEY_ED25519)), NH_KEY_ALLOWED, "Ed25519");
@@ -131,6 +132,8 @@ int main(void)
     ok(nh_key_limit(indefinite, sizeof indefinite - 1) == NH_KEY_MALFORMED,
        "an element of indefinite length");
     ok(nh_key_limit(NULL, 0) == NH_KEY_MALFORMED, "nothing");
+    ok(nh_der_size(NULL, 0) == 0 && nh_der_size(indefinite, sizeof indefinite - 1) == 0,
+       "they have no size");
     ok(nh_certificate_limit(NULL, 0) == NH_KEY_MALFORMED, "no certificate");
     ok(ERR_peek_error() == 0, "the queue of errors is as it was");
     return tap_done();

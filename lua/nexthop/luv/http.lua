@@ -51,7 +51,7 @@ local function path_of(target)
   return target:gsub("^%a[%w+.-]*://[^/?#]*", ""):match "^/[^?#]*"
 end
 
--- A pattern would look at each blank as often as blanks come before it.
+-- The pattern "[ \t]*$" would begin anew at each blank: its time grows with the square of their number.
 local function without_blanks_at_end(text)
   local last = #text
   while last > 0 and (text:byte(last) == 32 or text:byte(last) == 9) do last = last - 1 end
