@@ -86,10 +86,9 @@ static bool has_failed(const struct nh_sts_entry *e, const char *id)
     return e && e->err && strcmp(e->failed_id, id) == 0 && nh_now() - e->failed_at < NH_STS_RETRY;
 }
 
-static void on_policy(void *arg)
+/* Takes the result of the fetch, which has ended. */
+static void take_fetched(struct nh_sts_call *c)
 {
-    struct nh_sts_call *c = arg;
-
     if (c->wait.known) {
         nh_sts_known_set(&c->known, c->wait.known);
         c->is_fetched = true;
@@ -98,6 +97,13 @@ static void on_policy(void *arg)
         c->err = c->wait.err;
         use_known(c);
     }
+}
+
+static void on_policy(void *arg)
+{
+    struct nh_sts_call *c = arg;
+
+    take_fetched(c);
     nh_sts_wait_stop(&c->wait, false);
     part_done(c);
 }
@@ -307,7 +313,9 @@ static void sts_expire(struct nh_op *op)
     if (c->is_done)
         return;
     nh_op_stop(op);
-    if (c->wants_policy && is_open) {
+    if (c->wait.task.is_queued) { /* it has ended, and only on_policy() has not run yet */
+        take_fetched(c);
+    } else if (c->wants_policy && is_open) {
         nh_sts_fail(&c->err, NH_STS_FETCH_ERROR,
                     "%s: the deadline came before its MTA-STS policy was known", c->domain);
         c->err.expired = true;

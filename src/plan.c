@@ -149,6 +149,14 @@ static bool awaits_policy(struct nh_plan *p)
     return start_sts_call(p);
 }
 
+/* A plan that ends with an error does not wait for the policy. Nothing may be under way when a call has
+ * ended, as the call may outlive its resolver then. */
+static void stop_sts(struct nh_plan *p)
+{
+    if (p->sts_call)
+        nh_sts_type.stop(&p->sts_call->op);
+}
+
 static void plan_finish(struct nh_plan *p)
 {
     if (p->op.err.code == NH_OK) {
@@ -157,6 +165,8 @@ static void plan_finish(struct nh_plan *p)
         apply_policy(p);
     }
     plan_set_ttl(p);
+    if (p->op.err.code != NH_OK)
+        stop_sts(p);
     p->op.done(p->op.arg);
 }
 
@@ -382,6 +392,7 @@ static void start_hosts(struct nh_plan *p)
     }
     if (!make_hosts(p, n)) {
         nh_fail(&p->op.err, NH_NO_MEMORY, "%s: out of memory", p->domain);
+        stop_sts(p);
         nh_op_finish_later(&p->op);
         return;
     }
@@ -450,9 +461,14 @@ static void plan_expire(struct nh_op *op)
 {
     struct nh_plan *p = (struct nh_plan *)op;
 
+    if (op->task.is_queued) { /* it has failed, and only done() was not called yet */
+        nh_op_stop(op);
+        return;
+    }
     p->expired = true;
     if (!p->hosts) {
         nh_dest_type.stop(&p->dest.op);
+        stop_sts(p);
         nh_fail_expired(&p->op.err, "%s: the deadline came before its mail hosts were known",
                         p->domain);
         return;
