@@ -28,7 +28,7 @@ static const char *end_name(const struct nh_ips_call *i)
 }
 
 /* Records where the chain ends, in a copy of name, because the answer that holds name may be
- * freed. Returns false when memory runs out. The call has then ended. */
+ * freed. Returns false when memory runs out. The call has then ended, and may be freed. */
 static bool set_end(struct nh_ips_call *i, const char *name, unsigned n_links)
 {
     i->n_links = n_links;
@@ -36,11 +36,11 @@ static bool set_end(struct nh_ips_call *i, const char *name, unsigned n_links)
         return true;
     free(i->final);
     i->final = strdup(name);
-    if (!i->final) {
-        nh_fail(&i->op.err, NH_NO_MEMORY, "%s: out of memory", i->host);
-        ips_finish(i);
-    }
-    return i->final != NULL;
+    if (i->final)
+        return true;
+    nh_fail(&i->op.err, NH_NO_MEMORY, "%s: out of memory", i->host);
+    ips_finish(i);
+    return false;
 }
 
 /* ---- the two families ---------------------------------------------------------------- */

@@ -340,8 +340,11 @@ static void read_name(struct nh_request *request, const char *s, size_t len)
     }
     if (reason) {
         quote(s, len, quoted, sizeof quoted);
-        nh_fail(&request->op.err, NH_INVALID_NAME, "\"%s\" is no %s name: %s", quoted, call->input,
-                reason);
+        if (reason == nh_name_no_memory)
+            nh_fail(&request->op.err, NH_NO_MEMORY, "\"%s\": %s", quoted, reason);
+        else
+            nh_fail(&request->op.err, NH_INVALID_NAME, "\"%s\" is no %s name: %s", quoted,
+                    call->input, reason);
         out[0] = '\0';
     }
 }

@@ -458,8 +458,8 @@ int nh_push_result(lua_State *L, struct nh_request *request)
     if (!ok)
         lua_pushnil(L);
     lua_createtable(L, 0, ok ? 9 : 12);
-    /* An error has what was known when it came. When the input was not a name, nothing is known. */
-    if (call->set_partial && (err->code != NH_INVALID_NAME || request->op.resolver))
+    /* An error has what was known when it came. When the call was not begun, nothing is known. */
+    if (call->set_partial && (ok || request->op.resolver))
         call->set_partial(L, request);
     if (!ok) {
         set_error_fields(L, err);

@@ -33,6 +33,7 @@ static const int idn_flags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL;
 static const char too_long[] = "a name longer than 253 bytes";
 static const char label_too_long[] = "a label longer than 63 bytes";
 static const char edge_hyphen[] = "a label that begins or ends with a hyphen";
+const char nh_name_no_memory[] = "out of memory";
 static const char idna_underscore[] = "an underscore in an internationalised name";
 
 /* What libidn2's result means, in words that do not depend on the locale. */
@@ -42,7 +43,7 @@ static const char *idn_reason(int rc)
         int rc;
         const char *reason;
     } known[] = {
-        {IDN2_MALLOC, "out of memory"},
+        {IDN2_MALLOC, nh_name_no_memory},
         {IDN2_ENCODING_ERROR, "bytes that are not UTF-8"},
         {IDN2_ICONV_FAIL, "bytes that are not UTF-8"},
         {IDN2_TOO_BIG_DOMAIN, too_long},

@@ -44,6 +44,8 @@ static inline bool nh_ip_same(const struct nh_ip *a, const struct nh_ip *b)
  * string such as "an empty label"). A name that has only digits and dots is no host name, nor is
  * one whose last label has only digits. */
 const char *nh_name_parse(const char *text, size_t len, char out[NH_HOST_MAX]);
+/* The reason, when it is not known whether the text is a host name. */
+extern const char nh_name_no_memory[];
 
 /* Checks a name out of a DNS answer, in the text form above. Returns NULL when it is a host
  * name, and otherwise the reason. out is as above. */

@@ -33,6 +33,7 @@ struct nh_sts_file {
     struct nh_sts_file_calls calls;
     FILE *copy; /* while a new file is written */
     bool is_damaged;
+    bool is_unread; /* what stands at the offset could not be read: no memory, or the disk fails */
     bool is_unwritten; /* the notice is of a write that failed */
     char notice[400];
 };
@@ -106,11 +107,13 @@ static bool read_number(const char *text, int64_t *number)
 }
 
 /* Reads the patterns into a block that is as long as their text. */
-static bool read_patterns(struct nh_sts_policy *policy, char *rest)
+static bool read_patterns(struct nh_sts_file *file, struct nh_sts_policy *policy, char *rest)
 {
     policy->mx = malloc(strlen(rest) + 2);
-    if (!policy->mx)
+    if (!policy->mx) {
+        file->is_unread = true;
         return false;
+    }
     while (*rest) {
         const char *text = word(&rest);
         char pattern[256];
@@ -125,7 +128,7 @@ static bool read_patterns(struct nh_sts_policy *policy, char *rest)
     return true;
 }
 
-static bool read_policy(struct nh_sts_line *line, char *rest)
+static bool read_policy(struct nh_sts_file *file, struct nh_sts_line *line, char *rest)
 {
     const char *id = word(&rest), *mode = word(&rest);
     int64_t max_age;
@@ -144,11 +147,11 @@ static bool read_policy(struct nh_sts_line *line, char *rest)
         !read_number(word(&rest), &line->fetched) || !read_number(word(&rest), &line->expires))
         return false;
     line->policy.max_age = (uint32_t)max_age;
-    return read_patterns(&line->policy, rest);
+    return read_patterns(file, &line->policy, rest);
 }
 
 /* Reads a line that ends with a NUL in place of its newline, and changes it. Returns false when it is
- * damaged. */
+ * damaged, or when there is no memory for it. */
 static bool read_line(struct nh_sts_file *file, char *text, size_t len)
 {
     struct nh_sts_line line = {0};
@@ -164,9 +167,11 @@ static bool read_line(struct nh_sts_file *file, char *text, size_t len)
     line.is_dropped = text[9] == '-';
     ok = nh_name_parse(line.domain, strlen(line.domain), own) == NULL &&
          strcmp(own, line.domain) == 0 &&
-         (line.is_dropped || (text[9] == '+' && read_policy(&line, rest)));
-    if (ok)
-        file->calls.apply(file->calls.arg, &line);
+         (line.is_dropped || (text[9] == '+' && read_policy(file, &line, rest)));
+    if (ok && !file->calls.apply(file->calls.arg, &line)) {
+        file->is_unread = true;
+        ok = false;
+    }
     nh_sts_policy_free(&line.policy);
     return ok;
 }
@@ -178,23 +183,30 @@ static bool take_line(struct nh_sts_file *file, char *text, size_t len)
     text[len] = '\0';
     if (file->offset == 0)
         return len + 1 == sizeof FIRST_LINE - 1 && memcmp(text, FIRST_LINE, len) == 0;
+    if (!read_line(file, text, len))
+        return false;
     file->n_lines++;
-    return read_line(file, text, len);
+    return true;
 }
 
-/* Reads complete lines from file->offset on. Returns false when one is damaged. */
+/* Reads complete lines from file->offset on. Returns false when one is damaged, or when
+ * file->is_unread, which is no damage. */
 static bool read_lines(struct nh_sts_file *file)
 {
     size_t size = LINE_MAX_BYTES, have = 0;
     char *buffer = malloc(size + 1);
     bool ok = buffer != NULL;
 
+    file->is_unread = !ok;
     while (ok) {
         ssize_t n = pread(file->fd, buffer + have, size - have, file->offset + (off_t)have);
         char *start = buffer, *newline;
 
-        if (n <= 0)
+        if (n <= 0) {
+            file->is_unread = n < 0;
+            ok = n == 0;
             break;
+        }
         have += (size_t)n;
         while (ok && (newline = memchr(start, '\n', have)) != NULL) {
             size_t len = (size_t)(newline - start);
@@ -372,9 +384,10 @@ void nh_sts_file_read(struct nh_sts_file *file)
     } else if (st.st_size == file->offset) {
         return;
     }
-    file->is_damaged = !read_lines(file);
+    file->is_damaged = !read_lines(file) && !file->is_unread;
     if (file->is_damaged && lock(file)) {
-        file->is_damaged = !read_lines(file); /* it may be another file now */
+        /* It may be another file now. */
+        file->is_damaged = !read_lines(file) && !file->is_unread;
         if (file->is_damaged)
             set_aside(file);
         unlock(file);
@@ -426,7 +439,8 @@ bool nh_sts_file_write(struct nh_sts_file *file, const struct nh_sts_line *line)
     bool ok = text && lock(file);
 
     if (ok) {
-        if (!read_lines(file)) {
+        ok = read_lines(file);
+        if (!ok && !file->is_unread) {
             set_aside(file);
             ok = lock(file) && read_lines(file);
         }

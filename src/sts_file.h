@@ -25,8 +25,8 @@ struct nh_sts_line {
 
 struct nh_sts_file_calls {
     void *arg;
-    /* Takes a line that was read. */
-    void (*apply)(void *arg, struct nh_sts_line *line);
+    /* Takes a line that was read. Returns false when there is no memory for it: it is read again later. */
+    bool (*apply)(void *arg, struct nh_sts_line *line);
     /* Adds all lines that count to a new file, by nh_sts_file_add(). Returns false when that
      * fails. */
     bool (*add_all)(void *arg, struct nh_sts_file *file);

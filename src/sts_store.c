@@ -194,7 +194,7 @@ static struct nh_sts_known *new_known(struct nh_sts_store *store, struct nh_sts_
 }
 
 /* Takes a line of the file. A policy of a time to come is not believed: the clock was wrong. */
-static void apply(void *arg, struct nh_sts_line *line)
+static bool apply(void *arg, struct nh_sts_line *line)
 {
     struct nh_sts_store *store = arg;
     int64_t now = (int64_t)time(NULL);
@@ -205,17 +205,18 @@ static void apply(void *arg, struct nh_sts_line *line)
 
     if ((!e && !counts) ||
         (e && e->is_unsaved && e->known && counts && e->known->fetched >= line->fetched))
-        return;
+        return true;
     if (counts) {
         known = new_known(store, &line->policy, line->id, line->fetched, line->expires);
         if (!known)
-            return; /* without memory the policy that was known still counts */
+            return false; /* until then the policy that was known counts */
     }
     e = make_entry(store, line->domain);
     if (e)
         set_known(store, e, known);
     else
         nh_sts_known_drop(known);
+    return e != NULL;
 }
 
 static void line_of(const struct nh_sts_entry *e, struct nh_sts_line *line)

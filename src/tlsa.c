@@ -71,7 +71,10 @@ static void judge_full(struct nh_tlsa *t, unsigned *n_full)
     ERR_set_mark();
     if (limit != NH_KEY_MALFORMED && !is_read)
         used = nh_der_size(t->data, t->len);
-    else if (limit != NH_KEY_MALFORMED)
+    /* OpenSSL does not always tell that it had no memory, and then the host would lose DANE. So what it cannot
+     * read it reads once more. */
+    for (int tries = 0; limit != NH_KEY_MALFORMED && is_read && (used == 0 || !key) && tries < 2;
+         tries++)
         used = t->selector == 0 ? read_certificate(t->data, t->len, &key)
                                 : read_public_key(t->data, t->len);
     ERR_pop_to_mark();

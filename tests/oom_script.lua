@@ -119,6 +119,13 @@ local closed = false
 resolver:plan("dane.example", function() closed = resolver:close() end) -- both end at once
 if not resolver:plan "dane.example" or not closed then problem "two plans did not end at once" end
 
+-- libidn2 has no memory for a name, which is a name all the same
+n = 1
+oom.also "libidn2"
+resolver = assert(new())
+while once(resolver, { "plan", "bücher.oom.example", "nxdomain" }, n, {}) do n, total = n + 1, total + 1 end
+resolver:close()
+
 resolver = nil -- luacheck: ignore
 collectgarbage() collectgarbage()
 if oom.live() ~= 0 then problem(oom.live(), "allocations were not freed") end

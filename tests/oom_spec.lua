@@ -5,7 +5,8 @@ local preload = require "tests.support.preload"
 
 local function run_script(oom, script, ...)
   local lua = os.getenv "NEXTHOP_LUA" or arg[-1]
-  local child = assert(io.popen(("LD_PRELOAD=%s %s %s %s 2>&1; echo status $?")
+  -- The C library overwrites what is freed, so that its use is seen.
+  local child = assert(io.popen(("MALLOC_PERTURB_=165 LD_PRELOAD=%s %s %s %s 2>&1; echo status $?")
     :format(oom, lua, script, table.concat({ ... }, " "))))
   local output = child:read "*a"
   child:close()
@@ -46,6 +47,7 @@ describe("when memory runs out", function()
     for label, record in pairs {
       good = ca.tlsa(leaf, 3, 1, 1), changed = "3 1 1 " .. ("ab"):rep(32),
       issuer = ca.tlsa(issuer, 2, 0, 1), name = ca.tlsa(issuer, 2, 0, 1),
+      certificate = ca.tlsa(leaf, 3, 0, 0), key = ca.tlsa(leaf, 3, 1, 0),
     } do
       world:host(label, { tlsa = { record }, server = { certificates = { leaf } } })
     end
@@ -64,7 +66,9 @@ describe("when memory runs out", function()
     if not found then pending(reason) end
     local path = require("tests.support.files").path ".sts"
     local world = require("tests.support.sts_world").new("stsoom.example", 70, false)
-    world:domain("good", { records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064b.example"' })
+    world:domain("good", { web_alias = "web",
+      records = '_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064b.example"' })
+    world:domain("other", {})
     world:start()
     local count, output = run_script(oom, "tests/oom_sts_script.lua", lab.forward_address, lab.anchor_file,
       world.server.port, world.root.file, path)

@@ -100,7 +100,33 @@ if not plan.sts or plan.sts.source ~= "cache" then problem "the file has lost it
 plan = nil -- luacheck: ignore
 again:close()
 
-resolver, again = nil, nil -- luacheck: ignore
+-- Another process has added a policy, and ours cannot read it when it writes: that is no damage.
+local files = require "tests.support.files"
+local other = assert(new())
+assert(assert(other:plan("other.stsoom.example", options)).sts, "no other policy")
+other:close()
+local text = files.read(path)
+local added = assert(text:match "\n([^\n]* %+ other%.stsoom%.example [^\n]*\n)")
+local old = text:match "\n([^\n]* %+ good%.stsoom%.example [^\n]*\n)"
+n = 1
+repeat
+  files.write(path, "nexthop-sts-cache 1\n" .. old:rep(70)) -- so many that the file is written anew
+  local writer = assert(new())
+  files.write(path, files.read(path) .. added)
+  oom.fail(n)
+  pcall(forget, writer)
+  failed = oom.failed()
+  oom.fail(0)
+  writer:close()
+  if not files.read(path):find(added, 1, true) then problem("at", n, "another process has lost a policy") end
+  if io.open(path .. ".damaged") then
+    problem("at", n, "a good file was set aside")
+    os.remove(path .. ".damaged")
+  end
+  n, total = n + 1, total + 1
+until not failed or n > 500
+
+resolver, again, other = nil, nil, nil -- luacheck: ignore
 collectgarbage() collectgarbage()
 if oom.live() ~= 0 then problem(oom.live(), "allocations were not freed") end
 for i = 1, math.min(#problems, 20) do print(problems[i]) end

@@ -66,6 +66,23 @@ sweep(1, 2000)
 local own = total
 oom.also "libcrypto"
 sweep(29, 20000)
+
+-- A record that OpenSSL had no memory for is a record.
+for _, domain in ipairs { "certificate.oom.example", "key.oom.example" } do
+  assert(resolver:plan(domain).hosts[1].tls == "dane", domain)
+  local n, failed = 1
+  repeat
+    oom.fail(n)
+    local ok, plan, err = pcall(resolver.plan, resolver, domain)
+    failed = oom.failed()
+    oom.fail(0)
+    local tls = ok and plan and plan.hosts[1].tls
+    if tls and tls ~= "dane" and tls ~= "skip" then problem(domain, "at", n, "gave", tls) end
+    local reason = tostring(ok and err or plan)
+    if not tls and not reason:find "memory" then problem(domain, "at", n, reason) end
+    n, total = n + 1, total + 1
+  until not failed or n > 5000
+end
 if not resolver:verify("good.oom.example", { connect_port = port, reuse = 0 }).ok then
   problem "the resolver is of no use afterwards"
 end

@@ -10,7 +10,7 @@
 -- A domain LABEL is LABEL.ZONE. Its fields, each with a default: policy (a table with mode, max_age and
 -- mx; or a text), record (the TXT record, a list of them, or false), records (further lines of the zone),
 -- mx (list of its MX hosts; false: none), tlsa (list for the first MX host), web (fields of a host of
--- policy_host.lua; false: no policy host), certificate.
+-- policy_host.lua; false: no policy host), web_alias (the policy host is an alias of it), certificate.
 -- In these texts @ stands for the domain.
 local ca = require "tests.support.ca"
 local core = require "nexthop.core"
@@ -87,7 +87,9 @@ function World:domain(label, domain)
   end
   if domain.records then self:records(whole(self, label, domain.records)) end
   if domain.web ~= false then
-    self:records(("mta-sts.%s A %s"):format(label, domain.web_address or self.server.address))
+    local name = domain.web_alias or "mta-sts." .. label
+    self:records(("%s A %s"):format(name, domain.web_address or self.server.address))
+    if domain.web_alias then self:records(("mta-sts.%s CNAME %s"):format(label, name)) end
   end
   return self:name(label)
 end
