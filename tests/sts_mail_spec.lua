@@ -144,6 +144,19 @@ describe("with sts", function()
       judge(tables.start { config = config { verdicts = { "sts" }, deadline = 5 } }, 3)
     end)
 
+    it("takes a known policy when the record cannot be looked up", function()
+      local t = tables.start { config = config { sts = true, deadline = 5 } }
+      local known, unknown = world:name "good", world:name "testing"
+      assert.matches("^found", t:check(known))
+      for _, domain in ipairs { known, unknown } do
+        support.lab:rule { name = "_mta-sts." .. domain, action = "servfail" }
+      end
+      assert.matches("^found", t:check(known))
+      assert.matches("^not%-found", t:check(unknown))
+      support.lab:clear()
+      assert.equal(0, t:finish())
+    end)
+
     it("asks for no policy without it", function()
       judge(tables.start { config = config { deadline = 5 } }, 4)
     end)
