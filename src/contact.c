@@ -60,8 +60,10 @@ static void begin_stage(struct nh_contact *c, enum nh_stage stage, double second
 {
     end_stage(c);
     c->stage = stage;
-    if (!set_timer(c, seconds))
+    if (!set_timer(c, seconds)) {
+        c->no_memory = true;
         nh_contact_fail(c, NH_RESULT_CONNECT, "there is no memory left");
+    }
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -193,7 +195,8 @@ static void contact_finish(struct nh_contact *c, enum nh_result result)
     c->ended = nh_now();
     if (c->smtp.code >= 400 && c->smtp.code < 500 && c->smtp.state == NH_SMTP_REFUSED)
         c->temporary = true;
-    if (result == NH_RESULT_CONNECT || result == NH_RESULT_TIMEOUT)
+    c->no_memory = c->no_memory || c->smtp.no_memory;
+    if (result == NH_RESULT_CONNECT || result == NH_RESULT_TIMEOUT || c->no_memory)
         c->temporary = true;
     c->on_result(c);
     if (is_listening(c))
@@ -221,6 +224,13 @@ static void on_socket_error(struct nh_contact *c, int error)
                     strerror(error));
 }
 
+/* Ends a contact for which our memory did not suffice. */
+static void fail_without_memory(struct nh_contact *c)
+{
+    c->no_memory = true;
+    nh_contact_fail(c, NH_RESULT_TLS, "there is no memory left");
+}
+
 static void succeed(struct nh_contact *c)
 {
     end_stage(c);
@@ -229,14 +239,20 @@ static void succeed(struct nh_contact *c)
 
 /* ---- TLS ---------------------------------------------------------------------------------------------- */
 
-/* Copies the certificates and what was negotiated out of the session. Returns false when memory
- * runs out or when the server has sent no certificate. */
+/* Copies the certificates and what was negotiated out of the session. Returns false, and ends the contact,
+ * when the server has sent no certificate or memory runs out. */
 static bool keep_session(struct nh_contact *c)
 {
     STACK_OF(X509) *chain = SSL_get_peer_cert_chain(c->session.ssl);
 
     nh_tls_describe(&c->session, &c->version, c->cipher, c->group);
-    c->chain = chain && sk_X509_num(chain) > 0 ? X509_chain_up_ref(chain) : NULL;
+    if (!chain || sk_X509_num(chain) <= 0) {
+        nh_contact_fail(c, NH_RESULT_TLS, "the server has sent no certificate");
+        return false;
+    }
+    c->chain = X509_chain_up_ref(chain);
+    if (!c->chain)
+        fail_without_memory(c);
     return c->chain != NULL;
 }
 
@@ -247,7 +263,7 @@ static void begin_handshake(struct nh_contact *c)
         return;
     if (!nh_tls_start(&c->session, c->tls, c->target.kind,
                       c->target.sni[0] ? c->target.sni : NULL)) {
-        nh_contact_fail(c, NH_RESULT_TLS, "there is no memory left");
+        fail_without_memory(c);
         return;
     }
     flush_session(c);
@@ -266,9 +282,9 @@ static void on_session_open(struct nh_contact *c)
 {
     double wait = c->step < LATE_GREETING_SECONDS ? c->step : LATE_GREETING_SECONDS;
 
-    if (!keep_session(c)) {
-        nh_contact_fail(c, NH_RESULT_TLS, "the server has sent no certificate");
-    } else if (!is_wanted_kind(c)) {
+    if (!keep_session(c))
+        return;
+    if (!is_wanted_kind(c)) {
         c->refused = true;
         nh_contact_fail(c, NH_RESULT_TLS, "the server has sent a certificate of another kind");
     } else if (c->target.implicit_tls) {
@@ -299,6 +315,7 @@ static void on_tls_bytes(struct nh_contact *c, const char *data, size_t len)
     flush_session(c);
     if (c->session.state == NH_SESSION_FAILED) {
         c->refused = c->session.refused;
+        c->no_memory = c->session.no_memory;
         nh_contact_fail(c, NH_RESULT_TLS, "%s", c->session.reason);
         return;
     }

@@ -44,6 +44,7 @@ struct nh_contact {
     bool offers_no_tls;        /* NH_RESULT_NO_STARTTLS because EHLO did not offer it */
     bool refused;              /* NH_RESULT_TLS, and the server seems to have no such certificate */
     bool temporary;            /* the failure may go away */
+    bool no_memory;            /* the failure says nothing of the server */
     char reason[256];          /* of a failure: a clause, without the text of the server */
     struct nh_smtp smtp;       /* what the server has said */
     double elapsed[NH_STAGES]; /* seconds; negative: the stage has not ended */

@@ -246,6 +246,10 @@ static void on_result(struct nh_contact *c)
     }
     if (!c->in_table)
         return;
+    if (c->no_memory) {
+        forget(contacts, c);
+        return;
+    }
     c->in_memory = true;
     NH_LIST_INSERT_LAST(&contacts->remembered, c, memory_link);
     contacts->bytes += size_of(c);
@@ -332,7 +336,7 @@ bool nh_contacts_ask(struct nh_contacts *contacts, struct nh_wait *wait,
         c = new_contact(contacts, target, limits);
     if (!c)
         return false;
-    if (c->state == NH_CONTACT_QUEUED && limits->step < c->step)
+    if (c->state == NH_CONTACT_QUEUED && limits->step > c->step)
         c->step = limits->step;
     c->refs++;
     wait->contact = c;

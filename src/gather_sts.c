@@ -331,14 +331,19 @@ static void sts_expire(struct nh_op *op)
     c->is_done = true;
 }
 
+void nh_sts_give_up(struct nh_sts_call *c)
+{
+    nh_op_stop(&c->op);
+    nh_sts_wait_stop(&c->wait, false);
+    nh_lookup_stop(&c->policy_lookup);
+    nh_lookup_stop(&c->report_lookup);
+}
+
 static void sts_stop(struct nh_op *op)
 {
     struct nh_sts_call *c = (struct nh_sts_call *)op;
 
-    nh_op_stop(op);
-    nh_sts_wait_stop(&c->wait, false);
-    nh_lookup_stop(&c->policy_lookup);
-    nh_lookup_stop(&c->report_lookup);
+    nh_sts_give_up(c);
     nh_sts_known_drop(c->known);
     c->known = NULL;
     nh_tlsrpt_free(&c->report);

@@ -29,6 +29,9 @@ struct nh_sts_call {
 
 extern const struct nh_op_type nh_sts_type;
 
+/* Stops what is under way. What is known by then stays. */
+void nh_sts_give_up(struct nh_sts_call *c);
+
 /* Is there nothing to ask? Either the domain's record was looked up, its TTL is not over, and the policy
  * with the record's id is fresh: *known is that policy, with a reference. Or it is in the cache that there is no
  * record, and no policy is known: *known is NULL. Sets *ttl to the seconds for which that holds. When it

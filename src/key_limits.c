@@ -63,6 +63,17 @@ static enum nh_key_limit limit_rsa(struct der key)
     return exponent.end - exponent.at <= EXPONENT_MAX ? NH_KEY_ALLOWED : NH_KEY_COSTLY;
 }
 
+/* A key of another algorithm. If it has the form of an RSA key, it may be one. */
+static enum nh_key_limit limit_unknown(struct der key)
+{
+    size_t size = (size_t)(key.end - key.at);
+    enum nh_key_limit limit = limit_rsa(key);
+
+    if (limit == NH_KEY_MALFORMED)
+        return NH_KEY_ALLOWED;
+    return size <= FINITE_FIELD_MAX ? limit : NH_KEY_COSTLY;
+}
+
 static enum nh_key_limit limit_key(struct der *d)
 {
     struct der info, algorithm, oid, bits;
@@ -75,12 +86,15 @@ static enum nh_key_limit limit_key(struct der *d)
         !take_universal(&info, V_ASN1_BIT_STRING, &bits) || bits.at == bits.end)
         return NH_KEY_MALFORMED;
     bits.at++;                                          /* the number of unused bits */
-    if (IS_OID(&oid, "\x2a\x86\x48\xce\x3d\x02\x01")) { /* id-ecPublicKey */
+    if (IS_OID(&oid, "\x2a\x86\x48\xce\x3d\x02\x01") || /* id-ecPublicKey */
+        IS_OID(&oid,
+               "\x2a\x81\x1c\xcf\x55\x01\x82\x2d")) { /* SM2, which OpenSSL reads as such a key */
         if (algorithm.at == algorithm.end || *algorithm.at != V_ASN1_OBJECT)
             return NH_KEY_UNREADABLE;
         return bits.at < bits.end && *bits.at == 4 ? NH_KEY_ALLOWED : NH_KEY_COSTLY;
     }
     if (IS_OID(&oid, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01") || /* rsaEncryption */
+        IS_OID(&oid, "\x55\x08\x01\x01") ||                     /* rsa of X.500 */
         IS_OID(&oid, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x07") || /* id-RSAES-OAEP */
         IS_OID(&oid, "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"))   /* id-RSASSA-PSS */
         return size <= FINITE_FIELD_MAX ? limit_rsa(bits) : NH_KEY_COSTLY;
@@ -88,7 +102,10 @@ static enum nh_key_limit limit_key(struct der *d)
         IS_OID(&oid, "\x2a\x86\x48\xce\x3e\x02\x01") ||       /* dhpublicnumber */
         IS_OID(&oid, "\x2a\x86\x48\x86\xf7\x0d\x01\x03\x01")) /* dhKeyAgreement */
         return size <= FINITE_FIELD_MAX ? NH_KEY_ALLOWED : NH_KEY_COSTLY;
-    return NH_KEY_ALLOWED;
+    /* Whatever else OpenSSL takes for one of these: such keys have no parameters of their own. */
+    return algorithm.at < algorithm.end && *algorithm.at == (V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED)
+               ? NH_KEY_UNREADABLE
+               : limit_unknown(bits);
 }
 
 /* Goes to the key of a certificate (RFC 5280 4.1). */

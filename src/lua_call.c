@@ -59,7 +59,8 @@ void nh_stop_request(struct nh_request *request)
 {
     struct nh_lua_resolver *self = request->owner;
 
-    request->handle->request = NULL;
+    if (request->handle)
+        request->handle->request = NULL;
     if (self) {
         if (request->state == NH_REQUEST_OPEN)
             NH_LIST_REMOVE(&self->open, request, link);
@@ -118,6 +119,8 @@ static void on_deadline(void *arg)
 
     request->timer = NULL;
     request->expired = true;
+    if (!request->owner->expired)
+        request->owner->expired_at = nh_now();
     request->owner->expired = true;
 }
 
@@ -150,10 +153,12 @@ static void expire_all(struct nh_lua_resolver *self)
     }
 }
 
+/* What has come when the deadline comes still counts, even if there was no time to look at it in this turn. */
 void nh_run(struct nh_lua_resolver *self, double until, double wait)
 {
     nh_resolver_run(self->resolver, until, self->expired ? 0 : wait);
-    expire_all(self);
+    if (!nh_resolver_has_results(self->resolver) || nh_now() - self->expired_at >= NH_GRACE)
+        expire_all(self);
 }
 
 static void call_start(struct nh_lua_resolver *self, struct nh_request *request)
@@ -198,16 +203,28 @@ static int add_traceback(lua_State *L)
     return 1;
 }
 
-/* Takes a handle and a callback, and runs the callback with the result. It is a C function, so
- * that an error of ours (no memory) is caught in the same way as an error of the callback. */
+/* Takes the place of a request, its handle and its callback, and runs the callback with the result. It is a C
+ * function, so that an error of ours (no memory) is caught in the same way as an error of the callback. */
 static int run_callback(lua_State *L)
 {
-    struct nh_handle *handle = lua_touserdata(L, 1);
-    int n = nh_push_result(L, handle->request);
+    struct nh_request **place = lua_touserdata(L, 1), *request = *place;
+    int n = nh_push_result(L, request);
 
-    nh_stop_request(handle->request);
+    *place = NULL;
+    nh_stop_request(request);
     lua_call(L, n, 0);
     return 0;
+}
+
+/* Takes the request out of all that Lua can reach. When Lua makes a table it may collect garbage, and a finalizer
+ * of the host program may cancel the call or close the resolver. */
+static void take_out(struct nh_lua_resolver *self, struct nh_request *request)
+{
+    NH_LIST_REMOVE(&self->finished, request, link);
+    self->pending--;
+    request->blocking = true; /* from here on it is in no list, as a blocking call */
+    request->handle->request = NULL;
+    request->handle = NULL;
 }
 
 /* Anchors a call with a callback in a list in the table of its resolver, before the call starts.
@@ -237,24 +254,30 @@ static void drop_anchor(lua_State *L, int list, const struct nh_request *request
 void nh_deliver_one(lua_State *L, int self_index)
 {
     struct nh_lua_resolver *self = lua_touserdata(L, self_index);
-    struct nh_request *request = NH_LIST_FIRST(&self->finished);
-    struct nh_handle *handle = request->handle;
     int top = lua_gettop(L), table = top + 1, list = top + 2;
+    struct nh_request *request, *left; /* left: not freed yet */
 
     luaL_checkstack(L, 10, "no room for a callback");
     nh_getuservalue(L, self_index);
     lua_rawgeti(L, table, 1);
     lua_pushcfunction(L, add_traceback);
-    lua_rawgeti(L, list, request->ref); /* stays on the stack, because it is used afterwards */
     lua_pushcfunction(L, run_callback);
-    lua_pushvalue(L, -2);
+    request = NH_LIST_FIRST(&self->finished);
+    if (!request) { /* a finalizer has closed the resolver */
+        lua_settop(L, top);
+        return;
+    }
+    left = request;
+    lua_pushlightuserdata(L, &left);
+    lua_rawgeti(L, list, request->ref);
     lua_rawgeti(L, list, request->callback_ref);
     drop_anchor(L, list, request);
+    take_out(self, request);
     self->depth++;
     self->delivered++;
-    if (lua_pcall(L, 2, 0, list + 1) != 0) {
-        if (handle->request) /* an error came before the callback ran */
-            nh_stop_request(handle->request);
+    if (lua_pcall(L, 3, 0, list + 1) != 0) {
+        if (left) /* an error came before the callback ran */
+            nh_stop_request(left);
         lua_getfield(L, table, "error");
         if (lua_isnil(L, -1)) {
             lua_pushvalue(L, -2);

@@ -178,7 +178,8 @@ struct nh_lua_resolver {
     unsigned pending;         /* calls whose callback has not run */
     struct requests open;     /* calls that are under way */
     struct requests finished; /* calls whose callback is due, in the order of finishing */
-    bool expired;             /* the deadline of a call in `open` has come */
+    bool expired;             /* the deadline of a call in `open` has come ... */
+    double expired_at;        /* ... at that time, as nh_now() */
     struct nh_pool requests, hosts;
     struct nh_contacts *contacts; /* NULL until the first verify */
     struct nh_sts *sts;           /* NULL until it is asked for, or the cache file is opened */
@@ -188,6 +189,8 @@ struct nh_lua_resolver {
     double longest_process;
 };
 
+#define NH_GRACE                                                                                   \
+    0.1 /* seconds after a deadline, at most, in which results that have come are looked at */
 #define NH_SLICE 0.1 /* seconds after which a blocking call looks for an interrupt again */
 
 /* lua_call.c */

@@ -224,6 +224,35 @@ void nh_push_certificate(lua_State *L, const struct nh_certificate *c)
 
 /* ---- connections ------------------------------------------------------------------------------ */
 
+static int push_guarded(lua_State *L)
+{
+    nh_push_certificate(L, lua_touserdata(L, 1));
+    return 1;
+}
+
+/* Pushes the table of a certificate, and adds its size to *shown. Returns false, and pushes nothing, when there is
+ * no memory or *shown is too large then. Lua may have no memory either, so the certificate is freed before its
+ * error goes on. */
+static bool push_certificate_of(lua_State *L, X509 *cert, size_t *shown)
+{
+    struct nh_certificate certificate;
+    int status = 0;
+
+    lua_pushcfunction(L, push_guarded);
+    lua_pushlightuserdata(L, &certificate);
+    bool ok = nh_certificate_read(&certificate, cert);
+    *shown += certificate.der_len;
+    ok = ok && *shown <= CHAIN_SHOWN;
+    if (ok)
+        status = lua_pcall(L, 1, 1, 0);
+    else
+        lua_pop(L, 2);
+    nh_certificate_free(&certificate);
+    if (status)
+        lua_error(L);
+    return ok;
+}
+
 /* Sets tls, for a contact whose handshake has ended. */
 static void set_session(lua_State *L, const struct nh_contact *c)
 {
@@ -236,17 +265,9 @@ static void set_session(lua_State *L, const struct nh_contact *c)
         nh_set_string(L, "group", c->group);
     lua_newtable(L);
     for (int k = 0; k < sk_X509_num(c->chain); k++) {
-        struct nh_certificate certificate;
-        bool ok = nh_certificate_read(&certificate, sk_X509_value(c->chain, k));
-
-        shown += certificate.der_len;
-        if (ok && shown <= CHAIN_SHOWN) {
-            nh_push_certificate(L, &certificate);
-            lua_rawseti(L, -2, k + 1);
-        }
-        nh_certificate_free(&certificate);
-        if (!ok || shown > CHAIN_SHOWN)
+        if (!push_certificate_of(L, sk_X509_value(c->chain, k), &shown))
             break;
+        lua_rawseti(L, -2, k + 1);
     }
     lua_setfield(L, -2, "chain");
     lua_setfield(L, -2, "tls");

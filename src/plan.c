@@ -151,10 +151,10 @@ static bool awaits_policy(struct nh_plan *p)
 
 /* A plan that ends with an error does not wait for the policy. Nothing may be under way when a call has
  * ended, as the call may outlive its resolver then. */
-static void stop_sts(struct nh_plan *p)
+static void give_up_sts(struct nh_plan *p)
 {
     if (p->sts_call)
-        nh_sts_type.stop(&p->sts_call->op);
+        nh_sts_give_up(p->sts_call);
 }
 
 static void plan_finish(struct nh_plan *p)
@@ -166,7 +166,7 @@ static void plan_finish(struct nh_plan *p)
     }
     plan_set_ttl(p);
     if (p->op.err.code != NH_OK)
-        stop_sts(p);
+        give_up_sts(p);
     p->op.done(p->op.arg);
 }
 
@@ -392,7 +392,7 @@ static void start_hosts(struct nh_plan *p)
     }
     if (!make_hosts(p, n)) {
         nh_fail(&p->op.err, NH_NO_MEMORY, "%s: out of memory", p->domain);
-        stop_sts(p);
+        give_up_sts(p);
         nh_op_finish_later(&p->op);
         return;
     }
@@ -468,7 +468,7 @@ static void plan_expire(struct nh_op *op)
     p->expired = true;
     if (!p->hosts) {
         nh_dest_type.stop(&p->dest.op);
-        stop_sts(p);
+        give_up_sts(p);
         nh_fail_expired(&p->op.err, "%s: the deadline came before its mail hosts were known",
                         p->domain);
         return;

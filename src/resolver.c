@@ -359,10 +359,14 @@ void nh_resolver_run(struct nh_resolver *r, double until, double seconds)
     leave(r, &errors);
 }
 
+bool nh_resolver_has_results(const struct nh_resolver *r)
+{
+    return !NH_LIST_EMPTY(&r->ready) || !has_no_task(r);
+}
+
 double nh_resolver_timeout(struct nh_resolver *r)
 {
-    return NH_LIST_EMPTY(&r->ready) && has_no_task(r) && NH_LIST_EMPTY(&r->overdue) &&
-                   !nh_lookup_can_send(r)
+    return !nh_resolver_has_results(r) && NH_LIST_EMPTY(&r->overdue) && !nh_lookup_can_send(r)
                ? nh_loop_timeout(r->loop)
                : 0;
 }

@@ -34,6 +34,9 @@ void nh_resolver_run(struct nh_resolver *r, double until, double wait);
  * also registers new descriptors with the kernel. */
 void nh_resolver_drain(struct nh_resolver *r);
 
+/* Have results come that nh_resolver_run() had no time for? */
+bool nh_resolver_has_results(const struct nh_resolver *r);
+
 /* Seconds until there is work to do; 0 means now, and a negative number means never. */
 double nh_resolver_timeout(struct nh_resolver *r);
 int nh_resolver_fd(const struct nh_resolver *r);

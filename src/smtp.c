@@ -88,6 +88,12 @@ static void broken(struct nh_smtp *s, const char *wrong)
     smtp_end(s, NH_SMTP_BROKEN);
 }
 
+static void out_of_memory(struct nh_smtp *s)
+{
+    s->no_memory = true;
+    broken(s, "there is no memory for it");
+}
+
 /* Is there an extension of that name? Its line begins with the name, in any case. */
 static bool has_extension(const struct nh_smtp *s, const char *name)
 {
@@ -113,7 +119,7 @@ static void on_reply(struct nh_smtp *s)
     if (s->state == NH_SMTP_GREETING && s->text)
         s->greeting = strdup(s->text);
     if (!s->text || (s->state == NH_SMTP_GREETING && !s->greeting)) {
-        broken(s, "there is no memory for it");
+        out_of_memory(s);
     } else if (s->code >= 400 && s->code < 600) {
         smtp_end(s, NH_SMTP_REFUSED);
     } else if (s->code >= 300 || s->code < 200) {
@@ -125,7 +131,7 @@ static void on_reply(struct nh_smtp *s)
     } else {
         s->extensions = shown(s, 1, 4);
         if (!s->extensions)
-            broken(s, "there is no memory for it");
+            out_of_memory(s);
         else if (has_extension(s, "STARTTLS"))
             s->state = NH_SMTP_STARTTLS;
         else
@@ -171,7 +177,7 @@ static bool append(struct nh_smtp *s, const char *data, size_t len)
         char *reply = realloc(s->reply, size);
 
         if (!reply) {
-            broken(s, "there is no memory for it");
+            out_of_memory(s);
             return false;
         }
         s->reply = reply;

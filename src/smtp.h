@@ -27,6 +27,7 @@ struct nh_smtp {
     enum nh_smtp_state step; /* the step that was under way when the dialogue ended */
     int code;                /* of the last reply; 0: there was none */
     const char *wrong;
+    bool no_memory;   /* NH_SMTP_BROKEN: the server is not to blame */
     char *reply;      /* the bytes of the reply that is being read */
     size_t len, size; /* used and allocated */
     size_t line;      /* where the line begins that is not complete */

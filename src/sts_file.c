@@ -411,6 +411,13 @@ static bool trim(struct nh_sts_file *file)
     return true;
 }
 
+static void note_unwritten(struct nh_sts_file *file)
+{
+    file->is_unwritten = true;
+    snprintf(file->notice, sizeof file->notice, "sts_cache: %.300s cannot be written: %s",
+             file->path, strerror(errno));
+}
+
 static bool append(struct nh_sts_file *file, const char *text, size_t len)
 {
     ssize_t n = trim(file) ? write(file->fd, text, len) : -1;
@@ -425,9 +432,7 @@ static bool append(struct nh_sts_file *file, const char *text, size_t len)
     }
     if (n >= 0)
         errno = ENOSPC;
-    file->is_unwritten = true;
-    snprintf(file->notice, sizeof file->notice, "sts_cache: %.300s cannot be written: %s",
-             file->path, strerror(errno));
+    note_unwritten(file);
     (void)(n > 0 && ftruncate(file->fd, file->offset) != 0); /* or the next writer does */
     return false;
 }
@@ -440,6 +445,8 @@ bool nh_sts_file_write(struct nh_sts_file *file, const struct nh_sts_line *line)
 
     if (ok) {
         ok = read_lines(file);
+        if (file->is_unread)
+            note_unwritten(file);
         if (!ok && !file->is_unread) {
             set_aside(file);
             ok = lock(file) && read_lines(file);

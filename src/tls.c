@@ -98,6 +98,7 @@ static void tls_failed(struct nh_tls_session *t)
 
     t->state = NH_SESSION_FAILED;
     t->refused = is_refusal(error);
+    t->no_memory = ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
     if (t->is_costly)
         reason = "the server sends a certificate whose public key takes too long to use";
     snprintf(t->reason, sizeof t->reason, "%s", reason ? reason : "the handshake failed");

@@ -25,6 +25,7 @@ struct nh_tls_session {
     BIO *in, *out; /* they belong to ssl */
     enum nh_session_state state;
     bool refused;     /* failed: the server has no certificate that was asked for, it seems */
+    bool no_memory;   /* failed: our memory did not suffice */
     bool is_costly;   /* failed: because of a key in its certificates, see tls_limits.h */
     char reason[120]; /* failed: in OpenSSL's words */
 };

@@ -115,7 +115,7 @@ bool nh_judge_pkix(X509_STORE *anchors, STACK_OF(X509) * chain, const struct nh_
                    struct nh_pkix_verdict *verdict)
 {
     X509_STORE_CTX *ctx;
-    int error;
+    int error = X509_V_ERR_OUT_OF_MEM;
 
     ERR_set_mark();
     ctx = new_context(anchors, chain, c, true);
@@ -127,7 +127,7 @@ bool nh_judge_pkix(X509_STORE *anchors, STACK_OF(X509) * chain, const struct nh_
         X509_STORE_CTX_free(ctx);
     }
     ERR_pop_to_mark();
-    return ctx != NULL;
+    return error != X509_V_ERR_OUT_OF_MEM;
 }
 
 #ifdef LIBRESSL_VERSION_NUMBER
@@ -204,6 +204,10 @@ static SSL *verify(struct nh_judge *judge, STACK_OF(X509) * chain, const struct 
             *error = X509_V_ERR_UNSPECIFIED;
     }
     X509_STORE_CTX_free(ctx);
+    if (*error == X509_V_ERR_OUT_OF_MEM) {
+        SSL_free(ssl);
+        return NULL;
+    }
     return ssl;
 }
 
@@ -211,6 +215,7 @@ static SSL *verify(struct nh_judge *judge, STACK_OF(X509) * chain, const struct 
  * first record asks for it: a domain may have a thousand records. */
 struct forms {
     X509 *cert;
+    bool no_memory; /* for one of the forms */
     struct {
         unsigned char *bytes; /* NULL: not made, or there is no memory */
         size_t len;
@@ -255,17 +260,19 @@ static bool fits(const struct nh_tlsa *r, struct forms *f)
 {
     if (!f->form[r->selector][0].bytes)
         make_full(f, r->selector);
-    if (!f->form[r->selector][0].bytes)
-        return false;
-    if (!f->form[r->selector][r->match_type].bytes)
+    if (f->form[r->selector][0].bytes && !f->form[r->selector][r->match_type].bytes)
         make_digest(f, r->selector, r->match_type);
-    return f->form[r->selector][r->match_type].bytes &&
-           f->form[r->selector][r->match_type].len == r->len &&
+    if (!f->form[r->selector][r->match_type].bytes) {
+        f->no_memory = true;
+        return false;
+    }
+    return f->form[r->selector][r->match_type].len == r->len &&
            memcmp(f->form[r->selector][r->match_type].bytes, r->data, r->len) == 0;
 }
 
-/* Marks the records that hold the certificate in that place of the chain. */
-static void match(X509 *cert, int place, const struct nh_criteria *c, enum nh_matches *matches)
+/* Marks the records that hold the certificate in that place of the chain. Returns false when memory runs
+ * out. */
+static bool match(X509 *cert, int place, const struct nh_criteria *c, enum nh_matches *matches)
 {
     struct forms f = {.cert = cert};
     uint8_t usage = place == 0 ? 3 : 2;
@@ -275,6 +282,7 @@ static void match(X509 *cert, int place, const struct nh_criteria *c, enum nh_ma
             fits(&c->records[k], &f))
             matches[k] = place == 0 ? NH_MATCHES_LEAF : NH_MATCHES_ISSUER;
     free_forms(&f);
+    return !f.no_memory;
 }
 
 /* A record of usage 2 with full data may belong to an issuer that the server does not send.
@@ -304,8 +312,8 @@ bool nh_judge_matches(struct nh_judge *judge, STACK_OF(X509) * chain, const stru
     ERR_set_mark();
     for (k = 0; k < c->n_records; k++)
         matches[k] = NH_MATCHES_NONE;
-    for (i = 0; i < sk_X509_num(chain); i++)
-        match(sk_X509_value(chain, i), i, c, matches);
+    for (i = 0; i < sk_X509_num(chain) && ok; i++)
+        ok = match(sk_X509_value(chain, i), i, c, matches);
     for (k = 0; k < c->n_records && ok; k++) {
         const struct nh_tlsa *r = &c->records[k];
 

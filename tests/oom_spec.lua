@@ -54,6 +54,9 @@ describe("when memory runs out", function()
     world:start()
     local own, output = run_script(oom, "tests/oom_verify_script.lua", lab.forward_address, lab.anchor_file,
       world.servers.port)
+    local of_lua, said = run_script(oom, "tests/oom_lua_verify_script.lua", lab.forward_address,
+      lab.anchor_file, world.servers.port)
+    assert.is_true(of_lua > 50, said)
     world:stop()
     -- OpenSSL allocates less from one release to the next.
     local of_openssl = tonumber(output:match "^ok%s+%d+%s+(%d+)")

@@ -11,9 +11,13 @@ local problems, total = {}, 0
 local function problem(...) problems[#problems + 1] = table.concat({ ... }, " ") end
 
 -- May the call end like this when an allocation has failed?
+local is_openssl -- it does not always tell that it had no memory
 local function judge(what, n, good, report, err)
   if report then
     if report.ok and not good then problem(what, "at", n, "is ok") end
+    for _, host in ipairs(good and not is_openssl and report.hosts or {}) do
+      if not host.ok and not host.temporary then problem(what, "at", n, "failed for good:", host.result) end
+    end
   elseif type(err) ~= "table" or not allowed[err.code] then
     problem(what, "at", n, "gave", tostring(err))
   end
@@ -65,6 +69,7 @@ end
 sweep(1, 2000)
 local own = total
 oom.also "libcrypto"
+is_openssl = true
 sweep(29, 20000)
 
 -- A record that OpenSSL had no memory for is a record.

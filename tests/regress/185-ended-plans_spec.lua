@@ -14,6 +14,8 @@ world:domain("slow", { web = { rate = 150 } }) -- a policy that takes two second
 world:domain("nullmx", { mx = false, records = "@. MX 0 ." })
 world:domain("fetching", { mx = false, records = "@. MX 0 .", web = { rate = 10 } })
 world:domain("silent", {})
+world:domain("reported", { mx = false,
+  records = '@. MX 0 .\n_smtp._tls.@. TXT "v=TLSRPTv1\\; rua=mailto:a\\064b.example"' })
 
 describe("a plan with MTA-STS", function()
   local resolver
@@ -62,6 +64,14 @@ describe("a plan with MTA-STS", function()
     assert.is_nil(plan)
     assert.equal("no_mail", err.code)
     assert.is_true(world:fetches("fetching") <= 1)
+  end)
+
+  it("that fails has the addresses of reports that were known", function()
+    lab:rule { name = world:name "reported", type = "MX", delay = 300 }
+    local plan, err = resolver:plan(world:name "reported", { tlsrpt = true })
+    assert.is_nil(plan)
+    assert.equal("no_mail", err.code)
+    assert.same({ "mailto:a@b.example" }, err.tlsrpt and err.tlsrpt.rua)
   end)
 
   it("has the policy that came in the turn of its deadline", function()

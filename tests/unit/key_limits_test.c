@@ -113,6 +113,58 @@ static EVP_PKEY *compressed(void)
     return key;
 }
 
+/* Replaces the OID of the key in der, which is short enough for lengths of two bytes everywhere. Takes the
+ * key, which is freed. */
+static void check_alias(EVP_PKEY *key, const char *oid, enum nh_key_limit want, const char *what)
+{
+    X509_ALGOR *algorithm = NULL;
+    X509_PUBKEY *info = NULL;
+    const unsigned char *bits;
+    ASN1_OBJECT *object = OBJ_txt2obj(oid, 1);
+    int len, type;
+    const void *parameter;
+    unsigned char *copy, *at = der;
+
+    if (X509_PUBKEY_set(&info, key) != 1 ||
+        X509_PUBKEY_get0_param(NULL, &bits, &len, &algorithm, info) != 1)
+        abort();
+    X509_ALGOR_get0(NULL, &type, &parameter, algorithm);
+    if (type == V_ASN1_SEQUENCE || type == V_ASN1_OBJECT)
+        parameter = type == V_ASN1_OBJECT ? (void *)OBJ_dup(parameter)
+                                          : (void *)ASN1_STRING_dup(parameter);
+    else
+        parameter = NULL;
+    copy = OPENSSL_memdup(bits, (size_t)len);
+    if (!copy ||
+        X509_PUBKEY_set0_param(info, object, type, (void *)(uintptr_t)parameter, copy, len) != 1)
+        abort();
+    der_len = (size_t)i2d_X509_PUBKEY(info, &at);
+    ok(nh_key_limit(der, der_len) == want, "%s", what);
+    X509_PUBKEY_free(info);
+    EVP_PKEY_free(key);
+}
+
+/* OpenSSL reads some keys under further OIDs. */
+static void check_aliases(void)
+{
+    static const char sm2[] = "1.2.156.10197.1.301", rsa_x500[] = "2.5.8.1.1",
+                      unknown[] = "1.2.3.4.5";
+
+    check_alias(ec(NID_X9_62_prime256v1, OPENSSL_EC_EXPLICIT_CURVE), sm2, NH_KEY_UNREADABLE,
+                "SM2 with a curve that the key describes");
+    check_alias(ec(NID_X9_62_prime256v1, OPENSSL_EC_NAMED_CURVE), sm2, NH_KEY_ALLOWED, "SM2");
+    check_alias(rsa(2048, "100000007"), rsa_x500, NH_KEY_COSTLY, "rsa of X.500, e of 33 bits");
+    check_alias(rsa(2048, "10001"), rsa_x500, NH_KEY_ALLOWED, "rsa of X.500");
+    check_alias(ec(NID_X9_62_prime256v1, OPENSSL_EC_EXPLICIT_CURVE), unknown, NH_KEY_UNREADABLE,
+                "an unknown algorithm with parameters");
+    check_alias(rsa(2048, "100000007"), unknown, NH_KEY_COSTLY,
+                "an unknown algorithm with a key like that of RSA, e of 33 bits");
+    check_alias(rsa(2048, "10001"), unknown, NH_KEY_ALLOWED,
+                "an unknown algorithm with a key like that of RSA");
+    check_alias(generate(begin(EVP_PKEY_ED25519)), unknown, NH_KEY_ALLOWED,
+                "an unknown algorithm without parameters");
+}
+
 int main(void)
 {
     static const unsigned char indefinite[] = "\x30\x80\x30\x0a\x06\x03\x2b\x65\x70\x00\x00";
@@ -129,6 +181,7 @@ int main(void)
     check(rsa(2048, "FFFFFFFB"), NH_KEY_ALLOWED, "RSA 2048, e of 32 bits");
     check(rsa(2048, "100000007"), NH_KEY_COSTLY, "RSA 2048, e of 33 bits");
     check(rsa(4096, "10001"), NH_KEY_ALLOWED, "RSA 4096");
+    check_aliases();
     ok(nh_key_limit(indefinite, sizeof indefinite - 1) == NH_KEY_MALFORMED,
        "an element of indefinite length");
     ok(nh_key_limit(NULL, 0) == NH_KEY_MALFORMED, "nothing");
