@@ -61,6 +61,7 @@ build = {
             ["nexthop.config.tls"] = "lua/nexthop/config/tls.lua",
             ["nexthop.config.unbound_conf"] = "lua/nexthop/config/unbound_conf.lua",
             ["nexthop.doctor.findings"] = "lua/nexthop/doctor/findings.lua",
+            ["nexthop.doctor.gate"] = "lua/nexthop/doctor/gate.lua",
             ["nexthop.doctor.judge"] = "lua/nexthop/doctor/judge.lua",
             ["nexthop.doctor.keys"] = "lua/nexthop/doctor/keys.lua",
             ["nexthop.doctor.live"] = "lua/nexthop/doctor/live.lua",

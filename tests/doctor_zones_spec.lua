@@ -44,6 +44,29 @@ describe("a zone", function()
       zones(answers, { network = "ip4" }):of("dane.example").servers)
   end)
 
+  it("has 32 addresses at most, one of each name server first, and says what is left over", function()
+    local names, many = {}, { ["wide.example A"] = {} }
+    for i = 1, 40 do many["wide.example A"][i] = "\192\0\2" .. string.char(i) end
+    many["two.example A"] = { "\192\0\3\1", "\192\0\3\2" }
+    many["dane.example NS"] = { "wide.example", "two.example" }
+    local zone = zones(many):of "dane.example"
+    local last = zone.servers[32]
+    assert.same({ 32, "192.0.2.30", "two.example", "192.0.3.2" },
+      { #zone.servers, zone.servers[30].address, last.name, last.address })
+    assert.equal("only 32 addresses of the name servers of dane.example are asked, and it has "
+      .. "10 more addresses", zone.left_over)
+    for i = 1, 33 do
+      names[i] = ("ns%d.example"):format(i)
+      many[names[i] .. " A"] = { "\192\0\2\1" }
+    end
+    many["dane.example NS"] = names
+    zone = zones(many):of "dane.example"
+    assert.same({ 32, 0 }, { #zone.servers, #zone.unknown })
+    assert.matches("and it has 1 more name server$", zone.left_over)
+    names[33] = nil
+    assert.is_nil(zones(many):of("dane.example").left_over)
+  end)
+
   it("has those of its stub in their place", function()
     local zone = zones(answers, { stub = { ["dane.example"] = { "127.0.0.1@53", "127.0.0.2@53" } } })
       :of "dane.example"

@@ -1,6 +1,7 @@
 --- Asks one name server of a zone, and no other: a resolver that has it as its only server, and the DS of the
 -- zone as its trust anchor.
 local keys = require "nexthop.doctor.keys"
+local new_gate = require "nexthop.doctor.gate"
 local new_driver = require "nexthop.luv.driver"
 local nexthop = require "nexthop"
 local uv = require "luv"
@@ -15,12 +16,18 @@ local settings = {
   ["cache-max-ttl"] = "2147483647", ["qname-minimisation"] = "no", ["aggressive-nsec"] = "no",
   ["harden-below-nxdomain"] = "no",
   -- It is asked for one name at a time. A context for a thousand lookups takes 10 MB and four times as long
-  -- to make, and many of these are open at once.
+  -- to make, and several of these are open at once.
   ["outgoing-range"] = "64", ["outgoing-num-tcp"] = "8",
 }
 
+-- So many servers of a task are open at a time. Each has two resolvers, and each of these takes 2 ms to make,
+-- 1.6 MB and 5 descriptors. Eight checks of the monitor side by side then take 640 descriptors at most, and
+-- many systems give a process 1,024. A silent server is waited for until one lookup has timed out (10 s). So
+-- three zones with 8 servers each that are all silent take 30 s, and the monitor gives a check 120 s.
+local OPEN_AT_A_TIME = 8
+
 --- Makes a resolver, and has the loop of luv run it until the task ends.
--- @return the resolver; or nil and the error
+-- @return the resolver, its driver, and function(), which closes it earlier; or nil and the error
 function M.open(task, options)
   local resolver, err = nexthop.new(options)
   if not resolver then return nil, err end
@@ -29,11 +36,19 @@ function M.open(task, options)
     resolver:process()
     driver:arm()
   end)
-  task:finally(function()
+  local close = task:finally(function()
     driver:close()
     resolver:close()
   end)
-  return resolver, driver
+  return resolver, driver, close
+end
+
+-- The error in place of an answer when the deadline has come; nil: there is time left.
+local function expiry(task, left)
+  local seconds = left()
+  if not seconds or seconds > 0 then return nil, seconds end
+  task.expired = true
+  return { code = "timeout", message = "the deadline came", expired = true }
 end
 
 --- Returns function(name, type), which asks a resolver and remembers the answers. It sets task.expired when
@@ -46,11 +61,8 @@ function M.asker(task, resolver, driver, left)
     local key = name .. " " .. type
     local known = answers[key]
     if not known then
-      local seconds = left()
-      if seconds and seconds <= 0 then
-        task.expired = true
-        return nil, { code = "timeout", message = "the deadline came", expired = true }
-      end
+      local expired, seconds = expiry(task, left)
+      if expired then return nil, expired end
       local answer, err = task:await(function(done)
         local handle = resolver:_lookup(name, { type = M.types[type], deadline = seconds }, done)
         if driver then driver:soon() end
@@ -77,19 +89,16 @@ end
 local Server = {}
 Server.__index = Server
 
---- Opens a server of a zone.
--- @param server { name, address } of zones.lua
--- @param timeout seconds for each lookup; nil: the default
--- @return { name, address, ask, ask_open }; or nil and the error, which is nil where there is no way to it
-function M.new(task, zone, server, timeout, left)
-  if not M.has_route(server.address) then return nil end
+-- Makes the resolvers of a server. The functions that close them are added to a list.
+local function open(task, zone, server, timeout, left, closers)
   local self = setmetatable({ name = server.name, address = server.address, zone = zone }, Server)
   local stub = { ["."] = server.address, [zone.name .. "."] = server.address }
   local function asker(anchors)
     local options = { stub = stub, timeout = timeout, options = settings, trust_anchor = anchors }
     if not anchors then options.trust_anchor_file = false end
-    local resolver, driver = M.open(task, options)
+    local resolver, driver, close = M.open(task, options)
     if not resolver then return nil, driver end
+    closers[#closers + 1] = close
     return M.asker(task, resolver, driver, left)
   end
   local err
@@ -99,6 +108,31 @@ function M.new(task, zone, server, timeout, left)
   self.is_validated = #anchors > 0
   self.ask = self.is_validated and asker(anchors) or self.ask_open
   return self
+end
+
+--- Opens a server of a zone, and closes it again as soon as it has been asked. It waits while many servers of
+-- the task are open.
+-- @param server { name, address } of zones.lua
+-- @param timeout seconds for each lookup; nil: the default
+-- @param left function() -> seconds that are left; nil: there is no limit
+-- @param visit function({ name, address, ask, ask_open, is_validated }), which asks it
+-- @return true; or nil and the error, which is nil where there is no way to it
+function M.visit(task, zone, server, timeout, left, visit)
+  if not M.has_route(server.address) then return nil end
+  task.gate = task.gate or new_gate(task, OPEN_AT_A_TIME)
+  task.gate:enter()
+  local closers, one = {}, nil
+  local err = expiry(task, left)
+  if not err then
+    one, err = open(task, zone, server, timeout, left, closers)
+  end
+  if one then
+    visit(one)
+    one.ask, one.ask_open = nil, nil -- they would keep the resolvers and all answers
+  end
+  for _, close in ipairs(closers) do close() end
+  task.gate:leave()
+  return one and true, err
 end
 
 --- "ns1.example (192.0.2.1)"

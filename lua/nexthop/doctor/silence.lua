@@ -31,6 +31,11 @@ local function unseen(self)
       .. "not looked at: " .. words.one_line(ds_error.message or ds_error.code),
       { cure = "see that the name servers of the zone above answer" })
   end
+  if self.zone.left_over then
+    self:add("not-all-checked", "warning",
+      ("%s, and nothing is known of what those say"):format(self.zone.left_over),
+      { cure = "have fewer name servers for the zone, or fewer addresses for each of them" })
+  end
   for _, server in ipairs(self.no_way) do
     self:add("not-all-checked", #self.alive > 0 and "hint" or "warning",
       ("this machine has no way to the name server %s, and nothing is known of what it says"):format(server),

@@ -86,17 +86,14 @@ end
 
 local function of_server(task, zone, server, name, type, options)
   local state = { server = server.name, address = server.address }
-  local one, err = servers.new(task, zone, server, options.timeout, options.left)
-  local answer, reason
-  if one then
+  local reason
+  local ok, err = servers.visit(task, zone, server, options.timeout, options.left, function(one)
     state.server = one:text()
-    answer, err = one.ask(name, type)
-  end
-  if answer then
-    reason = read(state, answer, name, type, zone, options) or add_soa(state, one.ask, zone)
-  else
-    reason = err and err.message or "this machine has no way to it"
-  end
+    local answer, failure = one.ask(name, type)
+    reason = not answer and failure.message
+      or answer and (read(state, answer, name, type, zone, options) or add_soa(state, one.ask, zone))
+  end)
+  if not ok then reason = err and err.message or "this machine has no way to it" end
   return reason and { server = state.server, address = state.address, failed = reason } or state
 end
 
@@ -112,6 +109,7 @@ local function without_deaf(list, zone)
   for _, name in ipairs(zone.unknown or {}) do
     out[#out + 1] = { server = name, failed = "it " .. zone.why[name].text }
   end
+  if zone.left_over then out[#out + 1] = { server = "a name server", failed = zone.left_over } end
   if #out == 0 then out[1] = { server = zone.name, failed = "none of its name servers can be asked" } end
   return out
 end

@@ -60,13 +60,21 @@ function Task:all(list)
 end
 
 --- Calls a function when the task ends, or is cancelled.
+-- @return function(), which calls it at once instead
 function Task:finally(close)
-  self.closers[#self.closers + 1] = close
+  local key = {}
+  self.closers[key] = close
+  return function()
+    if not self.closers[key] then return end
+    self.closers[key] = nil
+    close()
+  end
 end
 
 local function close(self)
-  for _, closer in ipairs(self.closers) do closer() end
+  local closers = self.closers
   self.closers = {}
+  for _, closer in pairs(closers) do closer() end
 end
 
 --- Ends the task: what it waits for is cancelled.

@@ -4,8 +4,15 @@
 -- A zone is { name, ds = list of rdata, secure = has it a DS that is secure?, servers = { { name, address },
 -- ... }, unknown = list of names of servers without an address, why = { [name] = { text, is_failed,
 -- is_unasked } } of these, failed = could its NS not be validated?, ds_error = the error in place of its DS
--- records }.
+-- records, left_over = a clause about the addresses that are not in `servers` because there are too many;
+-- nil: none is left over }.
+local words = require "nexthop.programs.nexthop.words"
+
 local M = {}
+
+--- So many addresses of a zone are asked, and the addresses of so many of its name servers are looked up.
+-- Whoever runs a zone can give it thousands. The root and most domains of the top level have 26.
+M.MOST = 32
 
 local Zones = {}
 Zones.__index = Zones
@@ -67,23 +74,49 @@ local function addresses_of(self, name, failed)
   return list, why
 end
 
+-- How many of the addresses of each name server are asked: one of each, then a second one, and so on.
+local function shares(found)
+  local taken, count, k = {}, 0, 0
+  for i in ipairs(found) do taken[i] = 0 end
+  repeat
+    k = k + 1
+    local before = count
+    for i, list in ipairs(found) do
+      if list[k] and count < M.MOST then taken[i], count = k, count + 1 end
+    end
+  until count == before
+  return taken
+end
+
+-- What is said of a zone that has more addresses or names of name servers than are asked.
+local function left_over(zone, addresses, names)
+  local more = {}
+  if addresses > 0 then more[#more + 1] = words.count(addresses, "more address") end
+  if names > 0 then more[#more + 1] = words.count(names, "more name server") end
+  return #more > 0 and ("only %d addresses of the name servers of %s are asked, and it has %s"):format(
+    M.MOST, zone.name, table.concat(more, " and ")) or nil
+end
+
 local function add_addresses(self, zone, names)
   local stubs = self.options.stub and self.options.stub[zone.name]
   for _, address in ipairs(stubs or {}) do
     zone.servers[#zone.servers + 1] = { name = address, address = address }
   end
   if stubs then return end
-  local found, why, bodies = {}, {}, {}
-  for i, name in ipairs(names) do
+  local found, why, bodies, rest = {}, {}, {}, 0
+  for i = 1, math.min(#names, M.MOST) do
+    local name = names[i]
     bodies[i] = function() found[i], why[i] = addresses_of(self, name, zone.failed) end
   end
   self.all(bodies)
-  for i, name in ipairs(names) do
-    for _, address in ipairs(found[i]) do
-      zone.servers[#zone.servers + 1] = { name = name, address = address }
-    end
-    if #found[i] == 0 then zone.unknown[#zone.unknown + 1], zone.why[name] = name, why[i] end
+  local taken = shares(found)
+  for i, list in ipairs(found) do
+    local name = names[i]
+    for k = 1, taken[i] do zone.servers[#zone.servers + 1] = { name = name, address = list[k] } end
+    if #list == 0 then zone.unknown[#zone.unknown + 1], zone.why[name] = name, why[i] end
+    rest = rest + #list - taken[i]
   end
+  zone.left_over = left_over(zone, rest, #names - #found)
 end
 
 --- The zone that a name is in; nil for the root zone, and where nothing is answered.

@@ -103,7 +103,7 @@ end
 -- What one server says: { server, answers = { [question's key] = answer }, bogus = list of keys,
 -- failed = list of { name, type, key, code }, denied = { [name] = true }, error (it does not
 -- answer at all) }.
-local function interview(server, entry)
+local function interview(task, server, entry)
   local zone = entry.zone.name
   local said = { server = server, answers = {}, bogus = {}, denied = {}, failed = {} }
   local function miss(name, type, err)
@@ -121,6 +121,10 @@ local function interview(server, entry)
     said.answers[key] = answer and assumed and assumed[1] and with_assumed(answer, assumed) or answer
     if not answer then miss(name, type, err) end
     return answer, err
+  end
+  if server.is_validated then
+    -- Both ask at once, so that a silent server is waited for once and not twice.
+    task:all { function() server.ask(zone, "SOA") end, function() server.ask_open(zone, "SOA") end }
   end
   local soa, err = put(zone, "SOA")
   if not soa then
@@ -147,15 +151,17 @@ local function without_way(servers_of_zone, is_cut_off)
   return out
 end
 
--- Asks all servers of a zone side by side. A server that the deadline kept from being asked is left out.
+-- Asks the servers of a zone, several of them side by side. A server that the deadline kept from being asked
+-- is left out.
 local function survey(task, entry, settings)
   local list, bodies, is_cut_off = {}, {}, {}
   for i, one in ipairs(entry.zone.servers) do
     bodies[i] = function()
-      local server, err = servers.new(task, entry.zone, one, settings.timeout, settings.left)
-      if server then
-        list[i] = interview(server, entry)
-      elseif err then
+      local ok, err = servers.visit(task, entry.zone, one, settings.timeout, settings.left, function(server)
+        list[i] = interview(task, server, entry)
+      end)
+      if ok then return end
+      if err then
         list[i] = { server = { text = function() return one.address end }, error = err, failed = {} }
       else
         is_cut_off[i] = true
