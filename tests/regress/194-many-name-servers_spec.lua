@@ -126,6 +126,22 @@ describe("a zone with many name servers", function()
     assert.equal("asks asks has an answer has an answer", table.concat(count.log, " ", #count.log - 3))
   end)
 
+  it("is not asked without validation when the resolver that validates cannot be made", function()
+    local new, err = nexthop.new, nil
+    nexthop.new = function(options) -- luacheck: ignore
+      if options.trust_anchor then return nil, { code = "no_memory", message = "no memory" } end
+      return new(options)
+    end
+    tasks.run(function(task)
+      local ds = "\0\1\13\2" .. ("x"):rep(32)
+      err = select(2, servers.visit(task, { name = zone, secure = true, ds = { ds } },
+        { name = "ns.example", address = lab.address }, nil, function() end, error))
+    end)
+    uv.run()
+    nexthop.new = new -- luacheck: ignore
+    assert.equal("no_memory", err and err.code)
+  end)
+
   it("makes no resolvers when the deadline has come", function()
     local count, err = counter(), nil
     tasks.run(function(task)

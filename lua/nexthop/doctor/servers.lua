@@ -106,7 +106,9 @@ local function open(task, zone, server, timeout, left, closers)
   if not self.ask_open then return nil, err end
   local anchors = zone.secure and keys.anchors(zone.name, zone.ds) or {}
   self.is_validated = #anchors > 0
-  self.ask = self.is_validated and asker(anchors) or self.ask_open
+  self.ask = self.ask_open
+  if self.is_validated then self.ask, err = asker(anchors) end
+  if not self.ask then return nil, err end
   return self
 end
 
