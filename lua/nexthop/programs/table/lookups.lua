@@ -121,7 +121,7 @@ function M.run(settings, options)
     input = options.input, output = options.output, deadline = settings.deadline,
     on_deadline = function(_, request)
       decide(self, request, request.domain, nil,
-        errors.new("timeout", "%s: no answer within %g s", request.domain, self.settings.deadline))
+        errors.new("timeout", "%s: no answer within %g s", request.domain, request.seconds))
     end,
     on_update = function() return update(self, options.path) end,
   }
