@@ -150,7 +150,8 @@ end
 -- @param counts of nexthop.metrics.counts
 function M.new(settings, log, counts)
   local self = { waiting = {}, count = 0, counts = counts, outcomes = outcomes.new() }
-  self.options = { deadline = longest, max_hosts = 1000, sts = settings.sts or nil }
+  -- without `sts` a server would do what its own configuration says
+  self.options = { deadline = longest, max_hosts = 1000, sts = settings.sts == true }
   if settings.socket then
     self.client = require("nexthop.client").new(settings.socket)
     return setmetatable(self, Remote)
