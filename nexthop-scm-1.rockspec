@@ -166,6 +166,7 @@ build = {
             ["nexthop.programs.server.main"] = "lua/nexthop/programs/server/main.lua",
             ["nexthop.programs.table.lookups"] = "lua/nexthop/programs/table/lookups.lua",
             ["nexthop.programs.table.main"] = "lua/nexthop/programs/table/main.lua",
+            ["nexthop.programs.table.outcomes"] = "lua/nexthop/programs/table/outcomes.lua",
             ["nexthop.programs.table.settings"] = "lua/nexthop/programs/table/settings.lua",
             ["nexthop.programs.table.sources"] = "lua/nexthop/programs/table/sources.lua",
             ["nexthop.protect"] = "lua/nexthop/protect.lua",

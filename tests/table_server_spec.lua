@@ -118,7 +118,8 @@ describe("a table with a server behind it", function()
     eventually(t, "dane.example", "found")
     uv.kill(server.pid, "sigstop")
     for _ = 1, 5 do
-      assert.equal("error|dane.example: no answer within 0.1 s", t:check "dane.example")
+      -- one that was not asked before: what a late answer says would count
+      assert.equal("error|alias.example: no answer within 0.1 s", t:check "alias.example")
     end
     uv.kill(server.pid, "sigcont")
     eventually(t, "dane.example", "found")

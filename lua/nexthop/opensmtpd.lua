@@ -230,7 +230,7 @@ function filter:run()
   self.deadlines = new_deadlines(self.deadline, function(open)
     guarded(self, "deadline", open.session, self.on_deadline or expire, self, open)
     open:proceed()
-  end)
+  end, function(text) self.log:line { error = "deadline", message = text } end)
   self.connection = new_connection {
     log = self.log, input = self.input, output = self.output, max_line = self.max_line,
     on_line = function(line, overlong) guarded(self, "line", nil, on_line, self, line, overlong) end,

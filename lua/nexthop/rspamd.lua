@@ -104,7 +104,8 @@ local function ask_server(self, task, queries)
   client.ask {
     tcp = rspamd_tcp, task = task, host = self.settings.socket, timeout = self.settings.deadline,
     queries = queries, options = { deadline = shortened(self.settings.deadline) },
-    recipient = { sts = self.settings.sts, tlsrpt = self.settings.tlsrpt },
+    -- without these the server would do what its own configuration says
+    recipient = { sts = self.settings.sts == true, tlsrpt = self.settings.tlsrpt == true },
     findings = M.symbols,
     restore = self.settings.policy ~= nil, -- which gets to see the plan
     log = function(text) rspamd_logger.infox(task, "%s", text) end,

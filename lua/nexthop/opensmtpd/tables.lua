@@ -106,7 +106,7 @@ end
 
 local function expire(self, request)
   if self.on_deadline then guarded(self, "deadline", self.on_deadline, self, request) end
-  request:error(("no answer within %g s"):format(self.deadlines.seconds))
+  request:error(("no answer within %g s"):format(request.seconds))
 end
 
 --- Sets the handler of a service ("domain"), which is called with a request.
@@ -118,7 +118,8 @@ function Table:on(service, handler)
   return self
 end
 
---- Sets the seconds after which a request without an answer is answered with `error`; nil: no limit.
+--- Sets the seconds after which a request that comes from now on is answered with `error`, if it has no
+-- answer yet; nil: no limit.
 function Table:set_deadline(seconds) self.deadlines.seconds = seconds end
 
 --- Serves until the end of input. Returns true, or nil and why input or output failed.
@@ -134,7 +135,8 @@ return function(options)
     log = options.log or logging.new(2), on_update = options.on_update, on_deadline = options.on_deadline,
     handlers = {}, config = {}, open = {},
   }, Table)
-  self.deadlines = new_deadlines(options.deadline, function(request) expire(self, request) end)
+  self.deadlines = new_deadlines(options.deadline, function(request) expire(self, request) end,
+    function(text) self.log:line { error = "deadline", message = text } end)
   self.connection = new_connection {
     log = self.log, input = options.input, output = options.output, max_line = options.max_line or max_line,
     on_line = function(line, is_cut) guarded(self, "line", on_line, self, line, is_cut) end,

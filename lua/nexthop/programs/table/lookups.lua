@@ -25,9 +25,10 @@ local function count_answer(self, request)
 end
 
 -- Answers a request once it is known what the domain has, or that it cannot be known in time.
-local function decide(self, request, domain, plan, err)
+local function decide(self, request, domain, plan, err, is_skipped)
   if request.answered then return end
   count_answer(self, request)
+  if is_skipped then return request:not_found() end
   err = err or policy.unfinished(plan)
   local is_found, reason = owed.is_owed(self.settings.verdicts, plan, err)
   if self.settings.rule then
@@ -65,16 +66,22 @@ local function on_domain(self, request)
   end
   request.domain = domain
   self.source:ask(domain, function(plan, err, is_skipped)
-    if is_skipped and not request.answered then
-      count_answer(self, request)
-      return request:not_found()
-    end
-    local ok, failure = protect.call(decide, debug.traceback, self, request, domain, plan, err)
+    local ok, failure = protect.call(decide, debug.traceback, self, request, domain, plan, err, is_skipped)
     if not ok then
       self.log:line { error = "decision", domain = domain, message = failure }
       request:error "the decision failed, see the log of the table"
     end
   end)
+end
+
+-- At the deadline the outcome of an earlier lookup counts, if there is one. What this lookup ends with is for
+-- the next request.
+local function on_deadline(self, request)
+  local domain = request.domain
+  local known = self.source:give_up(domain)
+  if known then return decide(self, request, domain, known.plan, known.err, known.is_skipped) end
+  decide(self, request, domain, nil,
+    errors.new("timeout", "%s: no answer within %g s", domain, request.seconds))
 end
 
 local function is_same(a, b)
@@ -119,10 +126,7 @@ function M.run(settings, options)
   local self = { settings = settings, counts = counts_of.new { "check", "lookup", "fetch" } }
   self.table = opensmtpd.new_table {
     input = options.input, output = options.output, deadline = settings.deadline,
-    on_deadline = function(_, request)
-      decide(self, request, request.domain, nil,
-        errors.new("timeout", "%s: no answer within %g s", request.domain, self.settings.deadline))
-    end,
+    on_deadline = function(_, request) on_deadline(self, request) end,
     on_update = function() return update(self, options.path) end,
   }
   self.log = self.table.log

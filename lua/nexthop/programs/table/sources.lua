@@ -1,7 +1,8 @@
 --- Where table-nexthop has its plans from: a resolver of its own, or a nexthop-server. A source looks a
 -- domain up once however often it is asked for it meanwhile, and goes on when the table has given up waiting:
--- the answer is then in the cache when smtpd's client comes again.
+-- what it ends with is then known when smtpd's client comes again.
 local errors = require "nexthop.errors"
+local outcomes = require "nexthop.programs.table.outcomes"
 local protect = require "nexthop.protect"
 local supervisor = require "nexthop.luv.supervisor"
 local uv = require "luv"
@@ -18,6 +19,7 @@ local function deliver(self, domain, ...)
   local callbacks = self.waiting[domain]
   if not callbacks then return end
   self.waiting[domain], self.count = nil, self.count - 1
+  if callbacks.is_late then self.outcomes:add(domain, ...) end
   for _, callback in ipairs(callbacks) do callback(...) end
 end
 
@@ -47,6 +49,15 @@ function Source:ask(domain, callback)
   callbacks = { callback }
   self.waiting[domain], self.count = callbacks, self.count + 1
   start(self, domain, callbacks)
+end
+
+--- Somebody waits no longer for the lookup of a domain, which goes on.
+-- @return what the last such lookup ended with, with the fields plan, err and is_skipped; nil if that is not
+-- known
+function Source:give_up(domain)
+  local callbacks = self.waiting[domain]
+  if callbacks then callbacks.is_late = true end
+  return self.outcomes:get(domain)
 end
 
 --- Ends the source. Whoever waits gets an error.
@@ -138,8 +149,9 @@ end
 -- @param log of nexthop.opensmtpd.log
 -- @param counts of nexthop.metrics.counts
 function M.new(settings, log, counts)
-  local self = { waiting = {}, count = 0, counts = counts }
-  self.options = { deadline = longest, max_hosts = 1000, sts = settings.sts or nil }
+  local self = { waiting = {}, count = 0, counts = counts, outcomes = outcomes.new() }
+  -- without `sts` a server would do what its own configuration says
+  self.options = { deadline = longest, max_hosts = 1000, sts = settings.sts == true }
   if settings.socket then
     self.client = require("nexthop.client").new(settings.socket)
     return setmetatable(self, Remote)
