@@ -81,15 +81,18 @@ describe("--rollover", function()
       if type == "SOA" then return nil, unanswered end
       return answer
     end
-    with(servers, "new", function()
-      return function() return { text = function() return "ns" end, ask = ask } end
+    with(servers, "visit", function()
+      return function(_, _, _, _, _, visit)
+        visit { text = function() return "ns" end, ask = ask }
+        return true
+      end
     end, function()
       assert.same({ { server = "ns", address = "192.0.2.1", failed = "no answer in time" } }, states_of())
     end)
   end)
 
   it("does not leave out a name server to which this machine has no way", function()
-    with(servers, "new", function() return function() return nil end end, function()
+    with(servers, "visit", function() return function() return nil end end, function()
       assert.same({ { server = "ns", address = "192.0.2.1", failed = "this machine has no way to it" } },
         states_of())
     end)
