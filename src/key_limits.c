@@ -102,7 +102,8 @@ static enum nh_key_limit limit_key(struct der *d)
         IS_OID(&oid, "\x2a\x86\x48\xce\x3e\x02\x01") ||       /* dhpublicnumber */
         IS_OID(&oid, "\x2a\x86\x48\x86\xf7\x0d\x01\x03\x01")) /* dhKeyAgreement */
         return size <= FINITE_FIELD_MAX ? NH_KEY_ALLOWED : NH_KEY_COSTLY;
-    /* Whatever else OpenSSL takes for one of these: such keys have no parameters of their own. */
+    /* OpenSSL may read a key under another OID as one of these. So a key of an unknown algorithm must not
+     * describe parameters of its own. */
     return algorithm.at < algorithm.end && *algorithm.at == (V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED)
                ? NH_KEY_UNREADABLE
                : limit_unknown(bits);

@@ -203,8 +203,8 @@ static int add_traceback(lua_State *L)
     return 1;
 }
 
-/* Takes the place of a request, its handle and its callback, and runs the callback with the result. It is a C
- * function, so that an error of ours (no memory) is caught in the same way as an error of the callback. */
+/* Takes the address of a pointer to a request, the handle of the call and its callback. Sets the pointer to NULL
+ * when the request is freed, and runs the callback with the result. It is a C function, so that an error of ours (no memory) is caught in the same way as an error of the callback. */
 static int run_callback(lua_State *L)
 {
     struct nh_request **place = lua_touserdata(L, 1), *request = *place;

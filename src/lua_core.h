@@ -189,8 +189,7 @@ struct nh_lua_resolver {
     double longest_process;
 };
 
-#define NH_GRACE                                                                                   \
-    0.1 /* seconds after a deadline, at most, in which results that have come are looked at */
+#define NH_GRACE 0.1 /* seconds after a deadline in which results that have come still count */
 #define NH_SLICE 0.1 /* seconds after which a blocking call looks for an interrupt again */
 
 /* lua_call.c */
