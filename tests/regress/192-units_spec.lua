@@ -1,10 +1,5 @@
 -- nexthop.service had no folder into which the server could write: `sts_cache` could not be used under it.
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local read = require("tests.support.files").read
 
 describe("nexthop.service", function()
   local unit = read "share/systemd/nexthop.service"
