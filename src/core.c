@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unbound.h>
-#include <unistd.h>
 #include <uv.h>
 
 static void set_version(lua_State *L, const char *key, const char *value)
@@ -87,7 +86,7 @@ static int core_glob(lua_State *L)
 /* getpid(): lets the module see that a fork has happened, which requires a new default resolver. */
 static int core_getpid(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)getpid());
+    lua_pushinteger(L, (lua_Integer)nh_process_id());
     return 1;
 }
 

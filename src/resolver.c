@@ -8,7 +8,6 @@
 #include "timer.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #define BATCH 16 /* events; they take about 2 ms, by which a query may be late */
 #define LATE 1.0 /* seconds; when the host program is later than that, it is late */
@@ -76,7 +75,7 @@ static struct nh_resolver *new_resolver(void)
     NH_LIST_INIT(&r->others);
     NH_LIST_INIT(&r->released);
     NH_LIST_INIT(&r->free_list);
-    r->pid = getpid();
+    r->pid = nh_process_id();
     return r;
 }
 
@@ -122,7 +121,7 @@ struct nh_resolver *nh_resolver_new(const struct nh_config *config, struct nh_er
 
 bool nh_resolver_mine(const struct nh_resolver *r)
 {
-    return r->pid == getpid();
+    return r->pid == nh_process_id();
 }
 
 /* Resolvers that a forked child has left behind. This list keeps them reachable, so that a leak

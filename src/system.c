@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -72,6 +74,50 @@ unsigned nh_open_descriptors(void)
     closedir(dir);
     return n;
 }
+
+#ifdef MADV_WIPEONFORK
+
+/* Linux fills this page with zeros in each child, however it is made. NULL: there is no such page. */
+static pid_t *process_id;
+
+static void make_page(void)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return;
+    /* An emulator may say yes to any advice, and do nothing. */
+    if (madvise(page, size, -1) == 0 || madvise(page, size, MADV_WIPEONFORK) != 0)
+        munmap(page, size);
+    else
+        process_id = page;
+}
+
+pid_t nh_process_id(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pid_t id;
+
+    pthread_once(&once, make_page);
+    if (!process_id)
+        return getpid();
+    id = __atomic_load_n(process_id, __ATOMIC_RELAXED);
+    if (id == 0) {
+        id = getpid();
+        __atomic_store_n(process_id, id, __ATOMIC_RELAXED);
+    }
+    return id;
+}
+
+#else
+
+pid_t nh_process_id(void)
+{
+    return getpid();
+}
+
+#endif
 
 bool nh_hup_is_ignored(void)
 {

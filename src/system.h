@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Opens a socket that children of the process do not inherit. Returns -1 and sets errno on failure. */
 int nh_socket(int family, int type, bool is_nonblocking);
@@ -12,6 +13,10 @@ bool nh_random(void *out, size_t size);
 
 /* The number of descriptors that the process has open, at least about. */
 unsigned nh_open_descriptors(void);
+
+/* The number of this process, as getpid(): a child after a fork has another one. It costs a system call only
+ * the first time in each process, where the kernel lets us. */
+pid_t nh_process_id(void);
 
 /* Does the process ignore SIGHUP, as nohup(1) wants it? */
 bool nh_hup_is_ignored(void);
