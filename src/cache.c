@@ -14,13 +14,14 @@
 #include <time.h>
 
 #define BUCKETS_MIN 64
+#define SPARED_MAX 16 /* entries that one removal spares because they were used */
 
 struct nh_cache {
     size_t limit, size, n;
     uint32_t seed;
     size_t n_buckets; /* a power of two */
     struct nh_cache_entry **buckets;
-    NH_LIST_HEAD(entries, nh_cache_entry) entries; /* the one that was used last is the first */
+    NH_LIST_HEAD(entries, nh_cache_entry) entries; /* the last one is the next to be removed */
 };
 
 static uint32_t hash_of(const struct nh_cache *cache, const char *name, uint16_t type)
@@ -108,8 +109,7 @@ struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, u
         return NULL;
     }
     *ttl = (uint32_t)(entry->until - now);
-    NH_LIST_REMOVE(&cache->entries, entry, link);
-    NH_LIST_INSERT_FIRST(&cache->entries, entry, link);
+    entry->is_used = true;
     entry->references++;
     return entry;
 }
@@ -145,6 +145,21 @@ static bool grow(struct nh_cache *cache)
     return true;
 }
 
+/* Removes the last entry that was not used since it came to its place. Those behind it that were used go to
+ * the front. (If each use moved an entry, each would also read and write its two neighbours.) */
+static void make_room(struct nh_cache *cache)
+{
+    struct nh_cache_entry *entry = NH_LIST_LAST(&cache->entries);
+
+    for (unsigned k = 0; k < SPARED_MAX && entry->is_used; k++) {
+        entry->is_used = false;
+        NH_LIST_REMOVE(&cache->entries, entry, link);
+        NH_LIST_INSERT_FIRST(&cache->entries, entry, link);
+        entry = NH_LIST_LAST(&cache->entries);
+    }
+    take_out(cache, entry);
+}
+
 void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry)
 {
     entry->size += entry->answer.size;
@@ -155,7 +170,7 @@ void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry)
     if (former)
         take_out(cache, former);
     while (!NH_LIST_EMPTY(&cache->entries) && cache->size + entry->size > cache->limit)
-        take_out(cache, NH_LIST_LAST(&cache->entries));
+        make_room(cache);
     entry->since = (int64_t)time(NULL);
     entry->until = entry->since + entry->answer.ttl;
     entry->references++;

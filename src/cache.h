@@ -10,13 +10,14 @@ struct nh_cache_entry {
     struct nh_answer answer; /* with the TTL that it had when it came */
     bool secure;
     /* private */
+    bool is_used; /* since it came to its place in the list */
     uint16_t type;
     unsigned references;
     uint32_t hash;
     int64_t since, until; /* seconds of the wall clock */
     size_t size;
     struct nh_cache_entry *next;       /* in the same bucket */
-    NH_LIST_LINK(nh_cache_entry) link; /* in the order of the last use */
+    NH_LIST_LINK(nh_cache_entry) link; /* about in the order of the last use */
     char name[];
 };
 
@@ -41,6 +42,6 @@ struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, u
 bool nh_cache_has(struct nh_cache *cache, const char *name, uint16_t type);
 
 /* Puts a parsed answer into the cache for its TTL, in place of an older one for the same
- * question. The entries that were not used for the longest time are removed when room is needed.
- * When memory runs out, the entry is not put in. */
+ * question. When room is needed, the oldest entries are removed that were not used of late. When memory
+ * runs out, the entry is not put in. */
 void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry);

@@ -142,6 +142,19 @@ static void test_limit(void)
     ok(left(cache, "n0.example", 1) == 60, "and drives nothing out");
     nh_cache_free(cache);
 
+    cache = nh_cache_new(100000, 7);
+    found = 0;
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(name, sizeof name, "n%d.example", i);
+        put(cache, name, 1, 60, 1000);
+        for (int k = i < 100 ? 0 : i - 100; k <= i; k++) {
+            (void)snprintf(name, sizeof name, "n%d.example", k);
+            found += left(cache, name, 1) > 0 && i == 999;
+        }
+    }
+    ok(found > 70 && found < 100, "nor when all are in use: %d", found);
+    nh_cache_free(cache);
+
     cache = nh_cache_new(0, 1);
     put(cache, "a.example", 1, 60, 10);
     ok(left(cache, "a.example", 1) == -1, "a limit of 0 keeps nothing");
