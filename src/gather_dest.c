@@ -146,8 +146,8 @@ static void on_mx_at_end(void *arg, struct nh_lookup *l)
     struct nh_dest_call *d = arg;
 
     nh_op_record(&d->op, l, SECTION_MX);
-    d->expanded_authentic = d->walk.all_secure && l->code == NH_OK && l->secure;
-    if (d->walk.n_links == 0) /* it is the answer of the first name */
+    d->expanded_authentic = d->walk->all_secure && l->code == NH_OK && l->secure;
+    if (d->walk->n_links == 0) /* it is the answer of the first name */
         d->orig_authentic = d->expanded_authentic;
     dest_end(d, l);
 }
@@ -155,7 +155,7 @@ static void on_mx_at_end(void *arg, struct nh_lookup *l)
 static void dest_on_walked(void *arg)
 {
     struct nh_dest_call *d = arg;
-    struct nh_walk *w = &d->walk;
+    struct nh_walk *w = d->walk;
 
     nh_copy(d->expanded, sizeof d->expanded, nh_walk_end(w));
     d->orig_authentic = w->first_secure;
@@ -175,11 +175,13 @@ static void dest_on_walked(void *arg)
 
 static void dest_walk(struct nh_dest_call *d)
 {
-    struct nh_walk *w = &d->walk;
+    struct nh_walk *w = nh_walk_new(&d->walk, &d->op, dest_on_walked, d);
 
-    w->op = &d->op;
-    w->done = dest_on_walked;
-    w->arg = d;
+    if (!w) {
+        out_of_memory(d);
+        dest_finish(d);
+        return;
+    }
     w->section = SECTION_ALIAS;
     w->max_links = NH_DEST_LINKS;
     w->hosts_only = true;
@@ -277,7 +279,7 @@ static void dest_stop(struct nh_op *op)
     nh_op_stop(op);
     nh_lookup_stop(&d->mx);
     nh_lookup_stop(&d->cname);
-    nh_walk_stop(&d->walk);
+    nh_walk_free(&d->walk);
     for (i = 0; i < d->n_hosts; i++)
         free(d->hosts[i].name);
     free(d->hosts);

@@ -192,7 +192,7 @@ static void conclude(struct nh_ips_call *i)
     if (i->n_ips == 0) {
         if (ips_failed(&i->v4) || ips_failed(&i->v6)) /* a failed lookup proves nothing */
             nh_lookup_error(&i->op.err, i->host,
-                            nh_walk_culprit(&i->walk, &worse(&i->v4, &i->v6)->lookup));
+                            nh_walk_culprit(i->walk, &worse(&i->v4, &i->v6)->lookup));
         else
             nh_fail(&i->op.err, NH_NOT_FOUND, "%s: %s has no %saddress", i->host, i->expanded,
                     i->network == NH_IP4   ? "IPv4 "
@@ -235,7 +235,7 @@ static void on_own(struct nh_ips_call *i)
 static void ips_on_walked(void *arg)
 {
     struct nh_ips_call *i = arg;
-    struct nh_walk *w = &i->walk;
+    struct nh_walk *w = i->walk;
 
     if (!set_end(i, nh_walk_end(w), w->n_links))
         return;
@@ -268,13 +268,15 @@ static void ips_on_walked(void *arg)
 
 static void ips_walk(struct nh_ips_call *i)
 {
-    struct nh_walk *w = &i->walk;
+    struct nh_walk *w = nh_walk_new(&i->walk, &i->op, ips_on_walked, i);
     bool late = (ips_failed(&i->v4) && timed_out(&i->v4)) ||
                 (ips_failed(&i->v6) && timed_out(&i->v6));
 
-    w->op = &i->op;
-    w->done = ips_on_walked;
-    w->arg = i;
+    if (!w) {
+        nh_fail(&i->op.err, NH_NO_MEMORY, "%s: out of memory", i->host);
+        ips_finish(i);
+        return;
+    }
     w->section = SECTION;
     w->seconds = nh_followup_timeout(&i->op, late ? NH_TIMEOUT : NH_OK);
     w->max_links = i->max_links;
@@ -394,7 +396,7 @@ static void ips_stop(struct nh_op *op)
     nh_lookup_stop(&i->v4.lookup);
     nh_lookup_stop(&i->v6.lookup);
     nh_lookup_stop(&i->cname);
-    nh_walk_stop(&i->walk);
+    nh_walk_free(&i->walk);
     free(i->final);
     i->final = NULL;
     free(i->ips);

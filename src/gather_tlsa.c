@@ -108,7 +108,7 @@ static void on_end(void *arg, struct nh_lookup *l)
 static void tlsa_on_walked(void *arg)
 {
     struct nh_tlsa_call *t = arg;
-    struct nh_walk *w = &t->walk;
+    struct nh_walk *w = t->walk;
 
     if (w->n_links == 0 && t->asked->code != NH_OK) {
         /* There is no alias, or it cannot be known: the TLSA lookup is what has failed. */
@@ -128,12 +128,13 @@ static void tlsa_on_walked(void *arg)
 
 static void tlsa_walk(struct nh_tlsa_call *t)
 {
-    struct nh_walk *w = &t->walk;
+    struct nh_walk *w = nh_walk_new(&t->walk, &t->op, tlsa_on_walked, t);
 
-    nh_walk_stop(w);
-    w->op = &t->op;
-    w->done = tlsa_on_walked;
-    w->arg = t;
+    if (!w) {
+        nh_fail(&t->op.err, NH_NO_MEMORY, "%s: out of memory", t->host);
+        fail(t);
+        return;
+    }
     w->section = SECTION;
     w->max_links = NH_TLSA_LINKS;
     w->stop_insecure = true;
@@ -164,11 +165,22 @@ static void tlsa_on_tlsa(void *arg, struct nh_lookup *l)
 }
 
 /* Returns false when the name is longer than any DNS name. Then it cannot exist. */
-static bool set_name(const struct nh_tlsa_call *t, char name[NH_HOST_MAX + 32], const char *base)
+static bool set_name(const struct nh_tlsa_call *t, char name[NH_HOST_MAX], const char *base)
 {
-    int n = snprintf(name, NH_HOST_MAX + 32, "_%u._%s.%s", t->port, t->protocol, base);
+    size_t protocol_len = strlen(t->protocol), base_size = strlen(base) + 1;
+    char *at = name;
 
-    return n <= NH_HOST_MAX - 1;
+    *at++ = '_';
+    at = nh_write_number(at, t->port);
+    *at++ = '.';
+    *at++ = '_';
+    memcpy(at, t->protocol, protocol_len);
+    at += protocol_len;
+    *at++ = '.';
+    if ((size_t)(at - name) + base_size > NH_HOST_MAX)
+        return false;
+    memcpy(at, base, base_size);
+    return true;
 }
 
 static bool asked_early(const struct nh_tlsa_call *t)
@@ -267,7 +279,7 @@ static void tlsa_stop(struct nh_op *op)
     nh_op_stop(op);
     nh_lookup_stop(&t->lookup);
     nh_lookup_stop(&t->early);
-    nh_walk_stop(&t->walk);
+    nh_walk_free(&t->walk);
     free(t->records);
     t->records = t->unusable = NULL;
     t->n_records = t->n_unusable = 0;

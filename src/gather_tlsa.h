@@ -21,11 +21,11 @@ struct nh_tlsa_call {
     size_t n_records, n_unusable;
     /* private */
     struct nh_lookup lookup;
-    struct nh_walk walk;
-    char name[NH_HOST_MAX + 32]; /* _port._protocol.base */
-    bool last;                   /* there is no other base domain to try */
-    struct nh_lookup early;      /* the early lookup */
-    char early_name[NH_HOST_MAX + 32];
+    struct nh_walk *walk;   /* NULL: there was none */
+    char name[NH_HOST_MAX]; /* _port._protocol.base */
+    bool last;              /* there is no other base domain to try */
+    struct nh_lookup early; /* the early lookup */
+    char early_name[NH_HOST_MAX];
     struct nh_lookup *asked; /* the lookup whose answer is used, one of the two; NULL: none yet */
 };
 

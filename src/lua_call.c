@@ -93,7 +93,7 @@ struct nh_request *nh_take_request(struct nh_lua_resolver *self, const struct nh
 {
     if (call->size > self->requests.size)
         return calloc(1, call->size);
-    return nh_pool_take(&self->requests);
+    return nh_pool_take(&self->requests, call->size);
 }
 
 void nh_request_finished(void *arg)

@@ -80,11 +80,25 @@ static const char *check_label(const char *label, size_t len)
     return NULL;
 }
 
+#define LETTERS(lower, upper) [lower] = (lower), [upper] = (lower)
+#define SAME(c) [c] = (c)
+
+/* The bytes of a host name, each as it is written in lower case. 0 is for all other bytes. */
+static const char lower_of[256] = {
+    LETTERS('a', 'A'), LETTERS('b', 'B'), LETTERS('c', 'C'), LETTERS('d', 'D'), LETTERS('e', 'E'),
+    LETTERS('f', 'F'), LETTERS('g', 'G'), LETTERS('h', 'H'), LETTERS('i', 'I'), LETTERS('j', 'J'),
+    LETTERS('k', 'K'), LETTERS('l', 'L'), LETTERS('m', 'M'), LETTERS('n', 'N'), LETTERS('o', 'O'),
+    LETTERS('p', 'P'), LETTERS('q', 'Q'), LETTERS('r', 'R'), LETTERS('s', 'S'), LETTERS('t', 'T'),
+    LETTERS('u', 'U'), LETTERS('v', 'V'), LETTERS('w', 'W'), LETTERS('x', 'X'), LETTERS('y', 'Y'),
+    LETTERS('z', 'Z'), SAME('0'),         SAME('1'),         SAME('2'),         SAME('3'),
+    SAME('4'),         SAME('5'),         SAME('6'),         SAME('7'),         SAME('8'),
+    SAME('9'),         SAME('-'),         SAME('_'),         SAME('.'),
+};
+
 /* Is c one of the bytes that a label consists of? */
 static bool in_label(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_';
+    return c != '.' && lower_of[c];
 }
 
 /* Why byte c has no place in a host name. */
@@ -117,7 +131,7 @@ static bool is_numeric(const char *text, size_t len)
  * the final dot. Returns NULL or the reason; out is then the empty string. */
 static const char *parse_ascii(const char *text, size_t len, char out[NH_HOST_MAX])
 {
-    const char *reason = NULL;
+    const char *reason = NULL, *label = NULL; /* label: why the first wrong label is wrong */
     size_t start = 0;
 
     if (len == 0)
@@ -125,22 +139,23 @@ static const char *parse_ascii(const char *text, size_t len, char out[NH_HOST_MA
     else if (text[len - 1] == '.' && --len == 0)
         reason = "the root, which is no host name";
     for (size_t i = 0; i < len; i++) {
-        uint8_t c = nh_lower((uint8_t)text[i]);
+        char c = lower_of[(unsigned char)text[i]];
 
-        if (!reason && !in_label(c) && c != '.')
-            reason = byte_reason(c);
+        if (!c) {
+            reason = byte_reason((unsigned char)text[i]);
+            break;
+        }
         if (i < NAME_MAX_TEXT)
-            out[i] = (char)c;
+            out[i] = c;
+        if (c == '.') {
+            label = label ? label : check_label(text + start, i - start);
+            start = i + 1;
+        }
     }
     if (!reason && len > NAME_MAX_TEXT)
         reason = too_long;
-    for (size_t i = 0; !reason && i <= len; i++) {
-        if (i == len || out[i] == '.') {
-            reason = check_label(out + start, i - start);
-            if (i < len)
-                start = i + 1;
-        }
-    }
+    if (!reason)
+        reason = label ? label : check_label(text + start, len - start);
     if (!reason && is_numeric(out, len))
         reason = "an IP address or a number, not a host name";
     else if (!reason && is_numeric(out + start, len - start))
@@ -296,9 +311,28 @@ bool nh_ip_parse(const char *text, struct nh_ip *ip)
 }
 
 /* Writes the address in the canonical form of RFC 5952, as inet_ntop() does. */
+char *nh_write_number(char *out, uint16_t n)
+{
+    if (n >= 10)
+        out = nh_write_number(out, n / 10);
+    *out = (char)('0' + n % 10);
+    return out + 1;
+}
+
+/* Writes an IPv4 address as inet_ntop() does, which prints with a format and takes much longer. */
+static void write_ip4(const uint8_t addr[4], char *out)
+{
+    for (size_t k = 0; k < 4; k++) {
+        out = nh_write_number(out, addr[k]);
+        *out++ = k < 3 ? '.' : '\0';
+    }
+}
+
 void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT])
 {
-    if (!inet_ntop(ip->family == 4 ? AF_INET : AF_INET6, ip->addr, out, NH_IP_TEXT))
+    if (ip->family == 4)
+        write_ip4(ip->addr, out);
+    else if (!inet_ntop(AF_INET6, ip->addr, out, NH_IP_TEXT))
         out[0] = '\0';
 }
 

@@ -63,6 +63,9 @@ enum nh_literal nh_literal_parse(const char *text, size_t len, struct nh_ip *ip)
 bool nh_ip_parse(const char *text, struct nh_ip *ip);
 void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT]);
 
+/* Writes the decimal digits of n, without a NUL. Returns their end. */
+char *nh_write_number(char *out, uint16_t n);
+
 /* Can the address be reached from everywhere (IANA's registries of special-purpose addresses, RFC
  * 6890)? An IPv6 address that holds an IPv4 address is judged by that one. */
 bool nh_ip_is_global(const struct nh_ip *ip);

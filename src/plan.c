@@ -377,9 +377,12 @@ static void start_host(struct nh_plan *p, struct nh_plan_host *h, const char *na
 static bool make_hosts(struct nh_plan *p, size_t n)
 {
     p->hosts = calloc(n ? n : 1, sizeof(void *));
-    while (p->hosts && p->n_hosts < n && (p->hosts[p->n_hosts] = nh_pool_take(p->pool)) != NULL)
-        p->n_hosts++;
-    return p->hosts && p->n_hosts == n;
+    for (; p->hosts && p->n_hosts < n; p->n_hosts++) {
+        p->hosts[p->n_hosts] = nh_pool_take(p->pool, sizeof **p->hosts);
+        if (!p->hosts[p->n_hosts])
+            return false;
+    }
+    return p->hosts != NULL;
 }
 
 static void start_hosts(struct nh_plan *p)

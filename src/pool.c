@@ -12,7 +12,7 @@
 #define SPARE_MAX 64
 #endif
 
-void *nh_pool_take(struct nh_pool *pool)
+void *nh_pool_take(struct nh_pool *pool, size_t size)
 {
     void *block = pool->spare;
 
@@ -20,7 +20,7 @@ void *nh_pool_take(struct nh_pool *pool)
         return calloc(1, pool->size);
     pool->spare = *(void **)block;
     pool->n_spare--;
-    return memset(block, 0, pool->size);
+    return memset(block, 0, size);
 }
 
 void nh_pool_give(struct nh_pool *pool, void *block)

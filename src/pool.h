@@ -10,9 +10,9 @@ struct nh_pool {
     void *spare;
 };
 
-/* nh_pool_take() returns a zeroed block, or NULL when memory runs out. The block may also be
- * freed with free(). */
-void *nh_pool_take(struct nh_pool *pool);
+/* nh_pool_take() returns a block whose first `size` bytes are zero, or NULL when memory runs out. size is at
+ * most that of the pool. The block may also be freed with free(). */
+void *nh_pool_take(struct nh_pool *pool, size_t size);
 void nh_pool_give(struct nh_pool *pool, void *block);
 
 /* Frees the blocks that are not in use. */

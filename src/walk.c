@@ -15,13 +15,31 @@ const char *nh_walk_end(const struct nh_walk *w)
     return w->n_links ? w->names[w->n_links] : w->first;
 }
 
-void nh_walk_stop(struct nh_walk *w)
+void nh_walk_free(struct nh_walk **place)
 {
+    struct nh_walk *w = *place;
+
+    if (!w)
+        return;
     nh_lookup_stop(&w->lookup);
     nh_lookup_stop(&w->dname);
     for (unsigned i = 1; i <= w->n_links; i++)
         free(w->names[i]);
-    w->n_links = 0;
+    free(w);
+    *place = NULL;
+}
+
+struct nh_walk *nh_walk_new(struct nh_walk **place, struct nh_op *op, void (*done)(void *arg),
+                            void *arg)
+{
+    nh_walk_free(place);
+    struct nh_walk *w = *place = calloc(1, sizeof *w);
+    if (w) {
+        w->op = op;
+        w->done = done;
+        w->arg = arg;
+    }
+    return w;
 }
 
 static bool walk_seen(const struct nh_walk *w, const char *name)
@@ -157,8 +175,7 @@ static void on_hop(void *arg, struct nh_lookup *l)
     }
 }
 
-/* Starts the walk at name, which must outlive the walk. The caller has set the fields up to
- * stop_insecure. */
+/* Starts the walk at name, which must outlive the walk. */
 void nh_walk_start(struct nh_walk *w, const char *name)
 {
     w->first = name;
@@ -187,5 +204,5 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
 /* A bogus alias can lead into a chain that libunbound gives up. It then reports only SERVFAIL. */
 const struct nh_lookup *nh_walk_culprit(const struct nh_walk *w, const struct nh_lookup *l)
 {
-    return l->code == NH_SERVFAIL && w->code == NH_BOGUS ? w->failed : l;
+    return w && l->code == NH_SERVFAIL && w->code == NH_BOGUS ? w->failed : l;
 }

@@ -35,10 +35,16 @@ struct nh_walk {
     const char *first;
 };
 
+/* Makes *place a walk of the call op, whose fields from `section` on are to be set before it starts, and
+ * returns it. done(arg) is called at its end. Few calls need one, and it is larger than all else that they
+ * have. Returns NULL when memory runs out. */
+struct nh_walk *nh_walk_new(struct nh_walk **place, struct nh_op *op, void (*done)(void *arg),
+                            void *arg);
 void nh_walk_start(struct nh_walk *w, const char *name);
 const char *nh_walk_end(const struct nh_walk *w);
 void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subject);
 /* Returns the lookup that explains the failure: l, which has failed, or the lookup that ended
- * the walk after it. */
+ * the walk after it. w may be NULL. */
 const struct nh_lookup *nh_walk_culprit(const struct nh_walk *w, const struct nh_lookup *l);
-void nh_walk_stop(struct nh_walk *w);
+/* Ends the walk, if there is one. */
+void nh_walk_free(struct nh_walk **place);

@@ -258,6 +258,11 @@ describe("gather_tlsa", function()
       assert.equal(253, #host)
       none(host)
       assert.equal(0, lab:total())
+      -- "_25._tcp." has nine bytes.
+      none(host:sub(9))
+      assert.equal(0, lab:total())
+      none(host:sub(10))
+      assert.is_true(lab:total() > 0)
     end)
   end)
 

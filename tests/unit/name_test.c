@@ -3,6 +3,8 @@
 
 #include "tap.h"
 
+#include <arpa/inet.h>
+
 #define X10 "xxxxxxxxxx"
 #define X60 X10 X10 X10 X10 X10 X10
 #define L63 X60 "xxx"
@@ -314,9 +316,32 @@ static void test_literals(void)
     ok(!nh_ip_parse("", &ip), "nothing is no address");
 }
 
+static void test_numbers(void)
+{
+    struct nh_ip ip = {.family = 4};
+    char want[NH_IP_TEXT], got[NH_IP_TEXT];
+    unsigned wrong = 0;
+
+    for (unsigned n = 0; n <= UINT16_MAX; n++) {
+        *nh_write_number(got, (uint16_t)n) = '\0';
+        (void)snprintf(want, sizeof want, "%u", n);
+        wrong += strcmp(got, want) != 0;
+    }
+    ok(wrong == 0, "all numbers of 16 bits: %u are wrong", wrong);
+    wrong = 0;
+    for (unsigned k = 0; k < 4 * 256; k++) {
+        memset(ip.addr, (int)(k % 7 * 41), 4);
+        ip.addr[k / 256] = (uint8_t)k;
+        nh_ip_text(&ip, got);
+        wrong += !inet_ntop(AF_INET, ip.addr, want, sizeof want) || strcmp(got, want) != 0;
+    }
+    ok(wrong == 0, "IPv4 addresses are written as inet_ntop() does: %u are not", wrong);
+}
+
 int main(void)
 {
     test_parse();
+    test_numbers();
     test_bytes();
     test_from_dns();
     test_literals();
