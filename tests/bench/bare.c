@@ -145,7 +145,7 @@ static void ask(struct plan *p, const char *name, int type)
 
 static void next_stage(struct plan *p)
 {
-    if (p->stage == 3 || (p->stage == 1 && mx_only)) {
+    if (p->stage == 2 || (p->stage == 1 && mx_only)) {
         done++;
         p->stage = 0;
     }
@@ -154,21 +154,15 @@ static void next_stage(struct plan *p)
             return;
         p->domain = &domains[started++ % n_domains];
     }
-    p->left = p->stage == 0 ? 1 : p->stage == 1 ? 2 * n_hosts : n_hosts;
-    switch (p->stage++) {
-    case 0:
+    p->left = p->stage == 0 ? 1 : 3 * n_hosts;
+    if (p->stage++ == 0) {
         ask(p, p->domain->name, TYPE_MX);
-        break;
-    case 1:
-        for (int k = 0; k < n_hosts; k++) {
-            ask(p, p->domain->host[k], TYPE_AAAA);
-            ask(p, p->domain->host[k], TYPE_A);
-        }
-        break;
-    default:
-        for (int k = 0; k < n_hosts; k++)
-            ask(p, p->domain->tlsa[k], TYPE_TLSA);
-        break;
+        return;
+    }
+    for (int k = 0; k < n_hosts; k++) {
+        ask(p, p->domain->tlsa[k], TYPE_TLSA);
+        ask(p, p->domain->host[k], TYPE_AAAA);
+        ask(p, p->domain->host[k], TYPE_A);
     }
 }
 

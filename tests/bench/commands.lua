@@ -5,20 +5,22 @@ local zones = require "tests.bench.zones"
 local commands = {}
 
 --- `count` calls, `under_way` at a time, each next one started when one before is done.
--- @param start start(name, done) begins one; `done` is the same function each time
+-- @param make make(done) returns start(name), which begins a call. done() is for its end, and returns the name
+--   that is next, or nil. It does no more, as what it costs is measured, too.
 -- @param wait lets what is under way go on
-function commands.run(names, count, under_way, start, wait)
-  local started, finished = 0, 0
-  local done
-  local function start_next()
-    started = started + 1
-    start(names[(started - 1) % #names + 1], done)
-  end
-  function done()
+function commands.run(names, count, under_way, make, wait)
+  local started, finished, n = 0, 0, #names
+  local start = make(function()
     finished = finished + 1
-    if started < count then start_next() end
+    if started < count then
+      started = started + 1
+      return names[(started - 1) % n + 1]
+    end
+  end)
+  for _ = 1, math.min(under_way, count) do
+    started = started + 1
+    start(names[(started - 1) % n + 1])
   end
-  for _ = 1, math.min(under_way, count) do start_next() end
   while finished < count do wait() end
 end
 

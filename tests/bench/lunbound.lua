@@ -136,7 +136,15 @@ end, function(what, names, count, under_way)
       naive_plan(names[(k - 1) % #names + 1])
     end
   else
-    commands.run(names, count, under_way, plan, function() context:wait() end)
+    commands.run(names, count, under_way, function(done)
+      local function start(name)
+        plan(name, function()
+          local following = done()
+          if following then start(following) end
+        end)
+      end
+      return start
+    end, function() context:wait() end)
   end
 end)
 os.exit(0)

@@ -21,13 +21,12 @@ local kinds = { "enforce", "enforce2", "testing", "none", "norecord" }
 local modes = {}
 
 function modes.callbacks(resolver, name, options)
-  local callback
-  commands.run({ name }, PLANS, 64, function(_, done)
-    callback = callback or function(plan, err)
+  commands.run({ name }, PLANS, 64, function(done)
+    local function callback(plan, err)
       if not plan then error(err, 0) end
-      done()
+      if done() then resolver:plan(name, options, callback) end
     end
-    resolver:plan(name, options, callback)
+    return function() resolver:plan(name, options, callback) end
   end, function() resolver:wait() end)
 end
 

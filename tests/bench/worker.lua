@@ -37,13 +37,13 @@ end
 
 local function run(method, names, count, under_way)
   local call = resolver[method]
-  local callback
-  commands.run(names, count, under_way, function(name, done)
-    callback = callback or function(result, err)
+  commands.run(names, count, under_way, function(done)
+    local function callback(result, err)
       if not result then error(err, 0) end
-      done()
+      local name = done()
+      if name then call(resolver, name, callback) end
     end
-    call(resolver, name, callback)
+    return function(name) call(resolver, name, callback) end
   end, wait)
 end
 
