@@ -7,17 +7,18 @@
 /* An answer to a question. All its readers share it: each of them holds a reference, and so does
  * the cache while the entry is in it. */
 struct nh_cache_entry {
-    struct nh_answer answer; /* with the TTL that it had when it came */
-    bool secure;
     /* private */
-    bool is_used; /* since it came to its place in the list */
-    uint16_t type;
+    NH_LIST_LINK(nh_cache_entry) link; /* about in the order of the last use */
+    size_t size;
+    struct nh_answer answer; /* public; with the TTL that it had when it came */
+    /* What a search reads stands together, for the caches of the CPU. */
+    int64_t since, until;        /* seconds of the wall clock */
+    struct nh_cache_entry *next; /* in the same bucket */
     unsigned references;
     uint32_t hash;
-    int64_t since, until; /* seconds of the wall clock */
-    size_t size;
-    struct nh_cache_entry *next;       /* in the same bucket */
-    NH_LIST_LINK(nh_cache_entry) link; /* about in the order of the last use */
+    uint16_t type;
+    bool is_used; /* since it came to its place in the list */
+    bool secure;  /* public */
     char name[];
 };
 
