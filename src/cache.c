@@ -14,7 +14,7 @@
 #include <time.h>
 
 #define BUCKETS_MIN 64
-#define SPARED_MAX 16 /* entries that one removal spares because they were used */
+#define SPARED_MAX 16 /* entries that one removal spares at most because they were used */
 
 struct nh_cache {
     size_t limit, size, n;
@@ -145,8 +145,8 @@ static bool grow(struct nh_cache *cache)
     return true;
 }
 
-/* Removes the last entry that was not used since it came to its place. Those behind it that were used go to
- * the front. (If each use moved an entry, each would also read and write its two neighbours.) */
+/* Removes the last entry. Before that, up to SPARED_MAX entries at the end that were used move to the front, and
+ * count as not used there. (If each use moved an entry, it would also read and write its two neighbours.) */
 static void make_room(struct nh_cache *cache)
 {
     struct nh_cache_entry *entry = NH_LIST_LAST(&cache->entries);

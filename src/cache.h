@@ -43,6 +43,6 @@ struct nh_cache_entry *nh_cache_find(struct nh_cache *cache, const char *name, u
 bool nh_cache_has(struct nh_cache *cache, const char *name, uint16_t type);
 
 /* Puts a parsed answer into the cache for its TTL, in place of an older one for the same
- * question. When room is needed, the oldest entries are removed that were not used of late. When memory
- * runs out, the entry is not put in. */
+ * question. When room is needed, old entries that nobody has used lately are removed first. When memory runs
+ * out, the entry is not put in. */
 void nh_cache_put(struct nh_cache *cache, struct nh_cache_entry *entry);

@@ -20,7 +20,7 @@ struct nh_dest_call {
     size_t n_hosts;
     /* private */
     struct nh_lookup mx, cname;
-    struct nh_walk *walk; /* NULL: there was none */
+    struct nh_walk *walk; /* NULL: there is none */
 };
 
 /* The caller has set domain and literal. */

@@ -35,7 +35,7 @@ struct nh_ips_call {
     struct nh_family v4, v6;
     /* private */
     struct nh_lookup cname;
-    struct nh_walk *walk; /* NULL: there was none */
+    struct nh_walk *walk; /* NULL: there is none */
     char *final;          /* the end of the chain; NULL: the host itself */
     unsigned n_links;
     bool aliases_secure;     /* all aliases are secure; from a walk or a complete answer */

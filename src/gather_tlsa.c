@@ -164,7 +164,8 @@ static void tlsa_on_tlsa(void *arg, struct nh_lookup *l)
     }
 }
 
-/* Returns false when the name is longer than any DNS name. Then it cannot exist. */
+/* Returns false when the name is longer than any DNS name. Then it cannot exist, and `name` must not be read. What
+ * stands before the base always fits: it has 24 bytes at most. */
 static bool set_name(const struct nh_tlsa_call *t, char name[NH_HOST_MAX], const char *base)
 {
     size_t protocol_len = strlen(t->protocol), base_size = strlen(base) + 1;

@@ -21,7 +21,7 @@ struct nh_tlsa_call {
     size_t n_records, n_unusable;
     /* private */
     struct nh_lookup lookup;
-    struct nh_walk *walk;   /* NULL: there was none */
+    struct nh_walk *walk;   /* NULL: there is none */
     char name[NH_HOST_MAX]; /* _port._protocol.base */
     bool last;              /* there is no other base domain to try */
     struct nh_lookup early; /* the early lookup */

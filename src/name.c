@@ -131,7 +131,7 @@ static bool is_numeric(const char *text, size_t len)
  * the final dot. Returns NULL or the reason; out is then the empty string. */
 static const char *parse_ascii(const char *text, size_t len, char out[NH_HOST_MAX])
 {
-    const char *reason = NULL, *label = NULL; /* label: why the first wrong label is wrong */
+    const char *reason = NULL, *label_reason = NULL; /* why the first wrong label is wrong */
     size_t start = 0;
 
     if (len == 0)
@@ -148,14 +148,15 @@ static const char *parse_ascii(const char *text, size_t len, char out[NH_HOST_MA
         if (i < NAME_MAX_TEXT)
             out[i] = c;
         if (c == '.') {
-            label = label ? label : check_label(text + start, i - start);
+            if (!label_reason)
+                label_reason = check_label(text + start, i - start);
             start = i + 1;
         }
     }
     if (!reason && len > NAME_MAX_TEXT)
         reason = too_long;
     if (!reason)
-        reason = label ? label : check_label(text + start, len - start);
+        reason = label_reason ? label_reason : check_label(text + start, len - start);
     if (!reason && is_numeric(out, len))
         reason = "an IP address or a number, not a host name";
     else if (!reason && is_numeric(out + start, len - start))
@@ -310,7 +311,6 @@ bool nh_ip_parse(const char *text, struct nh_ip *ip)
     return parse_family(memchr(text, ':', len) ? AF_INET6 : AF_INET, text, len, ip);
 }
 
-/* Writes the address in the canonical form of RFC 5952, as inet_ntop() does. */
 char *nh_write_number(char *out, uint16_t n)
 {
     if (n >= 10)
@@ -328,6 +328,7 @@ static void write_ip4(const uint8_t addr[4], char *out)
     }
 }
 
+/* Writes the address in the canonical form of RFC 5952, as inet_ntop() does. */
 void nh_ip_text(const struct nh_ip *ip, char out[NH_IP_TEXT])
 {
     if (ip->family == 4)

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -77,35 +76,48 @@ unsigned nh_open_descriptors(void)
 
 #ifdef MADV_WIPEONFORK
 
-/* Linux fills this page with zeros in each child, however it is made. NULL: there is no such page. */
-static pid_t *process_id;
+/* Linux fills the page with zeros in each child that has memory of its own. (A child of vfork() has not, and may
+ * only start another program.) */
+static pid_t *page, no_page; /* NULL: not made yet; &no_page: the kernel has none */
 
-static void make_page(void)
+static pid_t *make_page(size_t size)
+{
+    void *made = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (made == MAP_FAILED)
+        return &no_page;
+    /* -1 is no advice. An emulator that accepts it accepts any advice, and does nothing. */
+    if (madvise(made, size, -1) != 0 && madvise(made, size, MADV_WIPEONFORK) == 0)
+        return made;
+    munmap(made, size);
+    return &no_page;
+}
+
+/* Without a lock, which a fork could leave locked. Of two threads, the second takes the page of the first. */
+static pid_t *publish_page(void)
 {
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pid_t *made = make_page(size), *other = NULL;
 
-    if (page == MAP_FAILED)
-        return;
-    /* An emulator may say yes to any advice, and do nothing. */
-    if (madvise(page, size, -1) == 0 || madvise(page, size, MADV_WIPEONFORK) != 0)
-        munmap(page, size);
-    else
-        process_id = page;
+    if (__atomic_compare_exchange_n(&page, &other, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return made;
+    if (made != &no_page)
+        munmap(made, size);
+    return other;
 }
 
 pid_t nh_process_id(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pid_t id;
+    pid_t id, *place = __atomic_load_n(&page, __ATOMIC_ACQUIRE);
 
-    pthread_once(&once, make_page);
-    if (!process_id)
+    if (!place)
+        place = publish_page();
+    if (place == &no_page)
         return getpid();
-    id = __atomic_load_n(process_id, __ATOMIC_RELAXED);
+    id = __atomic_load_n(place, __ATOMIC_RELAXED);
     if (id == 0) {
         id = getpid();
-        __atomic_store_n(process_id, id, __ATOMIC_RELAXED);
+        __atomic_store_n(place, id, __ATOMIC_RELAXED);
     }
     return id;
 }

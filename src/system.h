@@ -14,8 +14,8 @@ bool nh_random(void *out, size_t size);
 /* The number of descriptors that the process has open, at least about. */
 unsigned nh_open_descriptors(void);
 
-/* The number of this process, as getpid(): a child after a fork has another one. It costs a system call only
- * the first time in each process, where the kernel lets us. */
+/* The number of this process, as getpid(): a child after a fork has another one. On Linux 4.14 or
+ * later only the first call in a process is a system call. Elsewhere each one is. */
 pid_t nh_process_id(void);
 
 /* Does the process ignore SIGHUP, as nohup(1) wants it? */

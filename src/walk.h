@@ -35,9 +35,10 @@ struct nh_walk {
     const char *first;
 };
 
-/* Makes *place a walk of the call op, whose fields from `section` on are to be set before it starts, and
- * returns it. done(arg) is called at its end. Few calls need one, and it is larger than all else that they
- * have. Returns NULL when memory runs out. */
+/* Makes *place a new walk of the call op, and returns it, or NULL when memory runs out. A walk that was there is
+ * freed. The caller sets section, seconds, max_links, hosts_only and stop_insecure, which are zero, and starts
+ * it. done(arg) is called at its end. A walk is no part of its call, because few calls need one and it takes a
+ * kilobyte. */
 struct nh_walk *nh_walk_new(struct nh_walk **place, struct nh_op *op, void (*done)(void *arg),
                             void *arg);
 void nh_walk_start(struct nh_walk *w, const char *name);
@@ -46,5 +47,5 @@ void nh_walk_error(const struct nh_walk *w, struct nh_err *err, const char *subj
 /* Returns the lookup that explains the failure: l, which has failed, or the lookup that ended
  * the walk after it. w may be NULL. */
 const struct nh_lookup *nh_walk_culprit(const struct nh_walk *w, const struct nh_lookup *l);
-/* Ends the walk, if there is one. */
+/* Ends and frees the walk, if there is one, and sets *place to NULL. */
 void nh_walk_free(struct nh_walk **place);

@@ -42,6 +42,9 @@ local runs = {
   { "plan", "implicit.example", "dane" },
   { "gather_destinations", "[192.0.2.1]" },
   { "gather_tlsa", "mx1.dane.example" },
+  -- These follow aliases one at a time.
+  { "gather_ips", "loop2.example", "cname_loop" },
+  { "gather_tlsa", "mx1.broken.example", "bogus" },
 }
 
 local function once(resolver, run, n, options)

@@ -5,8 +5,8 @@ local zones = require "tests.bench.zones"
 local commands = {}
 
 --- `count` calls, `under_way` at a time, each next one started when one before is done.
--- @param make make(done) returns start(name), which begins a call. done() is for its end, and returns the
---   name that is next, or nil. It does no more, as what it costs is measured, too.
+-- @param make make(done) returns start(name), which begins a call. Each call runs done() when it has ended.
+--   done() returns the name of the next call, or nil. It does no more, as its cost is measured, too.
 -- @param wait lets what is under way go on
 function commands.run(names, count, under_way, make, wait)
   local started, finished, n = 0, 0, #names

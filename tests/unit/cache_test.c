@@ -152,7 +152,7 @@ static void test_limit(void)
             found += left(cache, name, 1) > 0 && i == 999;
         }
     }
-    ok(found > 70 && found < 100, "nor when all are in use: %d", found);
+    ok(found > 70 && found < 100, "no more than fit are kept when all are in use: %d", found);
     nh_cache_free(cache);
 
     cache = nh_cache_new(0, 1);
