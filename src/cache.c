@@ -14,7 +14,7 @@
 #include <time.h>
 
 #define BUCKETS_MIN 64
-#define SPARED_MAX 16 /* entries that one removal spares at most because they were used */
+#define SPARED_MAX 16 /* used entries that one removal spares at most */
 
 struct nh_cache {
     size_t limit, size, n;

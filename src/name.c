@@ -131,7 +131,7 @@ static bool is_numeric(const char *text, size_t len)
  * the final dot. Returns NULL or the reason; out is then the empty string. */
 static const char *parse_ascii(const char *text, size_t len, char out[NH_HOST_MAX])
 {
-    const char *reason = NULL, *label_reason = NULL; /* why the first wrong label is wrong */
+    const char *reason = NULL, *label_reason = NULL; /* the second: of the first wrong label */
     size_t start = 0;
 
     if (len == 0)

@@ -36,9 +36,9 @@ struct nh_walk {
 };
 
 /* Makes *place a new walk of the call op, and returns it, or NULL when memory runs out. A walk that was there is
- * freed. The caller sets section, seconds, max_links, hosts_only and stop_insecure, which are zero, and starts
- * it. done(arg) is called at its end. A walk is no part of its call, because few calls need one and it takes a
- * kilobyte. */
+ * freed. The caller sets section, seconds, max_links, hosts_only and stop_insecure, which are zero at first. Then
+ * it starts the walk. done(arg) is called when the walk has ended. A walk is no part of its call, because few
+ * calls need one and it takes a kilobyte. */
 struct nh_walk *nh_walk_new(struct nh_walk **place, struct nh_op *op, void (*done)(void *arg),
                             void *arg);
 void nh_walk_start(struct nh_walk *w, const char *name);
